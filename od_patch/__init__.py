@@ -1,7 +1,14 @@
-"""od-patch: unfrozen SavedModels from the TF Object Detection API's own exporter."""
+"""od-patch: unfrozen SavedModels from the TF Object Detection API's own exporter.
+
+``install()``, or ``with patched():``, replaces functions of
+``object_detection.exporter`` so that the ``saved_model/`` of an export holds real
+variables, restored from the checkpoint, instead of frozen constants.
+``uninstall()`` puts everything back. Everything else in this package is private.
+"""
 from od_patch._errors import (CheckpointMismatch, EnvironmentRefused,
                               ExporterDeclined, InputRefused, ODPatchError,
                               OutputRefused, UsageError)
+from od_patch._patching import install, patched, uninstall
 from od_patch._version import __version__
 
 __all__ = [
@@ -13,4 +20,7 @@ __all__ = [
     'OutputRefused',
     'UsageError',
     '__version__',
+    'install',
+    'patched',
+    'uninstall',
 ]

@@ -1,0 +1,142 @@
+"""Reads the index of a V2 checkpoint (a tensor bundle) without reading a single weight.
+
+TensorFlow's own reader does not tell where in which file a tensor lies, so it
+cannot tell before the restore that a data file is too short. The index is an
+SSTable in the LevelDB table format, whose layout is public: a footer of 48
+bytes that points to an index block, which points to data blocks of
+prefix-compressed entries. The values are ``BundleHeaderProto`` (under the empty
+key) and ``BundleEntryProto``, as tensorflow/core/protobuf/tensor_bundle.proto
+describes them.
+
+Not for: V1 checkpoints, and not for writing.
+"""
+import collections
+import struct
+
+from od_patch import _tensorflow
+
+_TABLE_MAGIC = 0xdb4775248b80fb57
+_FOOTER_SIZE = 48
+_BLOCK_TRAILER_SIZE = 5  # one byte compression kind, four bytes CRC
+
+Index = collections.namedtuple('Index', ['num_shards', 'entries'])
+Index.__doc__ = """The index of a bundle.
+
+Attributes:
+    num_shards: int, number of ``.data-…`` files.
+    entries: dict from tensor name to ``BundleEntryProto`` (dtype, shape, shard_id,
+        offset and size in bytes, crc32c, slices).
+"""
+
+
+class BrokenIndex(ValueError):
+    """The file is not the index of a bundle, or is damaged; the text says what is wrong."""
+
+
+def shard_path(prefix, shard, num_shards):
+    """Returns the path of one data file of the bundle ``prefix``."""
+    return '{}.data-{:05d}-of-{:05d}'.format(prefix, shard, num_shards)
+
+
+def read_index(prefix):
+    """Returns the ``Index`` of the V2 checkpoint with this prefix.
+
+    Raises:
+        BrokenIndex: the ``.index`` file is cut short or is not such a table.
+    """
+    from google.protobuf import message
+    from tensorflow.core.protobuf import tensor_bundle_pb2
+    with _tensorflow.gfile().GFile(prefix + '.index', 'rb') as index_file:
+        table = index_file.read()
+    header = None
+    entries = {}
+    try:
+        for key, value in _table_items(table):
+            if key:
+                entries[key.decode('utf-8')] = tensor_bundle_pb2.BundleEntryProto.FromString(value)
+            else:
+                header = tensor_bundle_pb2.BundleHeaderProto.FromString(value)
+    except (IndexError, struct.error, UnicodeDecodeError, message.DecodeError) as error:
+        raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
+    if header is None:
+        raise BrokenIndex('it has no header entry')
+    return Index(header.num_shards, entries)
+
+
+def shortfalls(prefix, index):
+    """Returns what is missing of the data files: a list of sentences, empty when all bytes are there.
+
+    Args:
+        prefix: str, the checkpoint prefix.
+        index: ``Index`` of the same checkpoint.
+    """
+    gfile = _tensorflow.gfile()
+    needed = collections.Counter()
+    for entry in index.entries.values():
+        if not entry.slices:  # a sliced tensor's own entry holds no bytes; its slices have entries of their own
+            needed[entry.shard_id] = max(needed[entry.shard_id], entry.offset + entry.size)
+    problems = []
+    for shard in range(index.num_shards):
+        path = shard_path(prefix, shard, index.num_shards)
+        if not gfile.Exists(path):
+            problems.append('{} is missing'.format(path))
+            continue
+        size = gfile.Stat(path).length
+        if size < needed[shard]:
+            problems.append('{} has {:,} bytes and should have at least {:,}'.format(path, size, needed[shard]))
+    return problems
+
+
+def _table_items(table):
+    """Yields the (key, value) pairs, both bytes, of an SSTable."""
+    if len(table) < _FOOTER_SIZE:
+        raise BrokenIndex('it has {} bytes, fewer than the footer of such a file'.format(len(table)))
+    footer = table[-_FOOTER_SIZE:]
+    if struct.unpack('<Q', footer[-8:])[0] != _TABLE_MAGIC:
+        raise BrokenIndex('its last eight bytes are not those of such a file; it is cut short or of another kind')
+    _, position = _varint(footer, 0)  # the meta index block: offset and size, not needed
+    _, position = _varint(footer, position)
+    offset, position = _varint(footer, position)
+    size, _ = _varint(footer, position)
+    for _, handle in _block_items(table, offset, size):
+        block_offset, position = _varint(handle, 0)
+        block_size, _ = _varint(handle, position)
+        for item in _block_items(table, block_offset, block_size):
+            yield item
+
+
+def _block_items(table, offset, size):
+    """Yields the (key, value) pairs of one block; keys share prefixes with the one before."""
+    if offset + size + _BLOCK_TRAILER_SIZE > len(table):
+        raise BrokenIndex('a block lies beyond its end')
+    if table[offset + size] != 0:
+        raise BrokenIndex('a block is compressed, which TensorFlow does not do')
+    block = table[offset:offset + size]
+    num_restarts = struct.unpack('<I', block[-4:])[0]
+    end = len(block) - 4 * (num_restarts + 1)
+    if end < 0:
+        raise BrokenIndex('a block counts more restarts than it has bytes')
+    position = 0
+    key = b''
+    while position < end:
+        shared, position = _varint(block, position)
+        unshared, position = _varint(block, position)
+        value_size, position = _varint(block, position)
+        if position + unshared + value_size > end:
+            raise BrokenIndex('an entry lies beyond its block')
+        key = key[:shared] + block[position:position + unshared]
+        position += unshared
+        yield key, block[position:position + value_size]
+        position += value_size
+
+
+def _varint(data, position):
+    """Returns (value, position behind it) of a base-128 varint, at most ten bytes long."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7f) << shift
+        if byte < 0x80:
+            return value, position
+    raise BrokenIndex('a number in it has no end')

@@ -1,0 +1,77 @@
+"""Reads a pipeline config as the release's script is about to, to refuse it in words if it cannot be read.
+
+Not for: changing anything in it; the script reads the file again for itself.
+"""
+import re
+
+from od_patch import _errors
+from od_patch import _tensorflow
+
+_POSITION = re.compile(r'^(\d+):(\d+) ?: ?(.*)$', re.DOTALL)
+
+
+def read(path, override=''):
+    """Returns the ``TrainEvalPipelineConfig`` of a file, with an override merged into it.
+
+    Args:
+        path: str, a pipeline config in text form.
+        override: str, text form of what to merge, as ``--config_override`` has it.
+
+    Raises:
+        od_patch.InputRefused: there is no such file, or it does not parse: with
+            the line, what is wrong with it, and what that can mean.
+    """
+    from object_detection.protos import pipeline_pb2
+    gfile = _tensorflow.gfile()
+    if not gfile.Exists(path) or gfile.IsDirectory(path):
+        raise _errors.InputRefused(
+            'There is no pipeline config {!r}.'.format(path) if not gfile.Exists(path)
+            else 'The pipeline config {!r} is a directory.'.format(path),
+            'Give --pipeline_config_path the pipeline.config (or .config) file that the checkpoint was trained with.')
+    with gfile.GFile(path, 'rb') as config_file:
+        content = config_file.read()
+    try:
+        text = content.decode('utf-8')
+    except UnicodeDecodeError:
+        raise _errors.InputRefused(
+            'The pipeline config {} is not a text file.'.format(path),
+            'Give --pipeline_config_path the .config file, not a checkpoint or a graph.')
+    config = pipeline_pb2.TrainEvalPipelineConfig()
+    _merge(text, config, 'The pipeline config {}'.format(path))
+    if override:
+        _merge(override, config, '--config_override')
+    if not config.model.WhichOneof('model'):
+        raise _errors.InputRefused(
+            'The pipeline config {} describes no model: it has no block model {{ ssd {{ … }} }} or '
+            'model {{ faster_rcnn {{ … }} }}.'.format(path),
+            'Give the pipeline.config that the checkpoint was trained with.')
+    return config
+
+
+def _merge(text, config, what):
+    from google.protobuf import text_format
+    try:
+        text_format.Merge(text, config)
+    except (text_format.ParseError, UnicodeError, ValueError) as error:
+        raise _errors.InputRefused(*_explained(str(error), text, what))
+
+
+def _explained(message, text, what):
+    """Returns (problem, remedy) for an error of protobuf's text parser."""
+    found = _POSITION.match(message)
+    where = ''
+    if found:
+        number = int(found.group(1))
+        message = found.group(3)
+        lines = text.splitlines()
+        line = lines[number - 1].strip() if 0 < number <= len(lines) else ''
+        where = ' in line {}'.format(number) + (' ("{}")'.format(line[:80]) if line else '')
+    remedy = 'Correct that line.'
+    if 'has no field named' in message:
+        remedy = ('The installed release of the Object Detection API does not know that field; another one may. '
+                  'Check its spelling, export with the release that the detector was trained with, or remove it '
+                  'if it only concerns training.')
+    elif 'has no value named' in message or 'Enum type' in message:
+        remedy = ('The installed release of the Object Detection API does not know that value; another one may. '
+                  'Check its spelling, or export with the release that the detector was trained with.')
+    return '{} does not parse{}: {}'.format(what, where, message), remedy

@@ -1,0 +1,251 @@
+"""The terminal: progress by stage, upstream's output kept aside in a log, and the summary at the end.
+
+Not for: deciding anything; it shows what ``_export`` tells it.
+"""
+import contextlib
+import os
+import sys
+import tempfile
+import time
+
+import rich.console
+import rich.table
+import rich.text
+
+from od_patch import _export
+from od_patch import _tensorflow
+
+
+class Log:
+    """Keeps what is written to the process's stdout and stderr, from Python and from C++, in a file.
+
+    TensorFlow's C++ parts write to the file descriptors themselves, so these are
+    what is redirected. ``terminal`` and ``error_terminal`` still reach the user.
+
+    Args:
+        path: str, where the log is to stay; None for a temporary file, which
+            stays only when ``keep`` was called.
+        verbose: bool, redirect nothing.
+    """
+
+    def __init__(self, path=None, verbose=False):
+        self.verbose = verbose
+        self.path = None
+        self._kept = path is not None
+        self._saved = []
+        if verbose:
+            self.terminal = sys.stdout
+            self.error_terminal = sys.stderr
+            return
+        if path is None:
+            handle, path = tempfile.mkstemp(prefix='od-patch-', suffix='.log')
+        else:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+        self.path = path
+        self._handle = handle
+        self.terminal = self._reopened(sys.stdout)
+        self.error_terminal = self._reopened(sys.stderr)
+
+    @contextlib.contextmanager
+    def redirected(self):
+        """Context in which what is written to stdout and stderr goes to the log."""
+        if self.verbose:
+            yield
+            return
+        streams = ((1, sys.stdout), (2, sys.stderr))
+        saved = []
+        for number, stream in streams:
+            stream.flush()
+            saved.append(os.dup(number))
+            os.dup2(self._handle, number)
+        try:
+            yield
+        finally:
+            for (number, stream), copy in zip(streams, saved):
+                stream.flush()
+                os.dup2(copy, number)
+                os.close(copy)
+
+    def write(self, text):
+        """Adds text to the log."""
+        if not self.verbose:
+            os.write(self._handle, text.encode('utf-8', 'replace'))
+
+    def keep(self):
+        """Says that the log is to stay; returns its path, None where there is none."""
+        self._kept = True
+        return self.path
+
+    def close(self):
+        """Removes the log unless it is to stay."""
+        if self.path and not self._kept:
+            os.unlink(self.path)
+
+    @staticmethod
+    def _reopened(stream):
+        """Returns a stream of its own on a copy of the descriptor that ``stream`` has now."""
+        return os.fdopen(os.dup(stream.fileno()), 'w', buffering=1,
+                         encoding=getattr(stream, 'encoding', None) or 'utf-8', errors='replace')
+
+
+class Progress(_export.Observer):
+    """Shows stages with their times on a terminal: a spinner where there is one, else a line per finished stage."""
+
+    def __init__(self, stream):
+        self.report = None
+        self._console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+        self._name = None
+        self._began = None
+        self._started = time.time()
+        self._spinner = None
+
+    @property
+    def stage_name(self):
+        """The stage under way, or None."""
+        return self._name
+
+    @property
+    def seconds(self):
+        """Seconds since this object was made."""
+        return time.time() - self._started
+
+    def stage(self, name):
+        if name == self._name:
+            return
+        self._end_stage()
+        self._name = name
+        self._began = time.time()
+        if self._console.is_terminal:
+            self._spinner = self._console.status(name, spinner='line')
+            self._spinner.start()
+
+    def finished(self, report):
+        self.stop()
+        self.report = report
+
+    def note(self, text):
+        self._console.print(rich.text.Text('  ' + text, style='yellow'))
+
+    def stop(self):
+        """Ends the stage under way."""
+        self._end_stage()
+        self._name = None
+
+    def abandon(self):
+        """Stops showing the stage under way, without a time; ``stage_name`` keeps its name."""
+        if self._spinner:
+            self._spinner.stop()
+            self._spinner = None
+
+    def _end_stage(self):
+        if self._name is None:
+            return
+        self.abandon()
+        self._console.print('  {:<20}{:>7.1f} s'.format(self._name, time.time() - self._began))
+
+
+def show_summary(report, seconds, stream):
+    """Prints what an export has made, and what to type next.
+
+    Args:
+        report: ``_export.Report``.
+        seconds: float, how long it took in all.
+        stream: text stream to print to.
+    """
+    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    version, _ = _tensorflow.versions()
+    console.print()
+    console.print(rich.text.Text('{} {}'.format(
+        'Replaced the export in' if report.replaced else 'Exported to', report.output_directory), style='bold'))
+    console.print('exporter {}, TensorFlow {}, {:.1f} s'.format(report.release, version, seconds))
+    console.print()
+
+    files = rich.table.Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    files.add_column()
+    files.add_column(justify='right')
+    for name, size in report.files:
+        files.add_row(rich.text.Text(name), _size(size))
+    console.print(files)
+    console.print()
+
+    facts = rich.table.Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
+    facts.add_column(style='bold', no_wrap=True)
+    facts.add_column(overflow='fold')
+    facts.add_row('weights', rich.text.Text(_weights(report)))
+    facts.add_row('saved_model', rich.text.Text(_variables(report)))
+    for key, info in sorted(report.signature.inputs.items()):
+        facts.add_row('input', rich.text.Text(_tensor(key, info)))
+    for key, info in sorted(report.signature.outputs.items()):
+        facts.add_row('output', rich.text.Text(_tensor(key, info)))
+    console.print(facts)
+    console.print()
+    console.print(rich.text.Text('Next:  saved_model_cli show --all --dir {}'.format(
+        _quoted(os.path.join(report.output_directory, 'saved_model')))))
+
+
+def show_refusal(error, stream):
+    """Prints a refusal: what is wrong, and what to do."""
+    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console.print(rich.text.Text.assemble(('od-patch: ', 'bold red'), error.problem))
+    if error.remedy:
+        console.print(rich.text.Text(error.remedy))
+
+
+def show_failure(error, stage, log_path, stream):
+    """Prints an exception that is no refusal, and where its traceback is.
+
+    Args:
+        error: the exception.
+        stage: str, the stage that it came out of, or None.
+        log_path: str, the log with the traceback; None where it went to the terminal.
+        stream: text stream to print to.
+    """
+    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console.print(rich.text.Text.assemble(
+        ('od-patch: ', 'bold red'),
+        'the export failed{}: {}: {}'.format(
+            ' in the stage "{}"'.format(stage) if stage else '', type(error).__name__, error)))
+    console.print('The output directory is as it was.')
+    if log_path:
+        console.print(rich.text.Text('The traceback and all that the exporter printed: {}'.format(log_path)))
+
+
+def summary_line(report):
+    """Returns one line for scripts that print enough of their own."""
+    return 'od-patch: {}: {}; weights: {}'.format(
+        os.path.join(report.output_directory, 'saved_model'), _variables(report), _weights(report))
+
+
+def _weights(report):
+    return '{} of {}{}'.format(
+        'moving averages' if report.use_moving_averages else 'raw weights', report.checkpoint,
+        '' if report.step is None else ', step {}'.format(report.step))
+
+
+def _variables(report):
+    if not report.written:
+        return 'frozen constants, as upstream writes them'
+    return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind, _size(report.written.num_bytes))
+
+
+def _tensor(key, info):
+    tf = _tensorflow.tf1()
+    if info.tensor_shape.unknown_rank:
+        shape = 'of unknown rank'
+    else:
+        shape = '[{}]'.format(', '.join('?' if dim.size == -1 else str(dim.size) for dim in info.tensor_shape.dim))
+    return '{}  {} {}'.format(key, tf.as_dtype(info.dtype).name, shape)
+
+
+def _size(size):
+    """Returns a number of bytes as people write it: 1 kB is 1000 bytes."""
+    for unit in ('B', 'kB', 'MB'):
+        if size < 1000:
+            return '{:,.{}f} {}'.format(size, 0 if unit == 'B' else 1, unit)
+        size /= 1000.0
+    return '{:,.1f} GB'.format(size)
+
+
+def _quoted(path):
+    import shlex
+    return shlex.quote(path)

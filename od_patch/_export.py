@@ -1,0 +1,267 @@
+"""One export under way: what was asked for, how far it is, what it has found, and where it is staged.
+
+``_patching`` puts the functions of this module around those of the exporter;
+they talk to each other through the export that is current in their thread.
+
+Not for: replacing anything on the exporter module (``_patching``), nor for
+terminals (``_console``).
+"""
+import collections
+import contextlib
+import difflib
+import inspect
+import json
+import os
+import threading
+import time
+
+from od_patch import _checkpoint
+from od_patch import _errors
+from od_patch import _saved_model
+from od_patch import _staging
+from od_patch import _tensorflow
+from od_patch import _version
+
+FROZEN = 'frozen'
+KINDS = (_saved_model.RESOURCE, _saved_model.REFERENCE, FROZEN)
+
+_RECORD_FORMAT = 1
+
+Options = collections.namedtuple('Options', ['saved_model_variables', 'overwrite', 'additional_output_tensor_names'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None)
+Options.__doc__ = """What an export is asked to do beyond what its arguments say.
+
+Attributes:
+    saved_model_variables: 'resource', 'reference' or 'frozen'.
+    overwrite: bool, whether an export that is there already may be replaced.
+    additional_output_tensor_names: list of node names to export beside the
+        outputs, or None; for callers of a release whose script cannot pass them.
+"""
+
+Report = collections.namedtuple('Report', [
+    'output_directory', 'files', 'written', 'kind', 'use_moving_averages', 'checkpoint', 'step', 'signature',
+    'release', 'replaced'])
+Report.__doc__ = """What an export has made.
+
+Attributes:
+    output_directory: str, as it was given.
+    files: list of (path below the output directory, bytes).
+    written: ``_saved_model.Written``; None for a frozen SavedModel.
+    kind: 'resource', 'reference' or 'frozen'.
+    use_moving_averages: bool, whether the weights are moving averages.
+    checkpoint: str, the prefix they were restored from.
+    step: int, its global step, or None.
+    signature: ``SignatureDef`` of ``serving_default``.
+    release: str, the pin of the exporter, in words.
+    replaced: bool, whether an earlier export was replaced.
+"""
+
+_current = threading.local()
+
+
+class Observer:
+    """Is told how an export goes; this one does not care. Subclassed by whoever shows progress."""
+
+    def stage(self, name):
+        """A stage has begun, and with it the one before has ended."""
+
+    def finished(self, report):
+        """The export is in its place; ``report`` is a ``Report``."""
+
+    def note(self, text):
+        """Something that the user should know."""
+
+
+class Export:
+    """One export. Attributes that end in ``_directory`` are paths as str."""
+
+    def __init__(self, options, observer, release_text, checkpoint_prefix, output_directory, staged):
+        self.options = options
+        self.observer = observer
+        self.release_text = release_text
+        self.inventory = _checkpoint.take_inventory(checkpoint_prefix)
+        self.output_directory = output_directory
+        self.staged_directory = staged.export
+        self.temporary_directory = staged.temporary
+        self.use_moving_averages = False
+        self.additional_output_tensor_names = []
+        self.signature = None
+        self.written = None
+        self._graph_checked = False
+
+    def graph_is_built(self, graph):
+        """Checks the finished graph against the checkpoint, once, before upstream restores anything."""
+        if not self._graph_checked:
+            self._graph_checked = True
+            self._check_additional_outputs(graph)
+            _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages)
+
+    def _check_additional_outputs(self, graph):
+        """Refuses additional output names that the graph does not have; upstream would, after freezing."""
+        names = [operation.name for operation in graph.get_operations()]
+        for name in self.additional_output_tensor_names:
+            if name not in names:
+                nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+                raise _errors.UsageError(
+                    'The graph has no node {!r}, which --additional_output_tensor_names asks for.'.format(name),
+                    'Did you mean {} ?'.format(nearest[0]) if nearest else
+                    '--write_inference_graph writes the graph with all of its names.')
+
+    def write_saved_model(self, original, saved_model_path, frozen_graph_def, inputs, outputs):
+        """Writes ``saved_model/`` in place of upstream's ``write_saved_model`` (``original``)."""
+        self.observer.stage('saved model')
+        self.signature = _saved_model.signature(inputs, outputs)
+        kind = self.options.saved_model_variables
+        if kind == FROZEN:
+            original(saved_model_path, frozen_graph_def, inputs, outputs)
+            return
+        some_input = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
+        self.written = _saved_model.write(
+            saved_model_path,
+            graph=some_input.graph,
+            inputs=inputs,
+            outputs=outputs,
+            # Not the trained checkpoint: with moving averages on, that one holds the raw weights under these names.
+            checkpoint_prefix=os.path.join(os.path.dirname(saved_model_path), 'model.ckpt'),
+            kind=kind,
+            also_keep=[node.name for node in frozen_graph_def.node],
+            extra_assets={'od_patch.json': self._record()})
+        for note in self.written.notes:
+            self.observer.note(note)
+
+    def report(self, replaced):
+        """Returns the ``Report``; the staged files are still where they were written."""
+        return Report(
+            output_directory=self.output_directory,
+            files=_files(self.staged_directory),
+            written=self.written,
+            kind=self.written.kind if self.written else FROZEN,
+            use_moving_averages=self.use_moving_averages,
+            checkpoint=self.inventory.prefix,
+            step=self.inventory.step,
+            signature=self.signature,
+            release=self.release_text,
+            replaced=replaced)
+
+    def _record(self):
+        """Returns the record of what made this export, as JSON bytes, for ``assets.extra/od_patch.json``."""
+        version, git_version = _tensorflow.versions()
+        record = collections.OrderedDict([
+            ('format', _RECORD_FORMAT),
+            ('od_patch', _version.__version__),
+            ('exporter', self.release_text),
+            ('tensorflow', version),
+            ('tensorflow_git', git_version),
+            ('checkpoint', self.inventory.prefix),
+            ('checkpoint_format', self.inventory.format),
+            ('global_step', self.inventory.step),
+            ('moving_averages', self.use_moving_averages),
+            ('sha256', _digests(self.staged_directory)),
+        ])
+        return (json.dumps(record, indent=2) + '\n').encode('utf-8')
+
+
+def current():
+    """Returns the ``Export`` under way in this thread, or None."""
+    return getattr(_current, 'export', None)
+
+
+@contextlib.contextmanager
+def whole(options, observer, release_text, arguments):
+    """Context around upstream's export function: checks, stages, and moves into place.
+
+    Args:
+        options: ``Options``.
+        observer: ``Observer``.
+        release_text: str, the exporter's pin in words.
+        arguments: dict from parameter name to value, as upstream's function was
+            called; ``trained_checkpoint_prefix`` and ``output_directory`` are
+            changed in it to what upstream is to work on.
+
+    Yields:
+        ``Export``.
+    """
+    observer.stage('checks')
+    output_directory = os.fspath(arguments['output_directory'])
+    prefix = _checkpoint.resolve(arguments['trained_checkpoint_prefix'])
+    if prefix != os.fspath(arguments['trained_checkpoint_prefix']):
+        observer.note('checkpoint: {}'.format(prefix))
+    check_free(output_directory, options.overwrite)
+    _staging.check_writable(output_directory)
+    replaced = _tensorflow.gfile().Exists(os.path.join(output_directory, 'saved_model', 'saved_model.pb'))
+    with _staging.staged(output_directory) as staged:
+        export = Export(options, observer, release_text, prefix, output_directory, staged)
+        _check_averages(arguments, export.inventory)
+        arguments['trained_checkpoint_prefix'] = prefix
+        arguments['output_directory'] = staged.export
+        _current.export = export
+        try:
+            observer.stage('graph')
+            yield export
+        finally:
+            _current.export = None
+        report = export.report(replaced)
+        observer.stage('moving into place')
+    observer.finished(report)
+
+
+def check_free(output_directory, overwrite):
+    """Refuses an output directory that holds a SavedModel already, unless it may be replaced.
+
+    Upstream's builder refuses it as well, at the very end of the export.
+
+    Raises:
+        od_patch.OutputRefused
+    """
+    gfile = _tensorflow.gfile()
+    saved_model = os.path.join(output_directory, 'saved_model')
+    if overwrite or not gfile.Exists(saved_model):
+        return
+    if gfile.IsDirectory(saved_model) and not gfile.ListDirectory(saved_model):
+        return
+    raise _errors.OutputRefused(
+        'The output directory {} holds an export already ({} exists).'.format(output_directory, saved_model),
+        'Add --overwrite to replace it, or give another --output_directory.')
+
+
+def bind(function, args, kwargs):
+    """Returns the arguments of a call as an ordered dict from parameter name to value, without defaults.
+
+    Raises:
+        TypeError: the call does not fit the function, as calling it would raise.
+    """
+    return inspect.signature(function).bind(*args, **kwargs).arguments
+
+
+def _check_averages(arguments, inventory):
+    """Refuses moving averages that the checkpoint does not have, where the config is at hand: before the graph."""
+    config = arguments.get('pipeline_config')
+    if config is not None and config.eval_config.use_moving_averages and not _checkpoint.has_averages(inventory):
+        raise _errors.CheckpointMismatch(
+            'The checkpoint {} holds no moving averages.'.format(inventory.prefix),
+            'That is: ' + _checkpoint.no_averages_remedy(inventory.prefix))
+
+
+def _files(directory):
+    """Returns [(path below ``directory``, bytes)], sorted."""
+    found = []
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(folder, name)
+            found.append((os.path.relpath(path, directory), os.path.getsize(path)))
+    return sorted(found)
+
+
+def _digests(directory):
+    """Returns {path: SHA-256 in hex} of the files that the exporter has written so far."""
+    import hashlib
+    digests = collections.OrderedDict()
+    for name, _ in _files(directory):
+        if os.path.dirname(name):
+            continue  # the SavedModel that this record is part of
+        digest = hashlib.sha256()
+        with open(os.path.join(directory, name), 'rb') as content:
+            for block in iter(lambda: content.read(1 << 20), b''):
+                digest.update(block)
+        digests[name] = digest.hexdigest()
+    return digests

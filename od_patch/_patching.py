@@ -1,0 +1,445 @@
+"""What is replaced on the exporter module, by what, and how it is put back.
+
+Three steps that can be asked for one by one: ``recognise`` says which release
+an exporter module is and what would be replaced; ``install`` replaces it;
+``uninstall`` puts it back. Nothing but the attributes of one module is ever
+changed.
+
+Not for: what the replacements do, which is ``_export``.
+"""
+import collections
+import contextlib
+import functools
+import importlib
+import inspect
+import logging
+import os
+import sys
+import threading
+
+from od_patch import _errors
+from od_patch import _export
+from od_patch import _releases
+
+EXPORTER = 'object_detection.exporter'
+
+_log = logging.getLogger('od_patch')
+
+Recognised = collections.namedtuple('Recognised', ['module', 'names', 'release', 'blob_id'])
+Recognised.__doc__ = """An exporter module that can be patched.
+
+Attributes:
+    module: the module.
+    names: dict from role (the public name of a function) to the attribute that
+        has it in this release; roles that it does not have are absent.
+    release: ``_releases.Release``, or None for an unpinned exporter of known shape.
+    blob_id: str, git blob id of its source; None where there is no source.
+"""
+
+# role -> the attribute names it has had, newest first. Until 2018-02-09 the helpers carried an underscore.
+_ROLES = collections.OrderedDict([
+    ('export_inference_graph', ('export_inference_graph',)),
+    ('_export_inference_graph', ('_export_inference_graph',)),
+    ('build_detection_graph', ('build_detection_graph', '_build_detection_graph')),
+    ('profile_inference_graph', ('profile_inference_graph',)),
+    ('replace_variable_values_with_moving_averages', ('replace_variable_values_with_moving_averages',)),
+    ('write_graph_and_checkpoint', ('write_graph_and_checkpoint', '_write_graph_and_checkpoint')),
+    ('write_saved_model', ('write_saved_model', '_write_saved_model')),
+])
+
+# What every exporter from 2017-07-18 on has in common, and what the replacements rely on: the leading parameters
+# of each function, by role. build_detection_graph and profile_inference_graph came later and are not needed.
+_SHAPE = collections.OrderedDict([
+    ('export_inference_graph',
+     ('input_type', 'pipeline_config', 'trained_checkpoint_prefix', 'output_directory', 'input_shape')),
+    ('_export_inference_graph',
+     ('input_type', 'detection_model', 'use_moving_averages', 'trained_checkpoint_prefix', 'output_directory',
+      'additional_output_tensor_names', 'input_shape')),
+    ('replace_variable_values_with_moving_averages',
+     ('graph', 'current_checkpoint_file', 'new_checkpoint_file')),
+    ('write_graph_and_checkpoint',
+     ('inference_graph_def', 'model_path', 'input_saver_def', 'trained_checkpoint_prefix')),
+    ('write_saved_model', ('saved_model_path', 'frozen_graph_def', 'inputs', 'outputs')),
+])
+
+_lock = threading.RLock()
+_patches = {}  # module name -> _Patch
+
+
+def install(exporter=None, strict_pin=False):
+    """Puts the patch on the exporter module; from then on its exports hold variables.
+
+    Installing twice is harmless. The patch stays until ``uninstall()``.
+
+    Args:
+        exporter: the exporter module or its name; default ``object_detection.exporter``,
+            which is imported.
+        strict_pin: bool, decline an exporter that is not one of the pinned
+            releases, instead of warning.
+
+    Raises:
+        od_patch.EnvironmentRefused: the module cannot be imported.
+        od_patch.ExporterDeclined: it is not an exporter that can be patched.
+    """
+    with _lock:
+        _put_on(exporter, strict_pin).installed = True
+
+
+def uninstall(exporter=None):
+    """Takes the patch off again; every attribute is what it was. Without a patch, does nothing.
+
+    Args:
+        exporter: as for ``install``.
+    """
+    with _lock:
+        patch = _patches.get(_name(exporter))
+        if patch:
+            patch.installed = False
+            _take_off_if_unused(patch)
+
+
+@contextlib.contextmanager
+def patched(exporter=None, strict_pin=False, saved_model_variables='resource', overwrite=False,
+            additional_output_tensor_names=None, _observer=None):
+    """Context manager: the patch is on inside, for all threads, and as before outside.
+
+    The options are those of exports in this thread.
+
+    Args:
+        exporter: as for ``install``.
+        strict_pin: as for ``install``.
+        saved_model_variables: 'resource' (default), 'reference' or 'frozen',
+            what ``saved_model/`` holds; 'frozen' is upstream's.
+        overwrite: bool, whether an export may replace one that is there.
+        additional_output_tensor_names: list of str, node names to export beside
+            the outputs where the caller cannot pass them itself; or None.
+
+    Raises:
+        od_patch.EnvironmentRefused, od_patch.ExporterDeclined: as ``install``.
+        ValueError: an unknown ``saved_model_variables``.
+    """
+    if saved_model_variables not in _export.KINDS:
+        raise ValueError('saved_model_variables is {!r}; it can be one of {}'.format(
+            saved_model_variables, ', '.join(_export.KINDS)))
+    with _lock:
+        patch = _put_on(exporter, strict_pin)
+        patch.uses += 1
+    before = _thread_options()
+    _threads.options = (
+        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names),
+        _observer or _export.Observer())
+    try:
+        yield
+    finally:
+        _threads.options = before
+        with _lock:
+            patch.uses -= 1
+            _take_off_if_unused(patch)
+
+
+def recognise(module):
+    """Returns the ``Recognised`` exporter, without changing anything.
+
+    Args:
+        module: the exporter module.
+
+    Raises:
+        od_patch.ExporterDeclined: with what is different, in words.
+    """
+    names = {}
+    for role, candidates in _ROLES.items():
+        for name in candidates:
+            if callable(getattr(module, name, None)):
+                names[role] = name
+                break
+    source_blob = _blob_id(module)
+    release = _releases.find(source_blob)
+    differences = _differences(module, names)
+    if differences:
+        raise _errors.ExporterDeclined(
+            '{} is not an exporter that od-patch knows (git blob {}):\n{}'.format(
+                getattr(module, '__file__', module.__name__), source_blob or 'unknown, there is no source',
+                '\n'.join('  - ' + difference for difference in differences)),
+            'Use a release of the models repo that is pinned (the table in the README), '
+            'or open an issue with this exporter.py.')
+    return Recognised(module, names, release, source_blob)
+
+
+def describe(recognised):
+    """Returns the pin of an exporter in words."""
+    if recognised.release:
+        return '{} ({})'.format(recognised.release.name, recognised.release.commit)
+    return 'unpinned (git blob {})'.format(recognised.blob_id)
+
+
+class _Patch:
+    """The patch on one module.
+
+    Attributes:
+        recognised: ``Recognised``.
+        installed: bool, whether ``install`` holds it.
+        uses: int, how many ``patched()`` contexts hold it.
+    """
+
+    def __init__(self, recognised):
+        self.recognised = recognised
+        self.installed = False
+        self.uses = 0
+        self._originals = {}
+        self._replacements = {}
+
+    def apply(self):
+        module = self.recognised.module
+        for role, name in self.recognised.names.items():
+            self._replace(name, _REPLACEMENTS[role](getattr(module, name), self.recognised))
+        # The averaged checkpoint that upstream leaves in the system's temporary folder goes where it is removed.
+        self._replace('tempfile', _TemporaryFiles(module.tempfile))
+
+    def remove(self):
+        module = self.recognised.module
+        for name, original in self._originals.items():
+            if vars(module).get(name) is self._replacements[name]:
+                setattr(module, name, original)
+            else:
+                _log.warning('%s.%s was replaced by somebody else after od-patch; left as it is', module.__name__, name)
+
+    def _replace(self, name, replacement):
+        self._originals[name] = getattr(self.recognised.module, name)
+        self._replacements[name] = replacement
+        setattr(self.recognised.module, name, replacement)
+
+
+class _TemporaryFiles:
+    """The ``tempfile`` module as the exporter sees it: during an export, files go to the export's own folder."""
+
+    def __init__(self, original):
+        self._original = original
+
+    def __getattr__(self, name):
+        return getattr(self._original, name)
+
+    def mkdtemp(self, *args, **kwargs):
+        return self._original.mkdtemp(*args, **self._here(kwargs))
+
+    def NamedTemporaryFile(self, *args, **kwargs):  # pylint: disable=invalid-name
+        return self._original.NamedTemporaryFile(*args, **self._here(kwargs))
+
+    @staticmethod
+    def _here(kwargs):
+        export = _export.current()
+        if export and kwargs.get('dir') is None:
+            kwargs = dict(kwargs, dir=export.temporary_directory)
+        return kwargs
+
+
+class _Names(list):
+    """Additional output names that can be added to ``outputs.keys()``.
+
+    Upstream writes ``outputs.keys() + additional_output_tensor_names`` until
+    2020-05-26, which Python 3 refuses, unless the right operand knows how.
+    """
+
+    def __radd__(self, keys):
+        return list(keys) + list(self)
+
+
+# Each of the following makes the replacement of one function: what upstream's callers see stays as it is.
+
+
+def _around_export(original, recognised):
+    """export_inference_graph and _export_inference_graph: the outer one stages, the inner one says what is exported."""
+    @functools.wraps(original)
+    def export(*args, **kwargs):
+        arguments = _export.bind(original, args, kwargs)
+        under_way = _export.current()
+        if under_way:
+            _enter(under_way, arguments)
+            return original(**arguments)
+        options, observer = _thread_options()
+        with _export.whole(options, observer, describe(recognised), arguments) as under_way:
+            _enter(under_way, arguments)
+            return original(**arguments)
+    return export
+
+
+def _enter(under_way, arguments):
+    """Takes note of what an export was called with, and mends its additional output names."""
+    if 'use_moving_averages' in arguments:
+        under_way.use_moving_averages = bool(arguments['use_moving_averages'])
+    names = list(arguments.get('additional_output_tensor_names') or [])
+    names += [name for name in under_way.options.additional_output_tensor_names or [] if name not in names]
+    if names:
+        under_way.additional_output_tensor_names = names
+        arguments['additional_output_tensor_names'] = _Names(names)
+
+
+def _around_build(original, recognised):
+    """build_detection_graph: when it returns, the graph can be checked against the checkpoint."""
+    del recognised
+
+    @functools.wraps(original)
+    def build_detection_graph(*args, **kwargs):
+        result = original(*args, **kwargs)
+        _check_graph()
+        return result
+    return build_detection_graph
+
+
+def _before(stage):
+    """Makes the replacement of a function that runs on the finished graph: checks it first, and names the stage."""
+    def make(original, recognised):
+        del recognised
+
+        @functools.wraps(original)
+        def replacement(*args, **kwargs):
+            _check_graph()
+            if _export.current():
+                _export.current().observer.stage(stage)
+            return original(*args, **kwargs)
+        return replacement
+    return make
+
+
+def _around_write_checkpoint(original, recognised):
+    """write_graph_and_checkpoint: as ``_before``; when it returns, freezing begins, which is no function of its own."""
+    @functools.wraps(original)
+    def write_graph_and_checkpoint(*args, **kwargs):
+        result = _before('checkpoint')(original, recognised)(*args, **kwargs)
+        if _export.current():
+            _export.current().observer.stage('frozen graph')
+        return result
+    return write_graph_and_checkpoint
+
+
+def _instead_of_write_saved_model(original, recognised):
+    """write_saved_model: variables instead of constants during an export; outside of one, upstream's."""
+    del recognised
+
+    @functools.wraps(original)
+    def write_saved_model(*args, **kwargs):
+        under_way = _export.current()
+        if not under_way:
+            return original(*args, **kwargs)
+        arguments = _export.bind(original, args, kwargs)
+        return under_way.write_saved_model(original, **arguments)
+    return write_saved_model
+
+
+_REPLACEMENTS = {
+    'export_inference_graph': _around_export,
+    '_export_inference_graph': _around_export,
+    'build_detection_graph': _around_build,
+    'profile_inference_graph': _before('profile'),
+    'replace_variable_values_with_moving_averages': _before('moving averages'),
+    'write_graph_and_checkpoint': _around_write_checkpoint,
+    'write_saved_model': _instead_of_write_saved_model,
+}
+
+
+def _check_graph():
+    if _export.current():
+        from od_patch import _tensorflow
+        _export.current().graph_is_built(_tensorflow.tf1().get_default_graph())
+
+
+_threads = threading.local()
+
+
+def _thread_options():
+    """Returns (``Options``, ``Observer``) of this thread: those of its innermost ``patched()``, else the defaults."""
+    return getattr(_threads, 'options', None) or (_export.Options(), _export.Observer())
+
+
+def _name(exporter):
+    return exporter if isinstance(exporter, str) else getattr(exporter, '__name__', EXPORTER)
+
+
+def _put_on(exporter, strict_pin):
+    """Returns the ``_Patch`` on an exporter, which is applied if it was not; the caller says what holds it."""
+    name = _name(exporter)
+    patch = _patches.get(name)
+    module = exporter if inspect.ismodule(exporter) else _import(name)
+    if patch and patch.recognised.module is module:
+        _check_pin(patch.recognised, strict_pin)
+        return patch
+    recognised = recognise(module)
+    _check_pin(recognised, strict_pin)
+    patch = _Patch(recognised)
+    patch.apply()
+    _patches[name] = patch
+    return patch
+
+
+def _take_off_if_unused(patch):
+    if not patch.installed and not patch.uses and _patches.get(patch.recognised.module.__name__) is patch:
+        del _patches[patch.recognised.module.__name__]
+        patch.remove()
+
+
+def _import(name):
+    if name in sys.modules:  # also while it is being imported: patches/*.patch call install() from its last line
+        return sys.modules[name]
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise _errors.EnvironmentRefused(
+            '{} cannot be imported: {}'.format(name, error),
+            'Put the folder research of the models repo, and research/slim, on PYTHONPATH.')
+
+
+def _check_pin(recognised, strict_pin):
+    """Declines, or warns about, an exporter that is not one of the pinned releases."""
+    if recognised.release:
+        return
+    text = '{} is not one of the pinned releases (git blob {}), but has their shape.'.format(
+        getattr(recognised.module, '__file__', recognised.module.__name__), recognised.blob_id)
+    if strict_pin:
+        raise _errors.ExporterDeclined(
+            text, 'Leave out --strict_pin (strict_pin=True) to patch it all the same, '
+            'or check out a release from the table in the README.')
+    _log.warning('%s It is patched all the same; compare what it exports before you rely on it.', text)
+
+
+def _differences(module, names):
+    """Returns what keeps a module from being an exporter of known shape, a list of sentences."""
+    differences = []
+    for role, expected in _SHAPE.items():
+        if role not in names:
+            differences.append('there is no function {}({}, …)'.format(' or '.join(_ROLES[role]), ', '.join(expected)))
+            continue
+        found = list(inspect.signature(getattr(module, names[role])).parameters)
+        if tuple(found[:len(expected)]) != expected:
+            differences.append('{} takes ({}), where ({}) is expected'.format(
+                names[role], ', '.join(found), ', '.join(expected)))
+    if not differences:
+        differences = _differences_inside(module, names)
+    if not hasattr(module, 'tempfile'):
+        differences.append('it does not import tempfile')
+    return differences
+
+
+def _differences_inside(module, names):
+    """Compares what the export helper calls, and in which order, with what every known release does."""
+    code = inspect.unwrap(getattr(module, names['_export_inference_graph'])).__code__
+    expected = [names[role] for role in (
+        'replace_variable_values_with_moving_averages', 'write_graph_and_checkpoint', 'write_saved_model')]
+    called = [name for name in code.co_names if name in expected]  # in the order of their first use
+    if called != expected:
+        return ['{} uses {}, where {} is expected, in this order'.format(
+            names['_export_inference_graph'], ', '.join(called) or 'none of its helpers', ', '.join(expected))]
+    if 'model.ckpt' not in code.co_consts:
+        return ['{} does not write model.ckpt'.format(names['_export_inference_graph'])]
+    return []
+
+
+def _blob_id(module):
+    """Returns the git blob id of a module's source, or None where there is none."""
+    path = getattr(module, '__file__', None)
+    if not path:
+        return None
+    if path.endswith('.pyc'):
+        path = path[:-1]
+    if not os.path.exists(path):
+        return None
+    with open(path, 'rb') as source:
+        return _releases.blob_id(source.read())

@@ -1,0 +1,389 @@
+"""Inference graph + variables bundle -> SavedModel directory, without a session.
+
+The exporter has just written ``<output>/model.ckpt``: that already is the
+variables bundle of a SavedModel, with the very values that go into the frozen
+graph (moving averages included). So it is copied, and the MetaGraph is written
+as a protocol buffer: the inference graph pruned to what serving needs, devices
+cleared, one save/restore subgraph, and the variables as resources where asked.
+
+Not for: deciding where to write (``_staging``) or which checkpoint (``_export``).
+"""
+import collections
+import os
+
+from od_patch import _bundle
+from od_patch import _tensorflow
+
+RESOURCE = 'resource'
+REFERENCE = 'reference'
+
+_REFERENCE_OPS = frozenset(['VariableV2', 'Variable'])
+# Hints of the process that built the graph. They cannot change a result: colocation and placement of what serving
+# runs follow from the resource edges, and shapes are inferred again on loading.
+_HINTS = ('_class', '_output_shapes')
+
+Written = collections.namedtuple('Written', ['num_variables', 'num_bytes', 'num_nodes', 'kind', 'notes'])
+Written.__doc__ = """What was written.
+
+Attributes:
+    num_variables: int, variables in the SavedModel (``global_step`` among them).
+    num_bytes: int, bytes of their values.
+    num_nodes: int, nodes in its graph.
+    kind: 'resource' or 'reference'.
+    notes: list of str, what a user should know, such as why references had to stay.
+"""
+
+
+class _NotConvertible(Exception):
+    """A variable is used in a way that only a reference variable can be; the text names the node."""
+
+
+def write(saved_model_path, graph, inputs, outputs, checkpoint_prefix, kind=RESOURCE, also_keep=(), extra_assets=None):
+    """Writes a SavedModel with variables: ``saved_model.pb``, ``variables/``, ``assets.extra/``.
+
+    The signature is the one that upstream's ``write_saved_model`` writes: key
+    ``serving_default``, method ``tensorflow/serving/predict``, tag ``serve``.
+
+    Args:
+        saved_model_path: str, directory to write; made where it is missing.
+        graph: tf.Graph, the inference graph with its variables.
+        inputs: the input placeholder (tf.Tensor), which gets the key ``inputs``,
+            or a dict of them (side inputs).
+        outputs: dict from key to tf.Tensor.
+        checkpoint_prefix: str, a checkpoint with exactly the values to write.
+        kind: 'resource' or 'reference', how variables are written.
+        also_keep: iterable of node names to keep beside what the outputs need;
+            names that the graph does not have are passed over.
+        extra_assets: dict from file name to bytes, for ``assets.extra/``.
+
+    Returns:
+        ``Written``.
+    """
+    gfile = _tensorflow.gfile()
+    notes = []
+    meta_graph = None
+    if kind == RESOURCE:
+        try:
+            meta_graph = _meta_graph(graph, inputs, outputs, also_keep, as_resources=True)
+        except _NotConvertible as error:
+            notes.append('variables stay references: {}'.format(error))
+            kind = REFERENCE
+    if meta_graph is None:
+        meta_graph = _meta_graph(graph, inputs, outputs, also_keep, as_resources=False)
+
+    variables_directory = os.path.join(saved_model_path, 'variables')
+    gfile.MakeDirs(variables_directory)
+    bundle_prefix = os.path.join(variables_directory, 'variables')
+    if gfile.Exists(checkpoint_prefix + '.index'):
+        _copy_bundle(checkpoint_prefix, bundle_prefix)
+    else:
+        _rewrite_bundle(checkpoint_prefix, bundle_prefix)
+
+    for name, content in sorted((extra_assets or {}).items()):
+        gfile.MakeDirs(os.path.join(saved_model_path, 'assets.extra'))
+        with gfile.GFile(os.path.join(saved_model_path, 'assets.extra', name), 'wb') as asset_file:
+            asset_file.write(content)
+    # Last, so that a directory with a saved_model.pb is a whole SavedModel.
+    with gfile.GFile(os.path.join(saved_model_path, 'saved_model.pb'), 'wb') as model_file:
+        model_file.write(_saved_model_bytes(meta_graph))
+
+    index = _bundle.read_index(bundle_prefix)
+    return Written(
+        num_variables=len(_variable_defs(graph)),
+        num_bytes=sum(entry.size for entry in index.entries.values()),
+        num_nodes=len(meta_graph.graph_def.node),
+        kind=kind,
+        notes=notes)
+
+
+def signature(inputs, outputs):
+    """Returns upstream's ``SignatureDef`` for these tensors.
+
+    Args:
+        inputs: tf.Tensor, or dict from key to tf.Tensor.
+        outputs: dict from key to tf.Tensor.
+    """
+    utils = _tensorflow.tf1().saved_model.utils
+    if not isinstance(inputs, dict):
+        inputs = {'inputs': inputs}
+    return _tensorflow.tf1().saved_model.signature_def_utils.build_signature_def(
+        inputs={key: utils.build_tensor_info(tensor) for key, tensor in inputs.items()},
+        outputs={key: utils.build_tensor_info(tensor) for key, tensor in outputs.items()},
+        method_name='tensorflow/serving/predict')
+
+
+def _saved_model_bytes(meta_graph):
+    from tensorflow.core.protobuf import saved_model_pb2
+    saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+    saved_model.meta_graphs.add().CopyFrom(meta_graph)
+    return saved_model.SerializeToString(deterministic=True)
+
+
+def _meta_graph(graph, inputs, outputs, also_keep, as_resources):
+    """Returns the ``MetaGraphDef`` to write.
+
+    Raises:
+        _NotConvertible: a variable cannot be written as a resource.
+    """
+    from tensorflow.core.protobuf import meta_graph_pb2
+    from tensorflow.python.framework import meta_graph as tf_meta_graph
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    variables = _variable_defs(graph)
+    input_tensors = inputs.values() if isinstance(inputs, dict) else [inputs]
+    roots = {tensor.op.name for tensor in list(input_tensors) + list(outputs.values())}
+    for variable in variables:
+        # A loader that finds a variable in the collection looks all of these up, and raises KeyError for a missing one.
+        roots.update(_node_name(name) for name in (variable.variable_name, variable.initializer_name,
+                                                   variable.snapshot_name, variable.initial_value_name) if name)
+    graph_def = _pruned(graph.as_graph_def(), roots, also_keep)
+    for node in graph_def.node:
+        node.device = ''
+        for hint in _HINTS:
+            if hint in node.attr:
+                del node.attr[hint]
+    if as_resources:
+        _make_resources(graph_def, variables)
+    meta_graph.saver_def.CopyFrom(_add_saver(graph_def, variables))
+    meta_graph.graph_def.CopyFrom(graph_def)
+
+    meta_graph.meta_info_def.tags.append('serve')
+    version, git_version = _tensorflow.versions()
+    meta_graph.meta_info_def.tensorflow_version = version
+    meta_graph.meta_info_def.tensorflow_git_version = git_version
+    meta_graph.meta_info_def.stripped_op_list.CopyFrom(tf_meta_graph.stripped_op_list_for_graph(meta_graph.graph_def))
+    if hasattr(tf_meta_graph, 'strip_graph_default_valued_attrs'):  # TF 1.7 and later
+        # A server of an older release does not know the attributes that newer ones added, and needs none of those
+        # that have their default value. Sets meta_info_def.stripped_default_attrs, too.
+        tf_meta_graph.strip_graph_default_valued_attrs(meta_graph)
+
+    tf = _tensorflow.tf1()
+    trainable = {variable.name for variable in graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)}
+    for variable, proto in zip(graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES), variables):
+        names = [tf.GraphKeys.GLOBAL_VARIABLES]
+        if variable.name in trainable:
+            names.append(tf.GraphKeys.TRAINABLE_VARIABLES)
+        for name in names:
+            meta_graph.collection_def[name].bytes_list.value.append(proto.SerializeToString())
+    meta_graph.signature_def['serving_default'].CopyFrom(signature(inputs, outputs))
+    return meta_graph
+
+
+def _variable_defs(graph):
+    """Returns the ``VariableDef`` of every global variable of a graph, in the order of their collection."""
+    collection = graph.get_collection(_tensorflow.tf1().GraphKeys.GLOBAL_VARIABLES)
+    return [variable.to_proto() for variable in collection]
+
+
+def _node_name(tensor_name):
+    """Returns the node that a tensor name (``a/b:0``), an input (``^a/b``) or an operation name means."""
+    return tensor_name.lstrip('^').split(':')[0]
+
+
+def _pruned(graph_def, roots, also_keep):
+    """Returns the part of a GraphDef that ``roots`` and ``also_keep`` depend on, in the same node order."""
+    from tensorflow.core.framework import graph_pb2
+    by_name = {node.name: node for node in graph_def.node}
+    kept = set()
+    waiting = list(roots) + [name for name in also_keep if name in by_name]
+    while waiting:
+        name = waiting.pop()
+        if name not in kept:
+            kept.add(name)
+            waiting.extend(map(_node_name, by_name[name].input))
+    pruned = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
+    pruned.node.extend(node for node in graph_def.node if node.name in kept)
+    return pruned
+
+
+def _make_resources(graph_def, variables):
+    """Rewrites reference variables of a GraphDef, and their ``VariableDef``s, as resource variables, in place.
+
+    ``VariableV2`` becomes ``VarHandleOp``, the ``Assign`` of the initialiser
+    ``AssignVariableOp``, an ``Identity`` of the variable ``ReadVariableOp``. Any
+    other op that reads the variable's value gets it through such a read.
+    """
+    references = {node.name: node for node in graph_def.node if node.op in _REFERENCE_OPS}
+    dtypes = {name: node.attr['dtype'].type for name, node in references.items()}
+    initializers = {_node_name(variable.initializer_name) for variable in variables}
+    snapshots = {}
+    readers = []
+    for node in graph_def.node:
+        uses = [position for position, name in enumerate(node.input)
+                if not name.startswith('^') and _node_name(name) in references]
+        if not uses:
+            continue
+        variable_name = _node_name(node.input[uses[0]])
+        if node.op == 'Identity':
+            _become(node, 'ReadVariableOp', dtype=dtypes[variable_name])
+            snapshots.setdefault(variable_name, node.name)
+        elif node.op == 'Assign' and node.name in initializers and uses == [0]:
+            _become(node, 'AssignVariableOp', dtype=dtypes[variable_name])
+        else:
+            readers.append((node, uses))
+    _decline_uses_of_assignments(graph_def, initializers)
+    for node, uses in readers:
+        _decline_writers(node, uses)
+        for position in uses:
+            variable_name = _node_name(node.input[position])
+            if variable_name not in snapshots:
+                snapshots[variable_name] = _add_read(graph_def, variable_name, dtypes[variable_name])
+            node.input[position] = snapshots[variable_name]
+    for name, node in references.items():
+        # The handle is looked up by its shared name; an empty one would mean the node's own.
+        node.op = 'VarHandleOp'
+        node.attr['shared_name'].s = name.encode('utf-8')
+    for variable in variables:
+        if _node_name(variable.variable_name) in references:
+            variable.is_resource = True
+
+
+def _become(node, op, dtype):
+    """Turns a node into another op that has only a ``dtype`` attribute; its name and inputs stay."""
+    node.op = op
+    node.attr.clear()
+    node.attr['dtype'].type = dtype
+
+
+def _add_read(graph_def, variable_name, dtype):
+    """Adds a ``ReadVariableOp`` for a variable that had no reading node of its own; returns its name."""
+    read = graph_def.node.add(name=_unused_name(graph_def, variable_name + '/Read/ReadVariableOp'), op='ReadVariableOp')
+    read.input.append(variable_name)
+    read.attr['dtype'].type = dtype
+    return read.name
+
+
+def _decline_uses_of_assignments(graph_def, initializers):
+    """Declines graphs that read the output of an assignment: ``AssignVariableOp`` has none."""
+    for node in graph_def.node:
+        for name in node.input:
+            if not name.startswith('^') and _node_name(name) in initializers:
+                raise _NotConvertible('{} ({}) reads the result of the assignment {}'.format(node.name, node.op, name))
+
+
+def _decline_writers(node, uses):
+    """Declines ops that take a variable by reference, such as ``AssignAdd`` or ``ScatterUpdate``."""
+    op_def = _op_def(node.op)
+    if op_def is None or any(arg.is_ref for arg in op_def.input_arg):
+        raise _NotConvertible('{} ({}) takes {} by reference'.format(node.name, node.op, node.input[uses[0]]))
+
+
+def _op_def(op):
+    """Returns the ``OpDef`` of an op in the installed TensorFlow, or None."""
+    from tensorflow.python.framework import op_def_registry
+    if hasattr(op_def_registry, 'get'):  # TF 1.15 and later
+        return op_def_registry.get(op)
+    return op_def_registry.get_registered_ops().get(op)
+
+
+def _unused_name(graph_def, wanted):
+    """Returns ``wanted``, with a number where a node or a scope of that name is there already."""
+    taken = [node.name + '/' for node in graph_def.node]
+    name = wanted
+    number = 0
+    while any(other.startswith(name + '/') for other in taken):
+        number += 1
+        name = '{}_{}'.format(wanted, number)
+    return name
+
+
+def _add_saver(graph_def, variables):
+    """Adds one save/restore subgraph for ``variables`` to a GraphDef; returns its ``SaverDef``.
+
+    Loaders feed the file name and run the restore op; a session that loaded the
+    model can save it again through the save op.
+    """
+    from tensorflow.core.framework import types_pb2
+    from tensorflow.core.protobuf import saver_pb2
+    tf = _tensorflow.tf1()
+    scope = _unused_name(graph_def, 'save')
+    nodes = {node.name: node for node in graph_def.node}
+
+    def add(name, op, inputs=()):
+        node = graph_def.node.add(name='{}/{}'.format(scope, name), op=op)
+        node.input.extend(inputs)
+        return node
+
+    def add_strings(name, values, shape):
+        node = add(name, 'Const')
+        node.attr['dtype'].type = types_pb2.DT_STRING
+        node.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(values, dtype=tf.string, shape=shape))
+        return node.name
+
+    variables = sorted(variables, key=_saved_name)
+    filename = add_strings('Const', ['model'], [])
+    names = add_strings('tensor_names', [_saved_name(variable) for variable in variables], [len(variables)])
+    slices = add_strings('shape_and_slices', [_slice_spec(variable) for variable in variables], [len(variables)])
+    handles = [_node_name(variable.variable_name) for variable in variables]
+    dtypes = [nodes[handle].attr['dtype'].type for handle in handles]
+
+    save = add('SaveV2', 'SaveV2', [filename, names, slices] + [
+        _node_name(variable.snapshot_name) if variable.is_resource else handle
+        for variable, handle in zip(variables, handles)])
+    save.attr['dtypes'].list.type.extend(dtypes)
+    saved = add('control_dependency', 'Identity', [filename, '^' + save.name])
+    saved.attr['T'].type = types_pb2.DT_STRING
+
+    restore = add('RestoreV2', 'RestoreV2', [filename, names, slices])
+    restore.attr['dtypes'].list.type.extend(dtypes)
+    assignments = []
+    for number, (variable, handle, dtype) in enumerate(zip(variables, handles, dtypes)):
+        value = '{}:{}'.format(restore.name, number) if number else restore.name
+        if variable.is_resource:
+            assign = add('Assign_{}'.format(number), 'AssignVariableOp', [handle, value])
+            assign.attr['dtype'].type = dtype
+        else:
+            assign = add('Assign_{}'.format(number), 'Assign', [handle, value])
+            assign.attr['T'].type = dtype
+            assign.attr['use_locking'].b = True
+            assign.attr['validate_shape'].b = True
+        assignments.append('^' + assign.name)
+    restore_all = add('restore_all', 'NoOp', assignments)
+    return saver_pb2.SaverDef(
+        filename_tensor_name=filename + ':0',
+        save_tensor_name=saved.name + ':0',
+        restore_op_name=restore_all.name,
+        max_to_keep=5,
+        version=saver_pb2.SaverDef.V2)
+
+
+def _saved_name(variable):
+    """Returns the name under which ``tf.train.Saver`` saves a variable."""
+    if variable.HasField('save_slice_info_def'):
+        return variable.save_slice_info_def.full_name
+    return _node_name(variable.variable_name)
+
+
+def _slice_spec(variable):
+    """Returns the slice of the saved tensor that is this variable; empty for all of it."""
+    if not variable.HasField('save_slice_info_def'):
+        return ''
+    info = variable.save_slice_info_def
+    return '{} {}'.format(' '.join(str(size) for size in info.full_shape),
+                          ':'.join('{},{}'.format(*part) for part in zip(info.var_offset, info.var_shape)))
+
+
+def _copy_bundle(checkpoint_prefix, bundle_prefix):
+    """Copies a V2 checkpoint, all of its shards, under another prefix."""
+    gfile = _tensorflow.gfile()
+    num_shards = _bundle.read_index(checkpoint_prefix).num_shards
+    for shard in range(num_shards):
+        gfile.Copy(_bundle.shard_path(checkpoint_prefix, shard, num_shards),
+                   _bundle.shard_path(bundle_prefix, shard, num_shards))
+    gfile.Copy(checkpoint_prefix + '.index', bundle_prefix + '.index')
+
+
+def _rewrite_bundle(checkpoint_prefix, bundle_prefix):
+    """Writes a V1 checkpoint as a V2 bundle: its single file cannot be copied as one.
+
+    Upstream writes a V1 ``model.ckpt`` where the trained checkpoint is V1 and
+    moving averages are on.
+    """
+    from tensorflow.python.ops import io_ops
+    tf = _tensorflow.tf1()
+    reader = tf.train.NewCheckpointReader(checkpoint_prefix)
+    dtypes = reader.get_variable_to_dtype_map()
+    names = sorted(dtypes)
+    with tf.Graph().as_default(), tf.Session() as session:
+        everything = [''] * len(names)
+        restored = io_ops.restore_v2(checkpoint_prefix, names, everything, [dtypes[name] for name in names])
+        session.run(io_ops.save_v2(bundle_prefix, names, everything, restored))

@@ -1,0 +1,27 @@
+"""TensorFlow 1's API, wherever the installed TensorFlow keeps it.
+
+Imported late, inside functions: ``import od_patch`` must cost nothing, and must
+not import TensorFlow before the user's script had a chance to set its
+environment variables.
+"""
+
+
+def tf1():
+    """Returns the module that has the TF 1 API: ``tensorflow`` or ``tensorflow.compat.v1`` (1.13 and later)."""
+    import tensorflow
+    return getattr(tensorflow.compat, 'v1', tensorflow)
+
+
+def gfile():
+    """Returns ``tf.gfile``, through which every path goes, so that ``gs://`` and the rest keep working."""
+    return tf1().gfile
+
+
+def versions():
+    """Returns (version, git version) of the installed TensorFlow, as ``MetaInfoDef`` records them."""
+    import tensorflow
+    try:
+        from tensorflow.python.framework import versions as tf_versions
+        return tf_versions.VERSION, tf_versions.GIT_VERSION
+    except (ImportError, AttributeError):
+        return tensorflow.version.VERSION, tensorflow.version.GIT_VERSION

@@ -1,0 +1,281 @@
+"""The extended entry point: the installed release's own flags plus ours, and the patch on while it exports.
+
+``export_inference_graph``, or ``python -m od_patch.export_inference_graph``. The
+release's script is imported, so whatever flags it has are kept; its ``main``
+does the export.
+
+Not for: running another script with the patch on; that is ``python -m od_patch``.
+
+Exit codes: 0 exported; 1 the export failed; 2 a flag; 3 the environment; 4 the
+exporter is declined; 5 an input file; 6 the checkpoint does not fit the model;
+7 the output directory; 130 and 143 interrupted by SIGINT and SIGTERM.
+"""
+import difflib
+import importlib
+import signal
+import sys
+import traceback
+
+from od_patch import _checkpoint
+from od_patch import _config
+from od_patch import _console
+from od_patch import _environment
+from od_patch import _errors
+from od_patch import _export
+from od_patch import _patching
+from od_patch import _staging
+from od_patch import _version
+
+_SCRIPT = 'object_detection.export_inference_graph'
+_FLAGS_MODULE = 'od_patch.export_inference_graph'  # also when this is run as __main__
+_REQUIRED = ('pipeline_config_path', 'trained_checkpoint_prefix', 'output_directory')
+
+_USAGE = """Exports a detector of the TensorFlow Object Detection API, with a SavedModel that holds variables.
+
+usage: export_inference_graph --pipeline_config_path=pipeline.config \\
+           --trained_checkpoint_prefix=model.ckpt-200000 --output_directory=exported
+"""
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived; raised so that what is staged is removed on the way out."""
+
+
+def run(argv=None):
+    """Console script: exports, and exits with one of the codes in this module's docstring.
+
+    Args:
+        argv: list of str, the command line with the program's name first;
+            default ``sys.argv``.
+    """
+    sys.exit(main(list(sys.argv if argv is None else argv)))
+
+
+def main(argv):
+    """Exports as the command line ``argv`` says; returns the exit code."""
+    early = _EarlyFlags(argv)
+    try:
+        log = _console.Log(early.log_file, early.verbose)
+    except OSError as error:
+        _console.show_refusal(_errors.UsageError(
+            'The log cannot be written to {}: {}.'.format(early.log_file, error.strerror),
+            'Give another --log_file.'), sys.stderr)
+        return _errors.UsageError.exit_code
+    previous = signal.signal(signal.SIGTERM, _raise_terminated)
+    progress = _console.Progress(log.error_terminal)
+    try:
+        _export_as_told(argv, log, progress)
+        return 0
+    except _errors.ODPatchError as error:
+        progress.abandon()
+        log.write(traceback.format_exc())
+        _console.show_refusal(error, log.error_terminal)
+        if early.traceback:
+            log.error_terminal.write(traceback.format_exc())
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _interrupted(progress, log, 128 + signal.SIGINT)
+    except _Terminated:
+        return _interrupted(progress, log, 128 + signal.SIGTERM)
+    except Exception as error:  # pylint: disable=broad-except
+        progress.abandon()
+        log.write(traceback.format_exc())
+        _console.show_failure(error, progress.stage_name, log.keep(), log.error_terminal)
+        if early.traceback or early.verbose:
+            log.error_terminal.write(traceback.format_exc())
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        log.close()
+
+
+class _EarlyFlags:
+    """The flags that must be known before TensorFlow is imported, since that already prints."""
+
+    def __init__(self, argv):
+        self.verbose = self._boolean(argv, 'verbose')
+        self.traceback = self._boolean(argv, 'traceback')
+        self.log_file = None
+        for position, argument in enumerate(argv):
+            name, equals, value = argument.lstrip('-').partition('=')
+            if argument.startswith('-') and name == 'log_file':
+                self.log_file = value if equals else (argv[position + 1:position + 2] or [None])[0]
+
+    @staticmethod
+    def _boolean(argv, name):
+        return any(argument in ('--' + name, '-' + name, '--{}=true'.format(name)) for argument in argv)
+
+
+def _raise_terminated(number, frame):
+    del number, frame
+    raise _Terminated
+
+
+def _interrupted(progress, log, exit_code):
+    progress.abandon()
+    log.error_terminal.write('od-patch: interrupted; the output directory is as it was.\n')
+    return exit_code
+
+
+def _export_as_told(argv, log, progress):
+    """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    wants_help = _wanted_help(argv)
+    progress.stage('imports')
+    with log.redirected():
+        _environment.require()
+        exporter = _environment.import_exporter()
+        script = importlib.import_module(_SCRIPT)
+        flags = _define_flags()
+    if wants_help:
+        progress.abandon()
+        _show_help(wants_help, flags, log.terminal)
+        return
+    values = _parse(argv, flags)
+    progress.stage('checks')
+    with log.redirected():
+        with _patching.patched(
+                exporter, strict_pin=values.strict_pin, saved_model_variables=values.saved_model_variables,
+                overwrite=values.overwrite,
+                additional_output_tensor_names=_split(values.additional_output_tensor_names),
+                _observer=progress):
+            _preflight(values, exporter)
+            script.main(argv[:1])
+    _console.show_summary(progress.report, progress.seconds, log.terminal)
+
+
+def _define_flags():
+    """Adds our flags to those of the release, which importing its script has defined; returns absl's ``flags``."""
+    from absl import flags
+    defined = frozenset(flags.FLAGS)
+    for define, name, *arguments in (
+            (flags.DEFINE_enum, 'saved_model_variables', _export.KINDS[0], list(_export.KINDS),
+             'What saved_model/ holds: variables as resources (what TensorFlow 2 and current servers expect), variables '
+             'as references (as TensorFlow 1 graphs have them), or frozen constants (what the release writes).'),
+            (flags.DEFINE_boolean, 'overwrite', False,
+             'Replace the export that --output_directory holds already. Without it, such a directory is refused.'),
+            (flags.DEFINE_boolean, 'strict_pin', False,
+             'Decline an exporter that is not one of the pinned releases, rather than warn.'),
+            (flags.DEFINE_string, 'additional_output_tensor_names', None,
+             'Comma-separated names of further nodes to export beside the outputs.'),
+            (flags.DEFINE_boolean, 'verbose', False,
+             'Show all that TensorFlow and the exporter print, as they print it.'),
+            (flags.DEFINE_string, 'log_file', None,
+             'Write all that TensorFlow and the exporter print to this file.'),
+            (flags.DEFINE_boolean, 'traceback', False, 'Show the Python traceback of an error.')):
+        if name not in defined:  # a release that has a flag of that name keeps its own meaning
+            define(name, *arguments, module_name=_FLAGS_MODULE)
+    return flags
+
+
+def _wanted_help(argv):
+    """Returns the help flag among the arguments without its dashes, or None."""
+    for argument in argv[1:]:
+        if argument in ('--help', '-help', '-h', '-?', '--helpshort', '-helpshort'):
+            return 'help'
+        if argument in ('--helpfull', '-helpfull'):
+            return 'helpfull'
+        if argument == '--':
+            return None
+    return None
+
+
+def _show_help(kind, flags, stream):
+    """Prints the flags of the release and ours; with ``helpfull``, those of every module."""
+    stream.write(_USAGE)
+    stream.write('\nFlags of the installed release:\n')
+    stream.write(_flags_of(flags, _SCRIPT))
+    stream.write('\nFlags of od-patch {}:\n'.format(_version.__version__))
+    stream.write(_flags_of(flags, _FLAGS_MODULE))
+    if kind == 'helpfull':
+        stream.write('\nAll flags, by the module that defines them:\n')
+        stream.write(flags.FLAGS.get_help())
+    else:
+        stream.write('\n--helpfull shows those of TensorFlow, too.\n')
+    stream.write('\n')
+
+
+def _flags_of(flags, module_name):
+    """Returns the help of the flags that one module defines, without absl's heading."""
+    lines = flags.FLAGS.module_help(module_name).splitlines()
+    return '\n'.join(line for line in lines if not line.rstrip().endswith(module_name + ':')).strip('\n') + '\n'
+
+
+def _parse(argv, flags):
+    """Returns the parsed ``FLAGS``; unlike ``tf.app.run``, does not drop what it does not know.
+
+    Raises:
+        od_patch.UsageError
+    """
+    values = flags.FLAGS
+    names = sorted(set(flags.FLAGS) - {'h', 'help', 'helpfull', 'helpshort'})
+    missing = [name for name in _REQUIRED if not any(
+        argument.lstrip('-').partition('=')[0] == name for argument in argv[1:] if argument.startswith('-'))]
+    try:
+        left_over = values(argv)
+    except flags.UnrecognizedFlagError as error:
+        nearest = difflib.get_close_matches(error.flagname, names, n=1, cutoff=0.5)
+        raise _errors.UsageError(
+            'There is no flag --{}.'.format(error.flagname),
+            ('Did you mean --{} ?'.format(nearest[0]) if nearest else
+             'export_inference_graph --help lists the flags.'))
+    except flags.Error as error:
+        if missing:
+            raise _errors.UsageError(
+                'Missing: {}.'.format(', '.join('--' + name for name in missing)), _USAGE.split('\n\n')[1].strip())
+        raise _errors.UsageError('{}'.format(error), 'export_inference_graph --help lists the flags.')
+    if left_over[1:]:
+        raise _errors.UsageError(
+            'There is no place for the argument{} {}.'.format(
+                's' if len(left_over) > 2 else '', ' '.join(map(repr, left_over[1:]))),
+            'Flags begin with two dashes, --like=this; quote values that hold spaces.')
+    return values
+
+
+def _preflight(values, exporter):
+    """Checks everything that can be checked before the graph is built.
+
+    Raises:
+        od_patch.ODPatchError: one of its kinds.
+    """
+    input_types = sorted(exporter.input_placeholder_fn_map)
+    if values.input_type not in input_types:
+        nearest = difflib.get_close_matches(values.input_type, input_types, n=1, cutoff=0.5)
+        raise _errors.UsageError(
+            '--input_type={} is unknown to this release; it can be one of {}.'.format(
+                values.input_type, ', '.join(input_types)),
+            'Did you mean --input_type={} ?'.format(nearest[0]) if nearest else '')
+    _check_input_shape(values)
+    _export.check_free(values.output_directory, values.overwrite)
+    _staging.check_writable(values.output_directory)
+    _config.read(values.pipeline_config_path, values.config_override if 'config_override' in values else '')
+    _checkpoint.resolve(values.trained_checkpoint_prefix)
+
+
+def _check_input_shape(values):
+    """Refuses an --input_shape that is not four dimensions of an image batch."""
+    if not values.input_shape:
+        return
+    shape = values.input_shape if isinstance(values.input_shape, list) else values.input_shape.split(',')
+    expected = ('--input_shape is batch,height,width,3, such as 1,300,300,3; '
+                '-1 stands for a dimension that is left open.')
+    try:
+        dimensions = [int(dimension) for dimension in shape]
+    except ValueError:
+        raise _errors.UsageError('--input_shape={} is not a list of numbers.'.format(','.join(shape)), expected)
+    if len(dimensions) != 4 or dimensions[3] != 3 or any(size < 1 and size != -1 for size in dimensions):
+        raise _errors.UsageError('--input_shape={} is not the shape of a batch of images.'.format(','.join(shape)),
+                                 expected)
+    if values.input_type != 'image_tensor':
+        raise _errors.UsageError(
+            '--input_shape can only be given with --input_type=image_tensor, not with {}.'.format(values.input_type),
+            'Leave it out: encoded images have the size that they have.')
+
+
+def _split(names):
+    if isinstance(names, str):
+        names = names.split(',')
+    return [name.strip() for name in names or [] if name.strip()] or None
+
+
+if __name__ == '__main__':
+    run()

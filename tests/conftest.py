@@ -1,0 +1,78 @@
+"""Where the tests get the Object Detection API from, and what they share.
+
+The folder ``research`` comes from ``--models-research`` or ``OD_PATCH_MODELS_RESEARCH``
+(a real checkout), else it is assembled from packages of the index, vintage
+``OD_PATCH_VINTAGE`` (A, B, C or D; default C).
+"""
+import os
+import sys
+
+import pytest
+
+from tests.support import checkpoints
+from tests.support import exports
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def pytest_addoption(parser):
+    parser.addoption('--models-research', default=os.environ.get('OD_PATCH_MODELS_RESEARCH'),
+                     help='the folder research of a real checkout of the models repo, with compiled protos')
+
+
+def pytest_configure(config):
+    """Puts the OD API on the path of this process and of those that the tests start."""
+    try:
+        import tensorflow  # pylint: disable=unused-import
+    except ImportError:
+        return  # the tests that need it say so
+    given = config.getoption('--models-research')
+    if given:
+        entries = [os.path.abspath(given), os.path.join(os.path.abspath(given), 'slim')]
+    else:
+        sys.path.insert(0, os.path.join(_ROOT, 'tools'))
+        import assemble_models
+        vintage = os.environ.get('OD_PATCH_VINTAGE', 'C')
+        entries = assemble_models.assemble(vintage, os.path.join(_ROOT, '.tox', 'research', vintage))
+    sys.path[:0] = entries
+    os.environ['PYTHONPATH'] = os.pathsep.join(
+        entries + [_ROOT] + [entry for entry in [os.environ.get('PYTHONPATH')] if entry])
+    os.environ['OD_PATCH_TEST_RESEARCH'] = entries[0]
+
+
+@pytest.fixture(scope='session')
+def research():
+    """The folder ``research`` of the OD API under test."""
+    return os.environ['OD_PATCH_TEST_RESEARCH']
+
+
+@pytest.fixture(scope='session')
+def checkpoint_of(tmp_path_factory):
+    """A function from (config name, form) to a checkpoint prefix; each model is built once."""
+    folders = {}
+
+    def get(config, form='plain'):
+        if config not in folders:
+            folder = str(tmp_path_factory.mktemp('checkpoints_' + config))
+            result = exports.run(['-m', 'tests.support.checkpoints', exports.config_path(config), folder])
+            assert result.exit_code == 0, result.stderr[-3000:]
+            folders[config] = folder
+        return checkpoints.prefix_of(folders[config], form)
+
+    return get
+
+
+@pytest.fixture(scope='session')
+def upstream_export(tmp_path_factory, checkpoint_of):
+    """A function that exports with the release's own, unpatched script; each export is made once."""
+    made = {}
+
+    def export(config, form='plain', **flags):
+        key = (config, form, tuple(sorted(flags.items())))
+        if key not in made:
+            made[key] = exports.upstream(
+                exports.config_path(config), checkpoint_of(config, form),
+                str(tmp_path_factory.mktemp('upstream') / 'export'), **flags)
+        return made[key]
+
+    return export

@@ -1,0 +1,160 @@
+"""End to end, through the command line: what od-patch exports against what the unpatched release exports."""
+import json
+import os
+
+import numpy as np
+import pytest
+
+from tests.support import exports
+from tests.support import parity
+
+_AVERAGES = 'eval_config { use_moving_averages: true }'
+
+
+def _group(name):
+    """Keeps the tests that share a model in one worker, which then builds it once."""
+    return pytest.mark.xdist_group(name)
+
+
+# Each case: the config, the form of the checkpoint that od-patch gets, the flags of the export, the number of images
+# in a batch, and what the unpatched export is made with where that is something else than the same.
+_CASES = [
+    pytest.param('ssd', 'plain', {}, 2, {}, id='ssd', marks=_group('ssd')),
+    pytest.param('ssd', 'plain', {'saved_model_variables': 'reference'}, 2, {}, id='references', marks=_group('ssd')),
+    pytest.param('ssd', 'sharded', {}, 1, {'form': 'plain'}, id='several shards', marks=_group('ssd')),
+    pytest.param('ssd', 'v1', {}, 1, {'form': 'plain'}, id='V1 checkpoint', marks=_group('ssd')),
+    pytest.param('ssd', 'training', {}, 1, {'form': 'plain'}, id='optimizer slots', marks=_group('ssd')),
+    pytest.param('ssd', 'training', {'config_override': _AVERAGES}, 2, {}, id='averages', marks=_group('averages')),
+    pytest.param('ssd', 'v1_training', {'config_override': _AVERAGES}, 1, {}, id='averages, V1 checkpoint',
+                 marks=_group('averages')),
+    pytest.param('ssd', 'plain', {'input_type': 'encoded_image_string_tensor'}, 2, {}, id='encoded images',
+                 marks=_group('averages')),
+    pytest.param('ssd', 'plain', {'input_type': 'tf_example'}, 2, {}, id='tf_example', marks=_group('averages')),
+    pytest.param('ssd', 'plain', {'input_shape': '1,72,88,3', 'write_inference_graph': True}, 1, {},
+                 id='input_shape, write_inference_graph', marks=_group('ssd')),
+    pytest.param('ssd_quantized', 'plain', {}, 2, {}, id='quantized ssd', marks=_group('quantized')),
+    pytest.param('faster_rcnn', 'plain', {}, 2, {}, id='faster rcnn', marks=_group('faster')),
+    pytest.param('mask_rcnn', 'training', {'config_override': _AVERAGES}, 1, {}, id='mask rcnn, averages',
+                 marks=_group('mask')),
+    pytest.param('rfcn', 'plain', {}, 1, {}, id='rfcn', marks=_group('rfcn')),
+]
+
+
+@pytest.mark.parametrize('config, form, flags, batch, baseline', _CASES)
+def test_saved_model_agrees_with_the_unpatched_frozen_graph(
+        config, form, flags, batch, baseline, checkpoint_of, upstream_export, tmp_path):
+    theirs = upstream_export(config, baseline.get('form', form), **{
+        name: value for name, value in flags.items() if name != 'saved_model_variables'})
+    output = str(tmp_path / 'export')
+    result = exports.ours(exports.config_path(config), checkpoint_of(config, form), output, **flags)
+    assert result.exit_code == 0, result.stderr
+
+    # Law 1: the other artefacts are the release's.
+    frozen = parity.read_frozen_graph(theirs)
+    assert parity.canonical(parity.read_frozen_graph(output)) == parity.canonical(frozen)
+    assert sorted(os.listdir(output)) == sorted(os.listdir(theirs))
+    assert _text(output, 'pipeline.config') == _text(theirs, 'pipeline.config')
+    assert _text(output, 'checkpoint') == _text(theirs, 'checkpoint')
+
+    # Law 2: the weights of the export are those that upstream freezes.
+    saved_model = os.path.join(output, 'saved_model')
+    feed = {'inputs': parity.feed_for(flags.get('input_type', 'image_tensor'), parity.pictures(batch))}
+    outputs, signature = parity.run_saved_model(saved_model, feed)
+    assert parity.read_meta_graph(os.path.join(theirs, 'saved_model')).signature_def['serving_default'] == signature
+    expected = parity.run_frozen_graph(frozen, signature, feed)
+    parity.assert_bit_equal(outputs, expected)
+    assert np.unique(expected['detection_scores']).size > 1, 'these outputs would agree whatever the weights'
+
+    meta_graph = parity.read_meta_graph(saved_model)
+    ops = {node.op for node in meta_graph.graph_def.node}
+    if flags.get('saved_model_variables') == 'reference':
+        assert 'VariableV2' in ops and 'VarHandleOp' not in ops
+    else:
+        assert 'VarHandleOp' in ops and 'VariableV2' not in ops
+    assert not [node.name for node in meta_graph.graph_def.node if node.device]
+    assert len([node for node in meta_graph.graph_def.node if node.op == 'RestoreV2']) == 1
+    assert _record(output)['moving_averages'] == (flags.get('config_override') == _AVERAGES)
+    assert sorted(os.listdir(str(tmp_path))) == ['export']
+
+
+@_group('ssd')
+def test_frozen_is_the_releases_own_saved_model(checkpoint_of, upstream_export, tmp_path):
+    output = str(tmp_path / 'export')
+    result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), output, saved_model_variables='frozen')
+    assert result.exit_code == 0, result.stderr
+    assert 'frozen constants' in result.stdout
+    theirs = parity.read_meta_graph(os.path.join(upstream_export('ssd'), 'saved_model'))
+    mine = parity.read_meta_graph(os.path.join(output, 'saved_model'))
+    assert parity.canonical(mine.graph_def) == parity.canonical(theirs.graph_def)
+    assert os.listdir(os.path.join(output, 'saved_model', 'variables')) == []
+
+
+@_group('ssd')
+def test_additional_outputs_are_kept_and_can_be_run(checkpoint_of, upstream_export, tmp_path):
+    """Upstream cannot do this on Python 3 until 2020, so the baseline is its export without them."""
+    from od_patch import _tensorflow
+    tf = _tensorflow.tf1()
+    theirs = upstream_export('ssd')
+    # The penalty on a weight is part of the inference graph, and nothing that the outputs need.
+    extra = [node.name for node in parity.read_meta_graph_file(theirs).graph_def.node
+             if node.name.endswith('l2_regularizer')][-1]
+    output = str(tmp_path / 'export')
+    result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), output,
+                          additional_output_tensor_names='Preprocessor/sub,' + extra)
+    assert result.exit_code == 0, result.stderr
+    frozen = parity.read_frozen_graph(output)
+    baseline = {node.name: node for node in parity.read_frozen_graph(theirs).node}
+    names = {node.name for node in frozen.node}
+    assert extra in names and extra not in baseline
+    assert set(baseline) <= names
+    feed = parity.pictures(1)
+    with tf.Graph().as_default(), tf.Session(config=parity.unoptimized_config()) as session:
+        tf.import_graph_def(frozen, name='')
+        expected = session.run(extra + ':0', {'image_tensor:0': feed})
+    with tf.Graph().as_default(), tf.Session(config=parity.unoptimized_config()) as session:
+        tf.saved_model.loader.load(session, ['serve'], os.path.join(output, 'saved_model'))
+        found = session.run(extra + ':0', {'image_tensor:0': feed})
+    parity.assert_bit_equal({extra: found}, {extra: expected})
+
+
+@_group('averages')
+def test_averages_and_raw_weights_are_told_apart(checkpoint_of, upstream_export):
+    """The other tests could not see a mix-up if the two gave the same outputs."""
+    feed = {'inputs': parity.pictures(1)}
+    raw = upstream_export('ssd', 'plain')
+    averaged = upstream_export('ssd', 'training', config_override=_AVERAGES)
+    signature = parity.read_meta_graph(os.path.join(raw, 'saved_model')).signature_def['serving_default']
+    one = parity.run_frozen_graph(parity.read_frozen_graph(raw), signature, feed)
+    other = parity.run_frozen_graph(parity.read_frozen_graph(averaged), signature, feed)
+    assert np.abs(one['detection_scores'] - other['detection_scores']).max() > 1e-3
+
+
+@_group('ssd')
+def test_overwrite_replaces_an_export_and_leaves_other_files(checkpoint_of, tmp_path):
+    output = tmp_path / 'export'
+    output.mkdir()
+    (output / 'notes.txt').write_text('mine')
+    (output / 'saved_model').mkdir()
+    (output / 'saved_model' / 'saved_model.pb').write_text('an older export')
+    (output / 'saved_model' / 'stale').write_text('of the older export')
+    arguments = (exports.config_path('ssd'), checkpoint_of('ssd'), str(output))
+    refused = exports.ours(*arguments)
+    assert refused.exit_code == 7
+    assert '--overwrite' in refused.stderr
+    assert (output / 'saved_model' / 'saved_model.pb').read_text() == 'an older export'
+    result = exports.ours(*arguments, overwrite=True)
+    assert result.exit_code == 0, result.stderr
+    assert 'Replaced the export' in result.stdout
+    assert (output / 'notes.txt').read_text() == 'mine'
+    assert not (output / 'saved_model' / 'stale').exists()
+    parity.run_saved_model(str(output / 'saved_model'), {'inputs': parity.pictures(1)})
+    assert sorted(os.listdir(str(tmp_path))) == ['export']
+
+
+def _text(export, name):
+    with open(os.path.join(export, name)) as text_file:
+        return text_file.read()
+
+
+def _record(export):
+    return json.loads(_text(export, os.path.join('saved_model', 'assets.extra', 'od_patch.json')))
