@@ -36,11 +36,18 @@ def read_frozen_graph(export):
     return graph_def
 
 
-def canonical(graph_def):
-    """Returns bytes that are equal for graphs that differ only in the order of nodes and of map entries."""
-    ordered = type(graph_def)(versions=graph_def.versions, library=graph_def.library)
-    ordered.node.extend(sorted(graph_def.node, key=lambda node: node.name))
-    return ordered.SerializeToString(deterministic=True)
+def assert_same_graph(one, other):
+    """Asserts that two ``GraphDef``s differ at most in the order of nodes and of map entries."""
+    mine, theirs = ({node.name: node.SerializeToString(deterministic=True) for node in graph_def.node}
+                    for graph_def in (one, other))
+    different = sorted(name for name in set(mine) | set(theirs) if mine.get(name) != theirs.get(name))
+    assert not different, '{} nodes differ: {} …'.format(len(different), different[:5])
+    assert one.versions == other.versions and one.library == other.library
+
+
+def structure(graph_def):
+    """Returns {node: (op, inputs)}."""
+    return {node.name: (node.op, list(node.input)) for node in graph_def.node}
 
 
 def run_frozen_graph(graph_def, signature, feed):
