@@ -17,10 +17,10 @@ def config_path(name):
     return os.path.join(CONFIGS, name + '.config')
 
 
-def run(arguments, cwd=None, environment=None, timeout=300):
-    """Runs this Python with arguments; returns ``Result``."""
+def run(arguments, cwd=None, environment=None, timeout=300, python=sys.executable):
+    """Runs a Python, by default this one, with arguments; returns ``Result``."""
     process = subprocess.Popen(
-        [sys.executable] + list(map(str, arguments)), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        [python] + list(map(str, arguments)), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='1', **(environment or {})),
         universal_newlines=True)
     try:
@@ -46,6 +46,7 @@ def upstream(config, prefix, output_directory, **flags):
     return str(output_directory)
 
 
-def ours(config, prefix, output_directory, **flags):
+def ours(config, prefix, output_directory, _python=sys.executable, **flags):
     """Exports with od-patch's entry point; returns ``Result``."""
-    return run(['-m', 'od_patch.export_inference_graph'] + flags_of(config, prefix, output_directory, **flags))
+    return run(['-m', 'od_patch.export_inference_graph'] + flags_of(config, prefix, output_directory, **flags),
+               python=_python)
