@@ -112,6 +112,9 @@ def _block_items(table, offset, size):
     if table[offset + size] != 0:
         raise BrokenIndex('a block is compressed, which TensorFlow does not do')
     block = table[offset:offset + size]
+    stored = struct.unpack('<I', table[offset + size + 1:offset + size + _BLOCK_TRAILER_SIZE])[0]
+    if stored != _masked_crc32c(table[offset:offset + size + 1]):
+        raise BrokenIndex('the checksum of a block is wrong: bytes of it were changed')
     num_restarts = struct.unpack('<I', block[-4:])[0]
     end = len(block) - 4 * (num_restarts + 1)
     if end < 0:
@@ -128,6 +131,27 @@ def _block_items(table, offset, size):
         position += unshared
         yield key, block[position:position + value_size]
         position += value_size
+
+
+def _crc32c_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ 0x82f63b78 if value & 1 else value >> 1  # the Castagnoli polynomial, bits reversed
+        table.append(value)
+    return table
+
+
+_CRC32C = _crc32c_table()
+
+
+def _masked_crc32c(data):
+    """Returns the CRC-32C of bytes as such tables store it: rotated, and a constant added."""
+    crc = 0xffffffff
+    for byte in data:
+        crc = _CRC32C[(crc ^ byte) & 0xff] ^ crc >> 8
+    crc ^= 0xffffffff
+    return ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff
 
 
 def _varint(data, position):

@@ -11,9 +11,9 @@ import contextlib
 import difflib
 import inspect
 import json
+import logging
 import os
 import threading
-import time
 
 from od_patch import _checkpoint
 from od_patch import _errors
@@ -56,11 +56,12 @@ Attributes:
     replaced: bool, whether an earlier export was replaced.
 """
 
+_log = logging.getLogger('od_patch')
 _current = threading.local()
 
 
 class Observer:
-    """Is told how an export goes; this one does not care. Subclassed by whoever shows progress."""
+    """Is told how an export goes; this one logs what should be known. Subclassed by whoever shows progress."""
 
     def stage(self, name):
         """A stage has begun, and with it the one before has ended."""
@@ -70,6 +71,7 @@ class Observer:
 
     def note(self, text):
         """Something that the user should know."""
+        _log.warning('%s', text)
 
 
 class Export:

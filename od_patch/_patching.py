@@ -82,7 +82,7 @@ def install(exporter=None, strict_pin=False):
         od_patch.ExporterDeclined: it is not an exporter that can be patched.
     """
     with _lock:
-        _put_on(exporter, strict_pin).installed = True
+        _put_on(exporter, strict_pin, _log.warning).installed = True
 
 
 def uninstall(exporter=None):
@@ -121,13 +121,13 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
     if saved_model_variables not in _export.KINDS:
         raise ValueError('saved_model_variables is {!r}; it can be one of {}'.format(
             saved_model_variables, ', '.join(_export.KINDS)))
+    observer = _observer or _export.Observer()
     with _lock:
-        patch = _put_on(exporter, strict_pin)
+        patch = _put_on(exporter, strict_pin, observer.note)
         patch.uses += 1
     before = _thread_options()
     _threads.options = (
-        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names),
-        _observer or _export.Observer())
+        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names), observer)
     try:
         yield
     finally:
@@ -354,16 +354,16 @@ def _name(exporter):
     return exporter if isinstance(exporter, str) else getattr(exporter, '__name__', EXPORTER)
 
 
-def _put_on(exporter, strict_pin):
+def _put_on(exporter, strict_pin, warn):
     """Returns the ``_Patch`` on an exporter, which is applied if it was not; the caller says what holds it."""
     name = _name(exporter)
     patch = _patches.get(name)
     module = exporter if inspect.ismodule(exporter) else _import(name)
     if patch and patch.recognised.module is module:
-        _check_pin(patch.recognised, strict_pin)
+        _check_pin(patch.recognised, strict_pin, warn)
         return patch
     recognised = recognise(module)
-    _check_pin(recognised, strict_pin)
+    _check_pin(recognised, strict_pin, warn)
     patch = _Patch(recognised)
     patch.apply()
     _patches[name] = patch
@@ -387,7 +387,7 @@ def _import(name):
             'Put the folder research of the models repo, and research/slim, on PYTHONPATH.')
 
 
-def _check_pin(recognised, strict_pin):
+def _check_pin(recognised, strict_pin, warn):
     """Declines, or warns about, an exporter that is not one of the pinned releases."""
     if recognised.release:
         return
@@ -397,7 +397,7 @@ def _check_pin(recognised, strict_pin):
         raise _errors.ExporterDeclined(
             text, 'Leave out --strict_pin (strict_pin=True) to patch it all the same, '
             'or check out a release from the table in the README.')
-    _log.warning('%s It is patched all the same; compare what it exports before you rely on it.', text)
+    warn(text + ' It is patched all the same; compare what it exports before you rely on it.')
 
 
 def _differences(module, names):

@@ -45,21 +45,20 @@ def test_every_byte_cut_off_is_noticed(tmp_path, values):
             _bundle.read_index(prefix)
 
 
-def test_changed_bytes_end_in_an_index_or_in_words(tmp_path, values):
+def test_every_changed_byte_of_the_entries_is_noticed(tmp_path, values):
     prefix = str(tmp_path / 'model')
     checkpoints.write_v2(prefix, values)
     with open(prefix + '.index', 'rb') as index_file:
         whole = index_file.read()
     random = np.random.RandomState(11)
-    for _ in range(500):
+    # Behind the entries come the meta index block, which is not read, and the footer, whose padding means nothing.
+    for position in random.randint(len(whole) - 300, size=300):
         damaged = bytearray(whole)
-        damaged[random.randint(len(whole))] = random.randint(256)
+        damaged[position] ^= random.randint(1, 256)
         with open(prefix + '.index', 'wb') as index_file:
             index_file.write(bytes(damaged))
-        try:
+        with pytest.raises(_bundle.BrokenIndex):
             _bundle.read_index(prefix)
-        except _bundle.BrokenIndex:
-            pass
 
 
 def test_a_short_data_file_is_noticed(tmp_path, values):

@@ -230,6 +230,13 @@ def test_unpinned_exporter_where_only_pins_are_wanted(refuse, research, tmp_path
     assert 'is not one of the pinned releases' in message and '--strict_pin' in message
 
 
+def test_unpinned_exporter_is_warned_of(refuse, research, tmp_path):
+    _changed_exporter(research, tmp_path, 'Functions to export', 'Functions that export')
+    code, message = refuse(environment=_first_on_path(tmp_path, research), prefix='no/model.ckpt')
+    assert code == 5  # it went on to the checkpoint
+    assert 'is not one of the pinned releases' in message and 'patched all the same' in message
+
+
 def _copy(prefix, folder):
     """Copies a checkpoint into a folder of its own, to be damaged there; returns its prefix."""
     source = os.path.dirname(prefix)
