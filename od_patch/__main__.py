@@ -64,8 +64,7 @@ class _PatchOnImport(importlib.abc.MetaPathFinder):
         return spec
 
 
-@click.command(context_settings={'ignore_unknown_options': True, 'allow_interspersed_args': False,
-                                 'help_option_names': ['-h', '--help']},
+@click.command(context_settings={'allow_interspersed_args': False, 'help_option_names': ['-h', '--help']},
                options_metavar='[OPTIONS]')
 @click.option('--saved_model_variables', type=click.Choice(_export.KINDS), default=_export.KINDS[0], show_default=True,
               help='What saved_model/ holds.')

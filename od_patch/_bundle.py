@@ -53,10 +53,11 @@ def read_index(prefix):
     try:
         for key, value in _table_items(table):
             if key:
-                entries[key.decode('utf-8')] = tensor_bundle_pb2.BundleEntryProto.FromString(value)
+                # The keys of slices of partitioned variables are binary.
+                    entries[key.decode('utf-8', 'surrogateescape')] = tensor_bundle_pb2.BundleEntryProto.FromString(value)
             else:
                 header = tensor_bundle_pb2.BundleHeaderProto.FromString(value)
-    except (IndexError, struct.error, UnicodeDecodeError, message.DecodeError) as error:
+    except (IndexError, struct.error, message.DecodeError) as error:
         raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
     if header is None:
         raise BrokenIndex('it has no header entry')

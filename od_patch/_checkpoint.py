@@ -5,6 +5,7 @@ SavedModels.
 """
 import collections
 import difflib
+import glob
 import os
 import re
 
@@ -41,10 +42,17 @@ def resolve(path):
     """
     gfile = _tensorflow.gfile()
     path = os.fspath(path)
+    if not path:
+        raise _errors.InputRefused('The checkpoint prefix is empty.', 'Give one, such as training/model.ckpt-200000.')
+    if os.path.basename(path) == 'checkpoint' and not gfile.Exists(path + '.index'):
+        path = os.path.dirname(path) or '.'  # the file that names the newest one of its directory
     if gfile.IsDirectory(path) and not gfile.Exists(path.rstrip('/') + '.index'):
         return _newest(path)
     prefix = _STUCK_ON.sub('', path)
-    if gfile.Exists(prefix + '.index') or gfile.Exists(prefix) or gfile.Glob(_glob_escape(prefix) + '-?????-of-?????'):
+    # Glob raises for a folder that is not there, in some releases.
+    if gfile.IsDirectory(os.path.dirname(prefix) or '.') and (
+            gfile.Exists(prefix + '.index') or gfile.Exists(prefix) or
+            gfile.Glob(_glob_escape(prefix) + '-?????-of-?????')):
         return prefix
     raise _errors.InputRefused(
         'There is no checkpoint {!r}: neither {}.index nor a file of that name exists.'.format(path, prefix),
@@ -87,9 +95,14 @@ def take_inventory(prefix):
         shapes = reader.get_variable_to_shape_map()
         step = int(reader.get_tensor('global_step')) if 'global_step' in shapes else None
     except (tf.errors.OpError, RuntimeError, ValueError, TypeError) as error:  # older releases raise the plain ones
+        remedy = 'Copy the checkpoint again, or take another one.'
+        if glob.has_magic(prefix):
+            remedy = 'TensorFlow takes the characters * ? [ in a checkpoint path for a pattern: rename the folder.'
+        elif checkpoint_format == 'V1':
+            remedy = ('Give the prefix of a checkpoint: the name that its files .index and .data-… have in common. '
+                      'Only checkpoints of before 2017 are a single file.')
         raise _errors.InputRefused(
-            'The checkpoint {} cannot be read: {}'.format(prefix, getattr(error, 'message', None) or error),
-            'Copy the checkpoint again, or take another one.')
+            'The checkpoint {} cannot be read: {}'.format(prefix, getattr(error, 'message', None) or error), remedy)
     return Inventory(prefix, checkpoint_format, num_shards, shapes, step)
 
 
@@ -118,13 +131,14 @@ def check_graph(graph, inventory, use_moving_averages):
         if use_moving_averages:
             wanted = tf.train.ExponentialMovingAverage(0.0).variables_to_restore()
         else:
-            wanted = {variable.op.name: variable for variable in variables}
+            wanted = {variable.op.name: variable for variable in variables if not _slice_of(variable)}
+            wanted.update((_slice_of(variable).full_name, None) for variable in variables if _slice_of(variable))
     missing = []
     reshaped = []
     for name, variable in sorted(wanted.items()):
         if name not in inventory.shapes:
             missing.append(name)
-        elif not variable.get_shape().is_compatible_with(inventory.shapes[name]):
+        elif variable is not None and not variable.get_shape().is_compatible_with(inventory.shapes[name]):
             reshaped.append((name, variable.get_shape().as_list(), list(inventory.shapes[name])))
     if not missing and not reshaped:
         return
@@ -180,6 +194,11 @@ def _glob_escape(path):
     return re.sub(r'([*?\[\]\\])', r'\\\1', path)
 
 
+def _slice_of(variable):
+    """Returns what a part of a partitioned variable is a part of, else None; saved is the whole."""
+    return getattr(variable, '_save_slice_info', None)
+
+
 def _are(count):
     return '1 is' if count == 1 else '{} are'.format(count)
 
@@ -224,7 +243,7 @@ def _averages_absent(missing, reshaped, inventory, use_moving_averages):
     if use_moving_averages and missing and all(name.endswith(AVERAGE_SUFFIX) for name in missing):
         if has_averages(inventory):
             return ('the checkpoint holds moving averages of other variables only; it belongs to another model.')
-        return no_averages_remedy(inventory.prefix)
+        return 'the config asks for moving averages, and the checkpoint holds none. ' + no_averages_remedy()
     return None
 
 
@@ -275,8 +294,7 @@ def _feature_extractor(missing, reshaped, inventory, use_moving_averages):
 _CAUSES = (_averages_absent, _quantized_graph, _class_count, _classification_checkpoint, _feature_extractor)
 
 
-def no_averages_remedy(prefix):
-    """Returns what to say where moving averages are asked for and the checkpoint ``prefix`` has none."""
-    return ('the pipeline config asks for moving averages (eval_config.use_moving_averages), and {} holds none. '
-            'If it was trained without them, or is itself an export, add '
-            '--config_override "eval_config {{ use_moving_averages: false }}".'.format(prefix))
+def no_averages_remedy():
+    """Returns what to do where moving averages are asked for and the checkpoint has none."""
+    return ('If it was trained without them, or is itself an export, add '
+            '--config_override "eval_config { use_moving_averages: false }", or say so in the config.')

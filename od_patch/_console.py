@@ -9,7 +9,6 @@ import tempfile
 import time
 
 import rich.console
-import rich.table
 import rich.text
 
 from od_patch import _export
@@ -160,24 +159,16 @@ def show_summary(report, seconds, stream):
     console.print('exporter {}, TensorFlow {}, {:.1f} s'.format(report.release, version, seconds))
     console.print()
 
-    files = rich.table.Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
-    files.add_column()
-    files.add_column(justify='right')
+    width = max(len(name) for name, _ in report.files)
     for name, size in report.files:
-        files.add_row(rich.text.Text(name), _size(size))
-    console.print(files)
+        console.print(rich.text.Text('  {:<{w}}  {:>10}'.format(name, _size(size), w=width)))
     console.print()
 
-    facts = rich.table.Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
-    facts.add_column(style='bold', no_wrap=True)
-    facts.add_column(overflow='fold')
-    facts.add_row('weights', rich.text.Text(_weights(report)))
-    facts.add_row('saved_model', rich.text.Text(_variables(report)))
-    for key, info in sorted(report.signature.inputs.items()):
-        facts.add_row('input', rich.text.Text(_tensor(key, info)))
-    for key, info in sorted(report.signature.outputs.items()):
-        facts.add_row('output', rich.text.Text(_tensor(key, info)))
-    console.print(facts)
+    facts = [('weights', _weights(report)), ('saved_model', _variables(report))]
+    facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
+    facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
+    for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
+        console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
     console.print()
     console.print(rich.text.Text('Next:  saved_model_cli show --all --dir {}'.format(
         _quoted(os.path.join(report.output_directory, 'saved_model')))))
@@ -191,23 +182,33 @@ def show_refusal(error, stream):
         console.print(rich.text.Text(error.remedy))
 
 
-def show_failure(error, stage, log_path, stream):
+def show_failure(error, progress, log_path, stream):
     """Prints an exception that is no refusal, and where its traceback is.
 
     Args:
         error: the exception.
-        stage: str, the stage that it came out of, or None.
+        progress: ``Progress`` of the export.
         log_path: str, the log with the traceback; None where it went to the terminal.
         stream: text stream to print to.
     """
     console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    stage = ' in the stage "{}"'.format(progress.stage_name) if progress.stage_name else ''
     console.print(rich.text.Text.assemble(
-        ('od-patch: ', 'bold red'),
-        'the export failed{}: {}: {}'.format(
-            ' in the stage "{}"'.format(stage) if stage else '', type(error).__name__, error)))
-    console.print('The output directory is as it was.')
+        ('od-patch: ', 'bold red'), 'the export failed{}: {}: {}'.format(stage, type(error).__name__, error)))
+    console.print(rich.text.Text('To be sure: {}.'.format(state_of_output(progress.report))))
     if log_path:
         console.print(rich.text.Text('The traceback and all that the exporter printed: {}'.format(log_path)))
+
+
+def state_of_output(report):
+    """Returns what an export that did not end well has left, in words.
+
+    Args:
+        report: ``_export.Report``, or None where the export did not get as far as its destination.
+    """
+    if report is None:
+        return 'the output directory is as it was'
+    return 'the export in {} is complete'.format(report.output_directory)
 
 
 def summary_line(report):

@@ -13,6 +13,7 @@ import inspect
 import json
 import logging
 import os
+import re
 import threading
 
 from od_patch import _checkpoint
@@ -109,13 +110,19 @@ class Export:
                     'Did you mean {} ?'.format(nearest[0]) if nearest else
                     '--write_inference_graph writes the graph with all of its names.')
 
-    def write_saved_model(self, original, saved_model_path, frozen_graph_def, inputs, outputs):
-        """Writes ``saved_model/`` in place of upstream's ``write_saved_model`` (``original``)."""
+    def write_saved_model(self, original, arguments):
+        """Writes ``saved_model/`` in place of upstream's ``write_saved_model`` (``original``).
+
+        Args:
+            original: upstream's function.
+            arguments: dict from parameter name to value, as it was called.
+        """
         self.observer.stage('saved model')
+        saved_model_path, inputs, outputs = (arguments[name] for name in ('saved_model_path', 'inputs', 'outputs'))
         self.signature = _saved_model.signature(inputs, outputs)
         kind = self.options.saved_model_variables
         if kind == FROZEN:
-            original(saved_model_path, frozen_graph_def, inputs, outputs)
+            original(**arguments)
             return
         some_input = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
         self.written = _saved_model.write(
@@ -126,7 +133,7 @@ class Export:
             # Not the trained checkpoint: with moving averages on, that one holds the raw weights under these names.
             checkpoint_prefix=os.path.join(os.path.dirname(saved_model_path), 'model.ckpt'),
             kind=kind,
-            also_keep=[node.name for node in frozen_graph_def.node],
+            also_keep=[node.name for node in arguments['frozen_graph_def'].node],
             extra_assets={'od_patch.json': self._record()})
         for note in self.written.notes:
             self.observer.note(note)
@@ -185,26 +192,33 @@ def whole(options, observer, release_text, arguments):
     """
     observer.stage('checks')
     output_directory = os.fspath(arguments['output_directory'])
+    if not output_directory:
+        raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
     prefix = _checkpoint.resolve(arguments['trained_checkpoint_prefix'])
     if prefix != os.fspath(arguments['trained_checkpoint_prefix']):
         observer.note('checkpoint: {}'.format(prefix))
     check_free(output_directory, options.overwrite)
     _staging.check_writable(output_directory)
     replaced = _tensorflow.gfile().Exists(os.path.join(output_directory, 'saved_model', 'saved_model.pb'))
-    with _staging.staged(output_directory) as staged:
-        export = Export(options, observer, release_text, prefix, output_directory, staged)
-        _check_averages(arguments, export.inventory)
-        arguments['trained_checkpoint_prefix'] = prefix
-        arguments['output_directory'] = staged.export
-        _current.export = export
-        try:
-            observer.stage('graph')
-            yield export
-        finally:
-            _current.export = None
-        report = export.report(replaced)
-        observer.stage('moving into place')
-    observer.finished(report)
+    staged = None
+    report = None
+    try:
+        with _staging.staged(output_directory) as staged:
+            export = Export(options, observer, release_text, prefix, output_directory, staged)
+            _check_averages(arguments, export.inventory)
+            arguments['trained_checkpoint_prefix'] = prefix
+            arguments['output_directory'] = staged.export
+            _current.export = export
+            try:
+                observer.stage('graph')
+                yield export
+            finally:
+                _current.export = None
+            report = export.report(replaced)
+            observer.stage('moving into place')
+    finally:
+        if staged is not None and staged.in_place:  # also where a signal arrived just then
+            observer.finished(report)
 
 
 def check_free(output_directory, overwrite):
@@ -215,15 +229,42 @@ def check_free(output_directory, overwrite):
     Raises:
         od_patch.OutputRefused
     """
+    if overwrite:
+        return
+    try:
+        _check_free(output_directory)
+    except _tensorflow.tf1().errors.OpError as error:
+        raise _errors.OutputRefused(
+            'The output directory {} cannot be looked at: {}'.format(output_directory, error.message),
+            'Check the path, and that its store can be reached from here.')
+
+
+def _check_free(output_directory):
     gfile = _tensorflow.gfile()
     saved_model = os.path.join(output_directory, 'saved_model')
-    if overwrite or not gfile.Exists(saved_model):
+    if _is_training_directory(output_directory):
+        raise _errors.OutputRefused(
+            'The output directory {} is one that a training writes its checkpoints to: an export would replace its '
+            'file "checkpoint", which says where to resume.'.format(output_directory),
+            'Give another --output_directory, or add --overwrite if that is meant.')
+    if not gfile.Exists(saved_model):
         return
     if gfile.IsDirectory(saved_model) and not gfile.ListDirectory(saved_model):
         return
     raise _errors.OutputRefused(
         'The output directory {} holds an export already ({} exists).'.format(output_directory, saved_model),
         'Add --overwrite to replace it, or give another --output_directory.')
+
+
+def _is_training_directory(directory):
+    """Returns whether a directory holds a ``checkpoint`` file that names others than an export's model.ckpt."""
+    gfile = _tensorflow.gfile()
+    path = os.path.join(directory, 'checkpoint')
+    if not gfile.Exists(path) or gfile.IsDirectory(path):
+        return False
+    with gfile.GFile(path, 'rb') as state_file:
+        named = re.search(br'^model_checkpoint_path:\s*"([^"]*)"', state_file.read(), re.MULTILINE)
+    return named is not None and os.path.basename(named.group(1)) != b'model.ckpt'
 
 
 def bind(function, args, kwargs):
@@ -240,8 +281,9 @@ def _check_averages(arguments, inventory):
     config = arguments.get('pipeline_config')
     if config is not None and config.eval_config.use_moving_averages and not _checkpoint.has_averages(inventory):
         raise _errors.CheckpointMismatch(
-            'The checkpoint {} holds no moving averages.'.format(inventory.prefix),
-            'That is: ' + _checkpoint.no_averages_remedy(inventory.prefix))
+            'The pipeline config asks for moving averages (eval_config.use_moving_averages), and the checkpoint {} '
+            'holds no moving averages.'.format(inventory.prefix),
+            _checkpoint.no_averages_remedy())
 
 
 def _files(directory):

@@ -189,6 +189,7 @@ class _Patch:
         self._replacements = {}
 
     def apply(self):
+        """Replaces what there is to replace; what is there now is what ``remove`` puts back."""
         module = self.recognised.module
         for role, name in self.recognised.names.items():
             self._replace(name, _REPLACEMENTS[role](getattr(module, name), self.recognised))
@@ -202,6 +203,11 @@ class _Patch:
                 setattr(module, name, original)
             else:
                 _log.warning('%s.%s was replaced by somebody else after od-patch; left as it is', module.__name__, name)
+
+    def is_on(self):
+        """Returns whether the module has any of our replacements; ``importlib.reload`` makes new originals."""
+        attributes = vars(self.recognised.module)
+        return any(attributes.get(name) is replacement for name, replacement in self._replacements.items())
 
     def _replace(self, name, replacement):
         self._originals[name] = getattr(self.recognised.module, name)
@@ -256,10 +262,29 @@ def _around_export(original, recognised):
             _enter(under_way, arguments)
             return original(**arguments)
         options, observer = _thread_options()
-        with _export.whole(options, observer, describe(recognised), arguments) as under_way:
-            _enter(under_way, arguments)
-            return original(**arguments)
+        with _held(recognised.module) as is_on:
+            if not is_on:  # somebody kept this function from a time when the patch was on
+                return original(*args, **kwargs)
+            with _export.whole(options, observer, describe(recognised), arguments) as under_way:
+                _enter(under_way, arguments)
+                return original(**arguments)
     return export
+
+
+@contextlib.contextmanager
+def _held(module):
+    """Keeps the patch on while an export runs, whatever other threads do; yields whether it is on at all."""
+    with _lock:
+        patch = _patches.get(module.__name__)
+        if patch:
+            patch.uses += 1
+    try:
+        yield patch is not None
+    finally:
+        if patch:
+            with _lock:
+                patch.uses -= 1
+                _take_off_if_unused(patch)
 
 
 def _enter(under_way, arguments):
@@ -321,7 +346,7 @@ def _instead_of_write_saved_model(original, recognised):
         if not under_way:
             return original(*args, **kwargs)
         arguments = _export.bind(original, args, kwargs)
-        return under_way.write_saved_model(original, **arguments)
+        return under_way.write_saved_model(original, arguments)
     return write_saved_model
 
 
@@ -361,6 +386,8 @@ def _put_on(exporter, strict_pin, warn):
     module = exporter if inspect.ismodule(exporter) else _import(name)
     if patch and patch.recognised.module is module:
         _check_pin(patch.recognised, strict_pin, warn)
+        if not patch.is_on():
+            patch.apply()
         return patch
     recognised = recognise(module)
     _check_pin(recognised, strict_pin, warn)

@@ -1,47 +1,63 @@
 """Writes elsewhere, then moves into place: never a half-written export.
 
 An export into ``models/out`` is written into ``models/.out.od-patch/export`` and
-appears under its final name in one step when it is whole:
+then appears under its final name:
 
-* where ``out`` does not exist or is empty, by renaming the folder;
-* where it holds something, by exchanging the two folders in one system call
-  (Linux ``renameat2``), the staged one having got hard links to everything else
-  that ``out`` held;
-* where the file system cannot do that, artefact by artefact, ``saved_model``
-  last, with a journal from which the next run puts back what was there.
+* where ``out`` does not exist, by renaming the folder;
+* where ``out`` holds an export and nothing else, by exchanging the two folders
+  in one system call (Linux ``renameat2``);
+* else, artefact by artefact, ``saved_model`` last: a folder that holds other
+  things, or that somebody works in, stays the folder that it is. What was there
+  is moved aside first, under a journal from which a run that fails puts it back
+  at once, and a run that is killed in the middle is undone by the next one.
 
 Whoever is killed leaves ``.out.od-patch`` behind, and its lock is free: the next
 run into the same place recognises that and removes it.
 
-Not for: knowing what an export consists of.
+Not for: knowing how an export is made.
 """
-import collections
 import contextlib
 import ctypes
 import errno
 import fcntl
+import glob
 import json
 import os
+import re
 import shutil
+import signal
 import stat
 import tempfile
+import threading
 
 from od_patch import _errors
 from od_patch import _tensorflow
 
 _LAST = 'saved_model'  # whoever waits for an export waits for this name
-_MAX_LINKED = 20000    # above that, a folder is not one that an export is exchanged with as a whole
+# What exports have written, in this release or another. Where one is replaced, those that the new one lacks go too:
+# a V2 model.ckpt.index left beside a new V1 model.ckpt would be what TensorFlow reads.
+_OF_AN_EXPORT = re.compile(
+    r'(checkpoint|frozen_inference_graph\.pb|inference_graph\.pbtxt|pipeline\.config|saved_model|'
+    r'model\.ckpt(\.index|\.meta|\.data-\d{5}-of-\d{5})?)$')
+_JOURNAL = 'journal.json'
+_PROBE = '.od-patch-probe'
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-Staged = collections.namedtuple('Staged', ['export', 'temporary'])
-Staged.__doc__ = """Two existing, empty, private folders of an export under way.
+class Staged:
+    """An export under way.
 
-Attributes:
-    export: str, what is written here is moved into place at the end.
-    temporary: str, what is written here is removed at the end.
-"""
+    Attributes:
+        export: str, a private folder; what is written here is moved into place at the end.
+        temporary: str, a private folder; what is written here is removed at the end.
+        in_place: bool, whether the export is at its destination.
+    """
+
+    def __init__(self, export, temporary):
+        self.export = export
+        self.temporary = temporary
+        self.in_place = False
 
 
 class _CannotExchange(Exception):
@@ -68,24 +84,56 @@ def staged(output_directory):
     """
     if '://' in output_directory:
         with tempfile.TemporaryDirectory(prefix='od-patch-') as workshop:
-            folders = _make_folders(workshop, 0o777)
-            yield folders
-            _upload(folders.export, output_directory)
+            with _folders(workshop) as folders:
+                yield folders
+                _upload(folders.export, output_directory)
+                folders.in_place = True
         return
     target = os.path.realpath(output_directory)
     workshop = _workshop(target)
     with _made_parents(workshop), _locked(workshop, target):
-        _clean_up_after_the_dead(workshop, target)
-        folders = _make_folders(workshop, _mode(target))
-        yield folders
-        _move_into_place(folders.export, target, workshop)
+        with _undisturbed():
+            _clean_up_after_the_dead(workshop, target)
+        with _folders(workshop) as folders:
+            yield folders
+            with _undisturbed():
+                _move_into_place(folders.export, target, workshop)
+                folders.in_place = True
 
 
-def _make_folders(workshop, mode):
-    folders = Staged(os.path.join(workshop, 'export'), os.path.join(workshop, 'temporary'))
-    os.mkdir(folders.export, mode)
-    os.mkdir(folders.temporary, 0o700)
-    return folders
+@contextlib.contextmanager
+def _folders(workshop):
+    """Makes the two folders of ``Staged``; the temporary one is gone at the end."""
+    export = os.path.join(workshop, 'export')
+    os.mkdir(export)
+    # TensorFlow looks for checkpoints by pattern, and does not find one below a folder named out[1].
+    temporary = tempfile.mkdtemp(prefix='od-patch-', dir=None if glob.has_magic(workshop) else workshop)
+    try:
+        yield Staged(export, temporary)
+    finally:
+        _remove(temporary)
+
+
+@contextlib.contextmanager
+def _undisturbed():
+    """Lets SIGINT and SIGTERM wait while things are moved; they are delivered behind it.
+
+    By other handlers and not by a mask: TensorFlow has threads of its own, which
+    would get a signal that this one blocks.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where Python raises nothing on a signal
+        return
+    arrived = []
+    before = {number: signal.signal(number, lambda number, frame: arrived.append(number))
+              for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number in arrived:
+            os.kill(os.getpid(), number)
 
 
 def check_writable(output_directory):
@@ -109,20 +157,53 @@ def check_writable(output_directory):
             'Give another --output_directory.')
     # Asked by doing: access(2) says yes to root on a read-only file system's folder, and to nobody else on some others.
     try:
-        os.rmdir(tempfile.mkdtemp(prefix='.od-patch-', dir=existing))
+        probe = _make_probe(existing)
     except OSError as error:
         raise _errors.OutputRefused(
             'The output directory {} cannot be written: {} ({}).'.format(
                 output_directory, error.strerror, existing),
             'Give another --output_directory, or make that one writable.')
+    with contextlib.suppress(FileNotFoundError):  # another run removed it just now
+        os.rmdir(probe)
 
 
 def _workshop(target):
     """Returns the folder that the export into ``target`` is prepared in: beside it, or inside where beside is barred."""
     parent, name = os.path.split(target)
-    if os.path.isdir(target) and (os.path.ismount(target) or not os.access(parent, os.W_OK | os.X_OK)):
+    if os.path.isdir(target) and not _can_move(parent, target):
         return os.path.join(target, '.od-patch')
     return os.path.join(parent, '.{}.od-patch'.format(name))
+
+
+def _can_move(source, destination):
+    """Returns whether things can be renamed from one folder into another: asked by doing it.
+
+    Permissions, mount points and bind mounts of the same device all say no in their own way.
+    """
+    try:
+        probe = _make_probe(source)
+    except OSError:
+        return False
+    there = os.path.join(destination, _PROBE)
+    try:
+        os.rename(probe, there)
+    except FileNotFoundError:
+        return True  # another run moved or removed it just now, so it can be moved
+    except OSError:
+        return False
+    finally:
+        for path in (probe, there):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+    return True
+
+
+def _make_probe(folder):
+    """Makes an empty folder in ``folder`` and returns its path; it may be there, from a run that was killed."""
+    probe = os.path.join(folder, _PROBE)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(probe)
+    return probe
 
 
 @contextlib.contextmanager
@@ -172,11 +253,12 @@ def _locked(workshop, target):
     try:
         yield
     finally:
-        # The lock file goes last and while it is still held, so that nobody can hold a lock on a name that is gone.
-        _remove(workshop, except_for='lock')
         try:
-            os.unlink(path)
-            os.rmdir(workshop)
+            if not os.path.exists(os.path.join(workshop, _JOURNAL)):  # else it holds the only copy of what was there
+                # The lock file goes last and while it is held, so that nobody can hold a lock on a name that is gone.
+                _remove(workshop, except_for='lock')
+                os.unlink(path)
+                os.rmdir(workshop)
         except OSError:
             pass  # something that could not be removed stays there, for the next run to try again
         os.close(handle)
@@ -202,86 +284,58 @@ def _is_same_file(handle, path):
     return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
-def _mode(target):
-    """Returns the permissions for the staged folder: those of the one it replaces, else what ``mkdir`` gives."""
-    try:
-        return stat.S_IMODE(os.stat(target).st_mode)
-    except FileNotFoundError:
-        return 0o777
-
-
 def _clean_up_after_the_dead(workshop, target):
-    """Puts back what a killed run had moved away, and removes what it left."""
-    journal = os.path.join(workshop, 'journal.json')
+    """Puts back what a killed run had moved away, and removes what it left.
+
+    Raises:
+        od_patch.OutputRefused: what it moved away is there, and where it
+            belongs is not.
+    """
+    journal = os.path.join(workshop, _JOURNAL)
+    replaced = os.path.join(workshop, 'replaced')
     if os.path.exists(journal):
-        with open(journal) as journal_file:
-            names = json.load(journal_file)
-        _put_back(names, os.path.join(workshop, 'replaced'), target)
+        try:
+            with open(journal) as journal_file:
+                names = json.load(journal_file)
+        except ValueError:
+            raise _errors.OutputRefused(
+                'An export into {} was killed while it replaced an earlier one, and its journal {} cannot be '
+                'read.'.format(target, journal),
+                'What it had moved away is in {}: move it back by hand, and remove {}.'.format(replaced, workshop))
+        _put_back(names, replaced, target)
+        os.unlink(journal)
     _remove(workshop, except_for='lock')
 
 
 def _move_into_place(folder, target, workshop):
     """Moves a whole export to its final name."""
-    try:
-        os.rename(folder, target)  # replaces a missing or an empty folder, in one step
+    if not os.path.lexists(target):
+        os.rename(folder, target)
         return
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.EINVAL, errno.EXDEV):
-            raise
-    names = os.listdir(folder)
     try:
         _exchange(folder, target)
     except _CannotExchange:
-        _move_one_by_one(names, folder, target, workshop)
+        _move_one_by_one(folder, target, workshop)
 
 
 def _exchange(folder, target):
-    """Gives ``folder`` links to everything else that ``target`` holds, and exchanges the two in one step."""
-    if os.path.ismount(target) or folder.startswith(target + os.sep):
-        raise _CannotExchange
-    new = frozenset(os.listdir(folder))
-    before = os.stat(target)
-    try:
-        _link_tree(target, folder, skip=new)
-        os.chmod(folder, stat.S_IMODE(before.st_mode))
-        if (os.stat(folder).st_uid, os.stat(folder).st_gid) != (before.st_uid, before.st_gid):
-            os.chown(folder, before.st_uid, before.st_gid)
-        _rename_exchange(folder, target)
-    except (OSError, _CannotExchange):
-        for name in set(os.listdir(folder)) - new:
-            _remove(os.path.join(folder, name))
-        raise _CannotExchange
-    # Now `folder` is what was there. Somebody else may have written a file into it after the links were made.
-    for name in set(os.listdir(folder)) - new - frozenset(os.listdir(target)):
-        os.rename(os.path.join(folder, name), os.path.join(target, name))
-
-
-def _link_tree(source, destination, skip=()):
-    """Makes hard links in ``destination`` to everything in ``source`` but the names in ``skip``.
+    """Exchanges two folders that hold exports and nothing else, in one step.
 
     Raises:
-        _CannotExchange: there is too much, or something that cannot be linked.
+        _CannotExchange: ``target`` is another kind of folder, or one that must
+            stay the same one.
     """
-    count = 0
-    for folder, directories, files in os.walk(source):
-        there = os.path.normpath(os.path.join(destination, os.path.relpath(folder, source)))
-        if folder == source:
-            directories[:] = [name for name in directories if name not in skip]
-            files = [name for name in files if name not in skip]
-        count += len(directories) + len(files)
-        if count > _MAX_LINKED:
-            raise _CannotExchange
-        for name in directories:
-            path = os.path.join(folder, name)
-            if os.path.islink(path):
-                os.symlink(os.readlink(path), os.path.join(there, name))
-                continue
-            if os.path.ismount(path):
-                raise _CannotExchange
-            os.mkdir(os.path.join(there, name))
-            shutil.copystat(path, os.path.join(there, name))
-        for name in files:
-            os.link(os.path.join(folder, name), os.path.join(there, name), follow_symlinks=False)
+    if not all(map(_OF_AN_EXPORT.match, os.listdir(target))) or not os.listdir(target):
+        raise _CannotExchange
+    if os.path.ismount(target) or (os.getcwd() + os.sep).startswith(target + os.sep):
+        raise _CannotExchange  # of a folder that is pulled away, the shell that works in it would keep the old one
+    found = os.stat(target)
+    try:
+        os.chown(folder, found.st_uid, found.st_gid)
+        os.chmod(folder, stat.S_IMODE(found.st_mode))
+    except OSError:
+        raise _CannotExchange
+    _rename_exchange(folder, target)
 
 
 def _rename_exchange(one, other):
@@ -298,49 +352,61 @@ def _rename_exchange(one, other):
         raise _CannotExchange
 
 
-def _move_one_by_one(names, folder, target, workshop):
-    """Moves the named artefacts into ``target`` one after the other, ``saved_model`` last.
+def _move_one_by_one(folder, target, workshop):
+    """Moves the artefacts of an export into ``target`` one after the other, ``saved_model`` last.
 
-    The journal is on the disk before anything is moved, so that a run that dies
-    on the way is undone by the next one.
+    The journal is on the disk before anything is moved, and stays until all is
+    moved, or all is back: as long as it is there, ``replaced`` is not removed.
     """
+    new = os.listdir(folder)
+    old = [name for name in os.listdir(target) if name in new or _OF_AN_EXPORT.match(name)]
     replaced = os.path.join(workshop, 'replaced')
+    journal = os.path.join(workshop, _JOURNAL)
     os.mkdir(replaced, 0o700)
-    journal = os.path.join(workshop, 'journal.json')
     with open(journal + '.new', 'w') as journal_file:
-        json.dump(names, journal_file)
+        json.dump({'new': new, 'old': old}, journal_file)
         journal_file.flush()
         os.fsync(journal_file.fileno())
     os.rename(journal + '.new', journal)
+    names = {'new': new, 'old': old}
     try:
-        for name in sorted(names, key=lambda name: (name == _LAST, name)):
-            if os.path.lexists(os.path.join(target, name)):
-                os.rename(os.path.join(target, name), os.path.join(replaced, name))
-            else:
-                # Tells, to whoever puts things back, that nothing of this name was there.
-                open(os.path.join(replaced, name + '.was-not-there'), 'w').close()
+        for name in sorted(old):
+            os.rename(os.path.join(target, name), os.path.join(replaced, name))
+        for name in sorted(new, key=lambda name: (name == _LAST, name)):
             os.rename(os.path.join(folder, name), os.path.join(target, name))
     except BaseException:
         _put_back(names, replaced, target)
-        raise
-    finally:
         os.unlink(journal)
+        raise
+    os.unlink(journal)
 
 
 def _put_back(names, replaced, target):
-    """Undoes ``_move_one_by_one``, from wherever it had got to."""
-    for name in names:
-        here = os.path.join(target, name)
-        if os.path.lexists(os.path.join(replaced, name)):
-            _remove(here)
-            os.rename(os.path.join(replaced, name), here)
-        elif os.path.lexists(os.path.join(replaced, name + '.was-not-there')):
-            _remove(here)
+    """Undoes ``_move_one_by_one``, from wherever it had got to, as often as it is called.
+
+    Args:
+        names: {'new': names that were to be moved in, 'old': names that were to be moved away}.
+        replaced: str, the folder that they were moved away to.
+        target: str, the folder that they were moved in to.
+    """
+    moved = [name for name in names['old'] if os.path.lexists(os.path.join(replaced, name))]
+    # Nothing was moved in before all of the old ones were moved away. Where one of them is in its place, it may also be
+    # that this function had begun to put them back, and had removed the new ones before.
+    if len(moved) == len(names['old']):
+        for name in names['new']:
+            _remove(os.path.join(target, name))
+    for name in moved:
+        os.rename(os.path.join(replaced, name), os.path.join(target, name))
 
 
 def _upload(folder, destination):
     """Copies a folder to a path with a scheme; ``saved_model.pb`` is the last file."""
     gfile = _tensorflow.gfile()
+    saved_model = destination.rstrip('/') + '/' + _LAST
+    if gfile.Exists(saved_model):
+        # Or an upload that breaks off would leave the old graph over new weights. There is no keeping the old one
+        # until the new one is whole: such a store has no renames.
+        gfile.DeleteRecursively(saved_model)
     files = [os.path.relpath(os.path.join(place, name), folder)
              for place, _, names in os.walk(folder) for name in names]
     for name in sorted(files, key=lambda name: (name.startswith(_LAST), name.endswith('saved_model.pb'), name)):

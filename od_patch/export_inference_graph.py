@@ -12,18 +12,18 @@ exporter is declined; 5 an input file; 6 the checkpoint does not fit the model;
 """
 import difflib
 import importlib
+import inspect
+import os
 import signal
 import sys
 import traceback
 
-from od_patch import _checkpoint
 from od_patch import _config
 from od_patch import _console
 from od_patch import _environment
 from od_patch import _errors
 from od_patch import _export
 from od_patch import _patching
-from od_patch import _staging
 from od_patch import _version
 
 _SCRIPT = 'object_detection.export_inference_graph'
@@ -73,6 +73,10 @@ def main(argv):
         if early.traceback:
             log.error_terminal.write(traceback.format_exc())
         return error.exit_code
+    except BrokenPipeError:
+        if not progress.report:
+            raise
+        return 0  # whoever read the summary has had enough of it; the export is made
     except KeyboardInterrupt:
         return _interrupted(progress, log, 128 + signal.SIGINT)
     except _Terminated:
@@ -80,7 +84,7 @@ def main(argv):
     except Exception as error:  # pylint: disable=broad-except
         progress.abandon()
         log.write(traceback.format_exc())
-        _console.show_failure(error, progress.stage_name, log.keep(), log.error_terminal)
+        _console.show_failure(error, progress, log.keep(), log.error_terminal)
         if early.traceback or early.verbose:
             log.error_terminal.write(traceback.format_exc())
         return 1
@@ -103,7 +107,9 @@ class _EarlyFlags:
 
     @staticmethod
     def _boolean(argv, name):
-        return any(argument in ('--' + name, '-' + name, '--{}=true'.format(name)) for argument in argv)
+        values = [argument.lstrip('-').partition('=')[1:] for argument in argv
+                  if argument.startswith('-') and argument.lstrip('-').partition('=')[0] == name]
+        return bool(values) and (values[-1][0] == '' or values[-1][1].lower() in ('true', 't', '1'))  # as absl has it
 
 
 def _raise_terminated(number, frame):
@@ -113,12 +119,15 @@ def _raise_terminated(number, frame):
 
 def _interrupted(progress, log, exit_code):
     progress.abandon()
-    log.error_terminal.write('od-patch: interrupted; the output directory is as it was.\n')
+    log.error_terminal.write('od-patch: interrupted; {}.\n'.format(_console.state_of_output(progress.report)))
     return exit_code
 
 
 def _export_as_told(argv, log, progress):
     """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    if '--version' in argv[1:]:
+        log.terminal.write('od-patch {}\n'.format(_version.__version__))
+        return
     wants_help = _wanted_help(argv)
     progress.stage('imports')
     with log.redirected():
@@ -138,6 +147,7 @@ def _export_as_told(argv, log, progress):
                 overwrite=values.overwrite,
                 additional_output_tensor_names=_split(values.additional_output_tensor_names),
                 _observer=progress):
+            _expand_home(values)
             _preflight(values, exporter)
             script.main(argv[:1])
     _console.show_summary(progress.report, progress.seconds, log.terminal)
@@ -231,8 +241,14 @@ def _parse(argv, flags):
     return values
 
 
+def _expand_home(values):
+    """Replaces a leading ``~`` in the paths among the flags, which the shell leaves alone behind an equals sign."""
+    for name in _REQUIRED:
+        setattr(values, name, os.path.expanduser(getattr(values, name)))
+
+
 def _preflight(values, exporter):
-    """Checks everything that can be checked before the graph is built.
+    """Checks what only the flags say; what any export can check, ``_export`` checks.
 
     Raises:
         od_patch.ODPatchError: one of its kinds.
@@ -244,14 +260,11 @@ def _preflight(values, exporter):
             '--input_type={} is unknown to this release; it can be one of {}.'.format(
                 values.input_type, ', '.join(input_types)),
             'Did you mean --input_type={} ?'.format(nearest[0]) if nearest else '')
-    _check_input_shape(values)
-    _export.check_free(values.output_directory, values.overwrite)
-    _staging.check_writable(values.output_directory)
+    _check_input_shape(values, exporter)
     _config.read(values.pipeline_config_path, values.config_override if 'config_override' in values else '')
-    _checkpoint.resolve(values.trained_checkpoint_prefix)
 
 
-def _check_input_shape(values):
+def _check_input_shape(values, exporter):
     """Refuses an --input_shape that is not four dimensions of an image batch."""
     if not values.input_shape:
         return
@@ -265,9 +278,11 @@ def _check_input_shape(values):
     if len(dimensions) != 4 or dimensions[3] != 3 or any(size < 1 and size != -1 for size in dimensions):
         raise _errors.UsageError('--input_shape={} is not the shape of a batch of images.'.format(','.join(shape)),
                                  expected)
-    if values.input_type != 'image_tensor':
+    placeholder = exporter.input_placeholder_fn_map[values.input_type]
+    if 'input_shape' not in inspect.signature(placeholder).parameters:  # from 2019-11-13 on, all of them take one
         raise _errors.UsageError(
-            '--input_shape can only be given with --input_type=image_tensor, not with {}.'.format(values.input_type),
+            'This release takes --input_shape only with --input_type=image_tensor, not with {}.'.format(
+                values.input_type),
             'Leave it out: encoded images have the size that they have.')
 
 

@@ -1,6 +1,8 @@
 """End to end, through the command line: what od-patch exports against what the unpatched release exports."""
 import json
 import os
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from tests.support import exports
 from tests.support import parity
 
 _AVERAGES = 'eval_config { use_moving_averages: true }'
+_FIVE_DETECTIONS = 'model { ssd { post_processing { batch_non_max_suppression { max_total_detections: 5 } } } }'
 
 
 def _group(name):
@@ -30,8 +33,9 @@ _CASES = [
     pytest.param('ssd', 'plain', {'input_type': 'encoded_image_string_tensor'}, 2, {}, id='encoded images',
                  marks=_group('averages')),
     pytest.param('ssd', 'plain', {'input_type': 'tf_example'}, 2, {}, id='tf_example', marks=_group('averages')),
-    pytest.param('ssd', 'plain', {'input_shape': '1,72,88,3', 'write_inference_graph': True}, 1, {},
-                 id='input_shape, write_inference_graph', marks=_group('ssd')),
+    pytest.param('ssd', 'plain', {'input_shape': '1,72,88,3', 'write_inference_graph': True,
+                                  'config_override': _FIVE_DETECTIONS}, 1, {},
+                 id='input_shape, write_inference_graph, config_override', marks=_group('ssd')),
     pytest.param('ssd_quantized', 'plain', {}, 2, {}, id='quantized ssd', marks=_group('quantized')),
     pytest.param('faster_rcnn', 'plain', {}, 2, {}, id='faster rcnn', marks=_group('faster')),
     pytest.param('mask_rcnn', 'training', {'config_override': _AVERAGES}, 1, {}, id='mask rcnn, averages',
@@ -46,7 +50,9 @@ def test_saved_model_agrees_with_the_unpatched_frozen_graph(
     theirs = upstream_export(config, baseline.get('form', form), **{
         name: value for name, value in flags.items() if name != 'saved_model_variables'})
     output = str(tmp_path / 'export')
-    result = exports.ours(exports.config_path(config), checkpoint_of(config, form), output, **flags)
+    (tmp_path / 'tmp').mkdir()
+    result = exports.ours(exports.config_path(config), checkpoint_of(config, form), output,
+                          _environment={'TMPDIR': str(tmp_path / 'tmp')}, **flags)
     assert result.exit_code == 0, result.stderr
 
     # Law 1: the other artefacts are the release's.
@@ -74,7 +80,10 @@ def test_saved_model_agrees_with_the_unpatched_frozen_graph(
     assert not [node.name for node in meta_graph.graph_def.node if node.device]
     assert len([node for node in meta_graph.graph_def.node if node.op == 'RestoreV2']) == 1
     assert _record(output)['moving_averages'] == (flags.get('config_override') == _AVERAGES)
-    assert sorted(os.listdir(str(tmp_path))) == ['export']
+    if flags.get('config_override') == _FIVE_DETECTIONS:
+        assert outputs['detection_boxes'].shape == (1, 5, 4)
+    # Neither what was staged nor the averaged checkpoint, which upstream leaves behind, is still there.
+    assert sorted(os.listdir(str(tmp_path))) == ['export', 'tmp'] and not os.listdir(str(tmp_path / 'tmp'))
 
 
 @_group('ssd')
@@ -149,6 +158,28 @@ def test_overwrite_replaces_an_export_and_leaves_other_files(checkpoint_of, tmp_
     assert not (output / 'saved_model' / 'stale').exists()
     parity.run_saved_model(str(output / 'saved_model'), {'inputs': parity.pictures(1)})
     assert sorted(os.listdir(str(tmp_path))) == ['export']
+
+
+@_group('ssd')
+def test_a_release_with_underscore_names_exports_the_same(checkpoint_of, upstream_export, research, tmp_path):
+    """Until 2018-02-09 the helpers were called so; those releases cannot be had as packages."""
+    shutil.copytree(os.path.join(research, 'object_detection'), str(tmp_path / 'object_detection'))
+    exporter = tmp_path / 'object_detection' / 'exporter.py'
+    source = exporter.read_bytes()
+    for name in (b'write_saved_model', b'write_graph_and_checkpoint'):
+        source = re.sub(br'\b' + name + br'\b', b'_' + name, source)
+    exporter.write_bytes(source)
+    output = str(tmp_path / 'export')
+    result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), output, _environment={
+        'PYTHONPATH': os.pathsep.join([os.getcwd(), str(tmp_path), research, os.path.join(research, 'slim')])})
+    assert result.exit_code == 0, result.stderr
+    assert 'unpinned' in result.stdout
+    frozen = parity.read_frozen_graph(upstream_export('ssd'))
+    feed = {'inputs': parity.pictures(1)}
+    outputs, signature = parity.run_saved_model(os.path.join(output, 'saved_model'), feed)
+    parity.assert_bit_equal(outputs, parity.run_frozen_graph(frozen, signature, feed))
+    assert 'VarHandleOp' in {node.op for node in parity.read_meta_graph(
+        os.path.join(output, 'saved_model')).graph_def.node}
 
 
 def _text(export, name):

@@ -117,6 +117,34 @@ def test_threads_may_patch_at_the_same_time(exporter):
     assert exporter.write_saved_model is original
 
 
+def test_the_patch_stays_while_an_export_runs(exporter, tmp_path, monkeypatch):
+    """Another thread may uninstall meanwhile; the export would go on with upstream's functions, and write constants."""
+    original = exporter.write_saved_model
+    during = []
+
+    def whole(options, observer, release_text, arguments):
+        od_patch.uninstall()
+        during.append(exporter.write_saved_model is not original)
+        raise od_patch.InputRefused('far enough')
+
+    od_patch.install()
+    monkeypatch.setattr(_export, 'whole', whole)
+    with pytest.raises(od_patch.InputRefused, match='far enough'):
+        exporter.export_inference_graph('image_tensor', None, 'model.ckpt', str(tmp_path))
+    assert during == [True]
+    assert exporter.write_saved_model is original
+
+
+def test_a_reloaded_module_can_be_patched_again(exporter):
+    od_patch.install()
+    importlib.reload(exporter)
+    original = exporter.write_saved_model
+    od_patch.install()
+    assert exporter.write_saved_model is not original
+    od_patch.uninstall()
+    assert exporter.write_saved_model is original
+
+
 def test_options_are_those_of_their_thread(exporter):
     del exporter
     found = []

@@ -66,10 +66,10 @@ def test_bad_input_shape(refuse, shape):
     assert '--input_shape=' + shape in message and 'such as 1,300,300,3' in message
 
 
-def test_input_shape_of_encoded_images(refuse):
+def test_input_shape_of_encoded_images_in_releases_that_do_not_take_one(refuse):
     code, message = refuse(input_shape='1,300,300,3', input_type='tf_example')
     assert code == 2
-    assert 'only be given with --input_type=image_tensor' in message
+    assert 'takes --input_shape only with --input_type=image_tensor' in message
 
 
 def test_no_checkpoint_and_which_one_is_there(refuse, checkpoint_of):
@@ -78,6 +78,53 @@ def test_no_checkpoint_and_which_one_is_there(refuse, checkpoint_of):
     assert code == 5
     assert 'There is no checkpoint' in message
     assert 'Did you mean --trained_checkpoint_prefix={} ?'.format(prefix) in message
+
+
+def test_checkpoint_in_a_directory_that_is_not_there(refuse):
+    code, message = refuse(prefix='nowhere/model.ckpt')
+    assert code == 5
+    assert 'There is no checkpoint' in message and 'The directory nowhere does not exist either.' in message
+
+
+def test_checkpoint_that_is_another_file(refuse):
+    code, message = refuse(prefix=exports.config_path('ssd'))
+    assert code == 5
+    assert 'cannot be read' in message and 'Give the prefix of a checkpoint' in message
+
+
+def test_empty_paths(refuse):
+    assert refuse(prefix='')[0] == 5
+    assert refuse(output='')[0] == 2
+
+
+def test_output_that_is_the_training_directory(refuse, checkpoint_of, tmp_path):
+    prefix = _copy(checkpoint_of('ssd'), tmp_path)
+    with open(os.path.join(os.path.dirname(prefix), 'checkpoint'), 'w') as state_file:
+        state_file.write('model_checkpoint_path: "model.ckpt-1234"\n')
+    code, message = refuse(prefix=os.path.dirname(prefix), output=os.path.dirname(prefix))
+    assert code == 7
+    assert 'is one that a training writes its checkpoints to' in message and '--overwrite' in message
+
+
+def test_log_file_that_cannot_be_written(refuse):
+    code, message = refuse(log_file='/nowhere/log')
+    assert code == 2
+    assert 'The log cannot be written to /nowhere/log' in message
+
+
+def test_no_tensorflow(refuse, tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text(
+        'import sys\nsys.modules["tensorflow"] = None  # what "import tensorflow" sees where there is none\n')
+    code, message = refuse(environment={'PYTHONPATH': '{}:{}'.format(os.getcwd(), tmp_path)})
+    assert code == 3
+    assert 'There is no TensorFlow in this Python' in message
+
+
+def test_a_module_that_the_object_detection_api_needs(refuse, research, tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text('import sys\nsys.modules["matplotlib"] = sys.modules["PIL"] = None\n')
+    code, message = refuse(environment=_first_on_path(tmp_path, research))
+    assert code == 3
+    assert 'python -m pip install' in message
 
 
 def test_checkpoint_cut_short(refuse, checkpoint_of, tmp_path):

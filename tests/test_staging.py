@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -27,13 +26,15 @@ def _write_export(folder, text='new'):
 _NEW = {'frozen_inference_graph.pb': 'new', 'saved_model/saved_model.pb': 'new'}
 
 
+def _refuse_to_exchange(one, other):
+    raise _staging._CannotExchange
+
+
 @pytest.fixture(params=['exchange', 'one by one'])
 def way(request, monkeypatch):
-    """Both ways to move into a folder that holds something: in one step, and for file systems without that."""
+    """Both ways to replace an export: in one step, and for file systems that cannot do that."""
     if request.param == 'one by one':
-        def refuse(one, other):
-            raise _staging._CannotExchange
-        monkeypatch.setattr(_staging, '_rename_exchange', refuse)
+        monkeypatch.setattr(_staging, '_rename_exchange', _refuse_to_exchange)
     return request.param
 
 
@@ -47,45 +48,60 @@ def test_a_new_folder(tmp_path):
     assert os.listdir(str(target.parent)) == ['out']
 
 
-def test_an_empty_folder(tmp_path):
+def test_an_empty_folder_stays_the_folder_that_it_is(tmp_path):
     target = tmp_path / 'out'
     target.mkdir()
+    target.chmod(0o2775)
+    inode = target.stat().st_ino
     with _staging.staged(str(target)) as staged:
         _write_export(staged.export)
+        assert not staged.in_place
+    assert staged.in_place
     assert _contents(target) == _NEW
+    assert (target.stat().st_ino, target.stat().st_mode & 0o7777) == (inode, 0o2775)
 
 
-def test_a_folder_that_holds_an_export_and_more(tmp_path, way):
+def test_an_export_is_replaced_with_all_that_belongs_to_it(tmp_path, way):
+    """A V2 checkpoint of the old export beside a V1 one of the new would be what TensorFlow reads."""
     target = tmp_path / 'out'
-    (target / 'events' / 'deep').mkdir(parents=True)
-    _write_export(str(target), 'old')
+    _write_old_export(target)
     (target / 'saved_model' / 'stale').write_text('old')
-    (target / 'events' / 'deep' / 'log').write_text('mine')
-    (target / 'notes').write_text('mine')
-    os.symlink('notes', str(target / 'link'))
+    (target / 'model.ckpt.index').write_text('old')
+    (target / 'inference_graph.pbtxt').write_text('old')
     target.chmod(0o750)
+    before = _contents(target)
     with _staging.staged(str(target)) as staged:
         _write_export(staged.export)
-        assert _contents(target)['frozen_inference_graph.pb'] == 'old'
-    assert _contents(target) == dict(_NEW, **{'events/deep/log': 'mine', 'notes': 'mine', 'link': 'mine'})
-    assert os.readlink(str(target / 'link')) == 'notes'
+        assert _contents(target) == before
+    assert _contents(target) == _NEW
     assert target.stat().st_mode & 0o777 == 0o750
     assert os.listdir(str(tmp_path)) == ['out']
 
 
-def test_what_is_written_into_the_folder_meanwhile_stays(tmp_path, monkeypatch):
+def test_a_folder_with_other_things_stays_the_folder_that_it_is(tmp_path):
     target = tmp_path / 'out'
     _write_old_export(target)
-    exchange = _staging._rename_exchange
-
-    def a_training_writes_just_then(one, other):
-        (target / 'model.ckpt-9').write_text('fresh')
-        exchange(one, other)
-
-    monkeypatch.setattr(_staging, '_rename_exchange', a_training_writes_just_then)
+    (target / 'events' / 'deep').mkdir(parents=True)
+    (target / 'events' / 'deep' / 'log').write_text('mine')
+    (target / 'model.ckpt-200.index').write_text('of a training')
+    os.symlink('events', str(target / 'link'))
+    inode = target.stat().st_ino
     with _staging.staged(str(target)) as staged:
         _write_export(staged.export)
-    assert _contents(target) == dict(_NEW, **{'model.ckpt-9': 'fresh'})
+    assert _contents(target) == dict(_NEW, **{'events/deep/log': 'mine', 'model.ckpt-200.index': 'of a training'})
+    assert os.readlink(str(target / 'link')) == 'events'
+    assert target.stat().st_ino == inode
+    assert os.listdir(str(tmp_path)) == ['out']
+
+
+def test_the_folder_that_one_works_in_stays_the_folder_that_it_is(tmp_path, monkeypatch):
+    target = tmp_path / 'out'
+    _write_old_export(target)
+    monkeypatch.chdir(str(target))
+    with _staging.staged('.') as staged:
+        _write_export(staged.export)
+    assert sorted(os.listdir('.')) == ['frozen_inference_graph.pb', 'saved_model']
+    assert _contents('.') == _NEW
 
 
 def test_a_link_to_a_folder_stays_a_link(tmp_path):
@@ -115,13 +131,13 @@ def test_a_failing_move_puts_back_what_was_there(tmp_path, monkeypatch):
     moved = []
 
     def full_disk(source, destination):
-        if destination == str(target / 'saved_model'):
+        if destination == str(target / 'saved_model') and os.path.dirname(source).endswith('export'):
             moved.append(source)
             if len(moved) == 1:
                 raise OSError(28, 'No space left on device')
         rename(source, destination)
 
-    monkeypatch.setattr(_staging, '_rename_exchange', lambda one, other: (_ for _ in ()).throw(_staging._CannotExchange))
+    monkeypatch.setattr(_staging, '_rename_exchange', _refuse_to_exchange)
     monkeypatch.setattr(os, 'rename', full_disk)
     with pytest.raises(OSError, match='No space'):
         with _staging.staged(str(target)) as staged:
@@ -150,58 +166,148 @@ def test_a_folder_of_somebody_else_in_the_way(tmp_path):
 
 def test_a_path_with_a_scheme_is_uploaded(tmp_path):
     pytest.importorskip('tensorflow')
-    with _staging.staged('file://{}'.format(tmp_path / 'bucket' / 'out')) as staged:
-        _write_export(staged.export)
-        assert os.listdir(str(tmp_path)) == []
-    assert _contents(tmp_path / 'bucket' / 'out') == _NEW
+    target = tmp_path / 'bucket' / 'out'
+    for _ in range(2):
+        with _staging.staged('file://{}'.format(target)) as staged:
+            _write_export(staged.export)
+        assert _contents(target) == _NEW
+        (target / 'saved_model' / 'stale').write_text('old')
+    assert os.listdir(str(tmp_path)) == ['bucket']
 
 
+def test_an_upload_that_breaks_off_leaves_no_old_graph_over_new_weights(tmp_path, monkeypatch):
+    tensorflow = pytest.importorskip('tensorflow')
+    target = tmp_path / 'out'
+    _write_old_export(target)
+    gfile = _staging._tensorflow.gfile()
+
+    def broken(source, destination, overwrite):
+        raise tensorflow.errors.UnavailableError(None, None, 'the network is down')
+
+    monkeypatch.setattr(gfile, 'Copy', broken)
+    with pytest.raises(tensorflow.errors.UnavailableError):
+        with _staging.staged('file://{}'.format(target)) as staged:
+            _write_export(staged.export)
+    assert not staged.in_place
+    assert not (target / 'saved_model').exists()
+
+
+# Runs an export, and dies at the n-th call that changes the disk.
 _KILLED = '''
-import os, sys, time
+import os, sys
 sys.path.insert(0, {root!r})
 from od_patch import _staging
-if {slow!r}:
+
+if {way!r} == 'one by one':
     def refuse(one, other):
         raise _staging._CannotExchange
     _staging._rename_exchange = refuse
-    rename = os.rename
-    def slowly(source, destination):
-        rename(source, destination)
-        print('moved', flush=True)
-        time.sleep(0.03)
-    os.rename = slowly
+
+calls = 0
+
+def dying(function):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == {fatal}:
+            os._exit(9)
+        return function(*args, **kwargs)
+    return call
+
+for name in ('mkdir', 'rename', 'unlink', 'rmdir', 'chmod', 'chown', 'makedirs'):
+    setattr(os, name, dying(getattr(os, name)))
+_staging._rename_exchange = dying(_staging._rename_exchange)
+
 with _staging.staged({target!r}) as staged:
     os.mkdir(os.path.join(staged.export, 'saved_model'))
     for name in ('frozen_inference_graph.pb', 'saved_model/saved_model.pb'):
         with open(os.path.join(staged.export, name), 'w') as artefact:
             artefact.write('new')
-    print('moved', flush=True)
-    time.sleep(0.03)
 '''
 
 
-@pytest.mark.parametrize('slow', [False, True], ids=['exchange', 'one by one'])
-@pytest.mark.parametrize('delay', [0.0, 0.02, 0.05, 0.08, 0.11, 0.14, 0.17, 0.2])
-def test_killed_anywhere_the_next_run_finds_the_old_export_or_a_whole_new_one(tmp_path, slow, delay):
+def _run_and_die(target, way, fatal):
+    """Exports into ``target`` in a process that dies at its ``fatal``-th call; returns whether it got that far."""
+    program = _KILLED.format(root=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                             target=str(target), way=way, fatal=fatal)
+    code = subprocess.call([sys.executable, '-c', program])
+    assert code in (0, 9)
+    return code == 9
+
+
+@pytest.mark.parametrize('way, other', [('exchange', {}), ('one by one', {}), ('one by one', {'notes': 'mine'})],
+                         ids=['exchange', 'one by one', 'beside other files'])
+def test_killed_at_any_call_the_old_export_or_the_new_one_is_there_whole(tmp_path, way, other):
+    new = dict(_NEW, **other)
+    fatal = 0
+    died = True
+    while died:
+        fatal += 1
+        folder = tmp_path / str(fatal)
+        folder.mkdir()
+        target = folder / 'out'
+        _write_old_export(target)
+        for name, text in other.items():
+            (target / name).write_text(text)
+        old = _contents(target)
+        died = _run_and_die(target, way, fatal)
+        if way == 'exchange':  # at no time is there anything between the two
+            assert _contents(target) in (old, new), fatal
+        # The run that cleans up may be killed as well, at any of its own calls.
+        _run_and_die(target, way, fatal)
+        _run_and_die(target, way, fatal // 2 + 1)
+        with pytest.raises(ZeroDivisionError):
+            with _staging.staged(str(target)):
+                assert _contents(target) in (old, new), fatal
+                raise ZeroDivisionError
+        assert _contents(target) in (old, new), fatal
+        assert os.listdir(str(folder)) == ['out'], fatal
+    assert fatal > 8, 'it died at no call: this test tests nothing'
+    assert _contents(target) == new
+
+
+def test_interrupted_while_it_puts_back_nothing_is_lost(tmp_path, monkeypatch):
     target = tmp_path / 'out'
     _write_old_export(target)
-    (target / 'notes').write_text('mine')
-    before = _contents(target)
-    program = _KILLED.format(root=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-                             target=str(target), slow=slow)
-    process = subprocess.Popen([sys.executable, '-c', program], stdout=subprocess.PIPE)
-    process.stdout.readline()
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    if not slow:  # one step: nobody ever sees anything between the old and the new
-        assert _contents(target) in (before, dict(_NEW, notes='mine'))
-    with pytest.raises(KeyboardInterrupt):
-        with _staging.staged(str(target)):
-            assert _contents(target) in (before, dict(_NEW, notes='mine'))
+    old = _contents(target)
+    rename = os.rename
+
+    def interrupted(source, destination):
+        if os.path.basename(os.path.dirname(source)) in ('export', 'replaced') and not destination.endswith('.json'):
             raise KeyboardInterrupt
-    assert _contents(target) in (before, dict(_NEW, notes='mine'))
+        rename(source, destination)
+
+    monkeypatch.setattr(_staging, '_rename_exchange', _refuse_to_exchange)
+    with monkeypatch.context() as context:
+        context.setattr(os, 'rename', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            with _staging.staged(str(target)) as staged:
+                _write_export(staged.export)
+    with _staging.staged(str(target)):
+        assert _contents(target) == old
+
+
+def test_a_journal_that_cannot_be_read_costs_nothing(tmp_path):
+    target = tmp_path / 'out'
+    workshop = tmp_path / '.out.od-patch'
+    (workshop / 'replaced').mkdir(parents=True)
+    (workshop / 'replaced' / 'saved_model').write_text('the only copy')
+    (workshop / 'journal.json').write_text('')
+    with pytest.raises(od_patch.OutputRefused, match='journal .* cannot be read'):
+        with _staging.staged(str(target)):
+            raise AssertionError('the export began')
+    assert (workshop / 'replaced' / 'saved_model').read_text() == 'the only copy'
+
+
+def test_a_signal_that_arrives_while_things_are_moved_waits(tmp_path, monkeypatch):
+    target = tmp_path / 'out'
+    rename = os.rename
+    monkeypatch.setattr(os, 'rename', lambda *names: (os.kill(os.getpid(), signal.SIGINT), rename(*names)))
+    with pytest.raises(KeyboardInterrupt):
+        with _staging.staged(str(target)) as staged:
+            _write_export(staged.export)
+    assert staged.in_place
+    assert _contents(target) == _NEW
     assert os.listdir(str(tmp_path)) == ['out']
 
 

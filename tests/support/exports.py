@@ -46,7 +46,7 @@ def upstream(config, prefix, output_directory, **flags):
     return str(output_directory)
 
 
-def ours(config, prefix, output_directory, _python=sys.executable, **flags):
+def ours(config, prefix, output_directory, _python=sys.executable, _environment=None, **flags):
     """Exports with od-patch's entry point; returns ``Result``."""
     return run(['-m', 'od_patch.export_inference_graph'] + flags_of(config, prefix, output_directory, **flags),
-               python=_python)
+               python=_python, environment=_environment)

@@ -1,0 +1,110 @@
+"""What a checkpoint path means, and what is said of one that does not fit."""
+import os
+
+import numpy as np
+import pytest
+
+import od_patch
+from od_patch import _checkpoint
+
+tensorflow = pytest.importorskip('tensorflow')
+
+from od_patch import _tensorflow  # noqa: E402
+from tests.support import checkpoints  # noqa: E402
+
+_VALUES = {'weights': np.ones((2, 3), np.float32), 'global_step': np.int64(7)}
+
+
+@pytest.fixture
+def prefix(tmp_path):
+    prefix = str(tmp_path / 'model.ckpt-7')
+    checkpoints.write_v2(prefix, _VALUES)
+    return prefix
+
+
+@pytest.mark.parametrize('suffix', ['', '.index', '.meta', '.data-00000-of-00001'])
+def test_what_is_stuck_to_a_prefix_is_taken_off(prefix, suffix):
+    assert _checkpoint.resolve(prefix + suffix) == prefix
+
+
+def test_a_directory_means_its_newest_checkpoint(prefix, tmp_path):
+    for step in (9, 10):
+        checkpoints.write_v2(str(tmp_path / 'model.ckpt-{}'.format(step)), _VALUES)
+    assert _checkpoint.resolve(str(tmp_path)) == str(tmp_path / 'model.ckpt-10')
+    assert _checkpoint.resolve(str(tmp_path) + '/') == str(tmp_path / 'model.ckpt-10')
+    (tmp_path / 'checkpoint').write_text('model_checkpoint_path: "model.ckpt-9"\n')
+    assert _checkpoint.resolve(str(tmp_path)) == str(tmp_path / 'model.ckpt-9')
+    assert _checkpoint.resolve(str(tmp_path / 'checkpoint')) == str(tmp_path / 'model.ckpt-9')
+
+
+def test_a_directory_without_checkpoints_is_refused(tmp_path):
+    with pytest.raises(od_patch.InputRefused, match='holds no checkpoint'):
+        _checkpoint.resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize('num_shards', [1, 2])
+def test_inventory(tmp_path, num_shards):
+    prefix = str(tmp_path / 'model')
+    checkpoints.write_v2(prefix, _VALUES, num_shards)
+    inventory = _checkpoint.take_inventory(prefix)
+    assert (inventory.format, inventory.num_shards, inventory.step) == ('V2', num_shards, 7)
+    assert inventory.shapes['weights'] == [2, 3]
+
+
+def test_inventory_of_a_v1_checkpoint(tmp_path):
+    path = str(tmp_path / 'model')
+    checkpoints.write_v1(path, _VALUES)
+    assert _checkpoint.resolve(path) == path
+    inventory = _checkpoint.take_inventory(path)
+    assert (inventory.format, inventory.step) == ('V1', 7)
+    os.truncate(path, os.path.getsize(path) // 2)
+    with pytest.raises(od_patch.InputRefused, match='cannot be read'):
+        _checkpoint.take_inventory(path)
+
+
+def _mismatch(graph_variables, held, use_moving_averages=False):
+    """Returns the message for a graph with {name: shape} and a checkpoint with {name: shape}."""
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default() as graph:
+        for name, shape in graph_variables.items():
+            tf.get_variable(name, shape)
+    inventory = _checkpoint.Inventory('model', 'V2', 1, held, 1)
+    with pytest.raises(od_patch.CheckpointMismatch) as refusal:
+        _checkpoint.check_graph(graph, inventory, use_moving_averages)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize('graph, held, averages, cause', [
+    ({'a/weights': [1]}, {'a/weights': [1]}, True, 'asks for moving averages, and the checkpoint holds none'),
+    ({'a/weights': [1]}, {'b/weights/ExponentialMovingAverage': [1]}, True, 'belongs to another model'),
+    ({'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 12]}, {'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 273]},
+     False, 'the class count'),
+    ({'FeatureExtractor/MobilenetV1/Conv2d_0/weights': [1]}, {'MobilenetV1/Conv2d_0/weights': [1]}, False,
+     'a classification network'),
+    ({'FeatureExtractor/MobilenetV1/Conv2d_0/weights': [1]}, {'FeatureExtractor/InceptionV2/Conv2d_0/weights': [1]}, False,
+     'builds MobilenetV1, the checkpoint holds InceptionV2'),
+    ({'a/act_quant/min': []}, {'a/weights': [1]}, False, 'a graph_rewriter with quantization'),
+    ({'a/b/weights': [1]}, {'c/d/weights': [1]}, False, 'is not the one that this checkpoint was trained with'),
+])
+def test_the_likely_cause_is_named(graph, held, averages, cause):
+    message = _mismatch(graph, held, averages)
+    assert 'Likely cause: ' in message and cause in message
+
+
+def test_the_table_groups_by_scope():
+    message = _mismatch({'box/a/weights': [1], 'box/a/biases': [1], 'top': [2]}, {'top': [3]})
+    lines = [line.split() for line in message.splitlines() if line.startswith('  ')]
+    assert lines[0][:3] == ['scope', 'missing', 'reshaped']
+    assert lines[1][:3] == ['box/a', '2', '0']
+    assert lines[2][:3] == ['top', '0', '1']
+    assert 'top: [2] in the graph, [3] in the checkpoint' in message
+
+
+def test_a_partitioned_variable_is_looked_for_as_the_whole():
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default() as graph:
+        tf.get_variable('table', [4, 2], partitioner=tf.fixed_size_partitioner(2))
+    inventory = _checkpoint.Inventory('model', 'V2', 1, {'table': [4, 2]}, 1)
+    _checkpoint.check_graph(graph, inventory, False)
+    with pytest.raises(od_patch.CheckpointMismatch):
+        _checkpoint.check_graph(graph, inventory._replace(shapes={}), False)

@@ -1,0 +1,61 @@
+"""What the extended entry point shows beside exports and refusals."""
+import os
+
+import pytest
+
+from tests.support import exports
+
+pytest.importorskip('tensorflow')
+
+
+def _run(*arguments):
+    return exports.run(['-m', 'od_patch.export_inference_graph'] + list(arguments))
+
+
+def test_help_shows_the_releases_flags_and_ours():
+    result = _run('--help')
+    assert result.exit_code == 0
+    upstream, ours = result.stdout.split('Flags of od-patch')
+    assert '--config_override' in upstream and '--pipeline_config_path' in upstream
+    assert '--saved_model_variables: <resource|reference|frozen>' in ours and '--[no]strict_pin' in ours
+    assert 'WARNING' not in result.stdout + result.stderr
+
+
+def test_helpfull_shows_those_of_other_modules_too():
+    result = _run('--helpfull')
+    assert result.exit_code == 0
+    assert '--undefok' in result.stdout and '--undefok' not in _run('--help').stdout  # absl's own
+    assert '--config_override' in result.stdout and '--saved_model_variables' in result.stdout
+
+
+def test_version():
+    import od_patch
+    assert _run('--version').stdout == 'od-patch {}\n'.format(od_patch.__version__)
+
+
+@pytest.mark.xdist_group('ssd')
+def test_what_tensorflow_prints_goes_to_the_log_file(checkpoint_of, tmp_path):
+    log = tmp_path / 'log'
+    result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), tmp_path / 'out', log_file=log)
+    assert result.exit_code == 0, result.stderr
+    stages = [line.rsplit(None, 2)[0].strip() for line in result.stderr.splitlines()]
+    assert [stage for stage in ('imports', 'graph', 'checkpoint', 'frozen graph', 'saved model') if stage in stages] == [
+        'imports', 'graph', 'checkpoint', 'frozen graph', 'saved model']
+    assert '_TFProfRoot' in log.read_text()
+    assert '_TFProfRoot' not in result.stdout + result.stderr
+    assert 'Next:  saved_model_cli show --all --dir {}'.format(tmp_path / 'out' / 'saved_model') in result.stdout
+    assert 'raw weights of {}, step 1234'.format(checkpoint_of('ssd')) in result.stdout
+
+
+@pytest.mark.xdist_group('ssd')
+def test_verbose_shows_what_tensorflow_prints(checkpoint_of, tmp_path):
+    result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), tmp_path / 'out', verbose=True)
+    assert result.exit_code == 0, result.stderr
+    assert '_TFProfRoot' in result.stdout + result.stderr
+
+
+def test_traceback_is_shown_on_request(tmp_path):
+    arguments = exports.flags_of('no.config', 'no', tmp_path / 'out')
+    assert 'Traceback' not in _run(*arguments).stderr
+    assert 'Traceback' in _run('--traceback', *arguments).stderr
+    assert os.listdir(str(tmp_path)) == []
