@@ -1,0 +1,152 @@
+"""Whether two graphs compute the same, and which rules that takes.
+
+``identical`` looks at everything but order, versions, devices and debug
+information, names included. ``Equivalence`` ignores names and uses the rules
+of ``_rules``, as few of them as will do. Why graphs differ is ``_causes``' business.
+"""
+import collections
+
+from od_patch.compare import _graph
+from od_patch.compare import _hashing
+from od_patch.compare import _rules
+
+
+def identical(one, other):
+    """Whether two ``Graph`` say the same, node by node of the same name."""
+    if len(one) != len(other) or set(one.names) != set(other.names):
+        return False
+    position = {name: node for node, name in enumerate(other.names)}
+    if [(name, one.names[node], port) for name, node, port in one.outputs] != \
+            [(name, other.names[node], port) for name, node, port in other.outputs]:
+        return False
+    for node, name in enumerate(one.names):
+        twin = position[name]
+        if one.ops[node] != other.ops[twin] or len(one.inputs[node]) != len(other.inputs[twin]):
+            return False
+        for (source, port), (source_twin, port_twin) in zip(one.inputs[node], other.inputs[twin]):
+            if port != port_twin or one.names[source] != other.names[source_twin]:
+                return False
+        if {one.names[source] for source in one.controls[node]} != \
+                {other.names[source] for source in other.controls[twin]}:
+            return False
+        if one.attrs[node] != other.attrs[twin]:
+            return False
+        left, right = one.tensors[node], other.tensors[twin]
+        if (left is None) != (right is None) or (left is not None and left.digest != right.digest):
+            return False
+    return True
+
+
+class Equivalence:
+    """What the rules make of two graphs.
+
+    Attributes:
+        equal: bool, whether both compute the same, provably.
+        rules: dict of rule name -> (times left, times right): those needed, or, where the graphs
+            stay unequal, those that were used a different number of times on the two sides.
+        always: list of str: what was set aside without a rule ('names', 'node order', …).
+        left, right: the ``Hashes`` of both graphs with every rule applied.
+        outputs_left, outputs_right: names of outputs that only one side has.
+    """
+
+    def __init__(self, one, other):
+        self._graphs = self._common_outputs(one, other)
+        self._cache = {}
+        self.rules = collections.OrderedDict()
+        equal, plain_left, plain_right = self._test(())
+        if equal:
+            needed = ()
+            self.left, self.right = plain_left, plain_right
+            self.counts = ({}, {})
+            equal_outputs = self._outputs_agree
+            if not equal_outputs:
+                _, self.left, self.right = self._test(tuple(_rules.NAMES))
+        else:
+            equal, self.left, self.right = self._test(tuple(_rules.NAMES))
+            used = self._used(tuple(_rules.NAMES))
+            uneven = tuple(name for name in _rules.NAMES if used[0].get(name, 0) != used[1].get(name, 0))
+            if equal:
+                needed = self._fewest(uneven, used)
+            else:
+                needed = uneven
+            for name in needed:
+                self.rules[name] = (used[0].get(name, 0), used[1].get(name, 0))
+        self.structure_equal = equal
+        self.equal = equal and self._outputs_agree
+        self.always = self._set_aside(one, other)
+
+    def _common_outputs(self, one, other):
+        self.outputs_left = self.outputs_right = ()
+        self.renamed_outputs = False
+        self._outputs_agree = True
+        if one.named_outputs and other.named_outputs:
+            left, right = [{row[0] for row in graph.outputs} for graph in (one, other)]
+            common = left & right
+            if not common:
+                self._outputs_agree = False
+                self.outputs_left, self.outputs_right = sorted(left), sorted(right)
+                return one, other
+            if left != right:
+                self._outputs_agree = False
+                self.outputs_left, self.outputs_right = sorted(left - right), sorted(right - left)
+                one, other = one.copy(), other.copy()
+                one.outputs = [row for row in one.outputs if row[0] in common]
+                other.outputs = [row for row in other.outputs if row[0] in common]
+            return one, other
+        ends = [_graph.ends_as_outputs(graph) for graph in (one, other)]
+        left, right = [{row[0] for row in graph.outputs} for graph in ends]
+        if left == right:
+            for graph in ends:  # one end, one name: as good as an interface
+                graph.named_outputs = True
+        else:
+            self.renamed_outputs = True
+        return tuple(ends)
+
+    def _rewritten(self, names):
+        if names not in self._cache:
+            self._cache[names] = [_rules.apply(graph, names) for graph in self._graphs]
+        return self._cache[names]
+
+    def _used(self, names):
+        (_, left), (_, right) = self._rewritten(names)
+        return left, right
+
+    def _test(self, names):
+        (one, _), (other, _) = self._rewritten(names)
+        result = _hashing.equal(one, other)
+        if names != tuple(_rules.NAMES):
+            self._cache.pop(names)
+        return result
+
+    def _enough(self, names):
+        """Whether these rules make the graphs equal, known to be equal under all of them."""
+        (one, _), (other, _) = self._rewritten(names)
+        self._cache.pop(names)
+        return _hashing.equal(one, other, glance=True)[0]
+
+    def _fewest(self, uneven, used):
+        """The rules that it takes: those used unevenly, or all that were used, less what can be left out."""
+        fired = tuple(name for name in _rules.NAMES if name in used[0] or name in used[1])
+        needed = uneven if self._enough(uneven) else fired
+        for name in needed:
+            fewer = tuple(other for other in needed if other != name)
+            if self._enough(fewer):
+                needed = fewer
+        return needed
+
+    def _set_aside(self, one, other):
+        found = []
+        if set(one.names) != set(other.names):
+            found.append('names')
+        elif one.names != other.names:
+            found.append('node order')
+        if self.renamed_outputs:
+            found.append('names of outputs')
+        sizes = [len(graph) - len(graph.order()) for graph in (one, other)]
+        if sizes[0] != sizes[1]:
+            found.append('dead nodes ({} against {})'.format(*sizes))
+        copies = [len(hashes.order) - len(set((hashes.full or hashes.cut)[node] for node in hashes.order))
+                  for hashes in (self.left, self.right)]
+        if self.structure_equal and copies[0] != copies[1]:
+            found.append('copies of one computation ({} against {})'.format(*copies))
+        return found

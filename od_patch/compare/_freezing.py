@@ -1,0 +1,134 @@
+"""Variables replaced by the Consts that a checkpoint has for them, without a session.
+
+Works on GraphDefs: reference variables (VariableV2) and resource variables
+(VarHandleOp, ReadVariableOp) alike become Const and Identity, under the
+variable's own names, as TensorFlow's freeze_graph writes them. It folds,
+prunes and optimises nothing else but what the outputs do not need.
+"""
+import collections
+
+from od_patch._errors import InputRefused
+
+_REFERENCE = frozenset(['Variable', 'VariableV2'])
+_RESOURCE = frozenset(['VarHandleOp'])
+
+
+def reader(prefix, where):
+    """Opens a checkpoint; raises InputRefused where there is none or it is damaged."""
+    import tensorflow as tf
+    make = getattr(tf.train, 'NewCheckpointReader', None) or tf.compat.v1.train.NewCheckpointReader
+    try:
+        return make(prefix)
+    except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
+        raise InputRefused('{}: its checkpoint {} cannot be read: {}.'.format(
+            where, prefix, str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__),
+            'Copy model.ckpt.index and model.ckpt.data-… again.')
+
+
+def needed(graph_def, outputs):
+    """Names of the nodes that ``outputs`` (tensor names) need, themselves included."""
+    inputs = {node.name: [text.lstrip('^').split(':')[0] for text in node.input] for node in graph_def.node}
+    found = set()
+    stack = [name.split(':')[0] for name in outputs]
+    while stack:
+        name = stack.pop()
+        if name not in found and name in inputs:
+            found.add(name)
+            stack.extend(inputs[name])
+    return found
+
+
+def freeze(graph_def, prefix, outputs, where):
+    """Returns the part of ``graph_def`` that ``outputs`` need with Consts for variables.
+
+    Args:
+        graph_def: ``GraphDef`` with variables.
+        prefix: str, the checkpoint with their values.
+        outputs: list of tensor names.
+        where: str, what to call the graph in refusals.
+
+    Raises:
+        InputRefused: a value is missing or does not fit.
+    """
+    import numpy
+    from tensorflow.core.framework import graph_pb2
+    from od_patch.compare import _tensors
+    wanted = needed(graph_def, outputs)
+    nodes = [node for node in graph_def.node if node.name in wanted]
+    known = {node.name: node for node in nodes}
+    checkpoint = reader(prefix, where)
+    there = checkpoint.get_variable_to_shape_map()
+    frozen = graph_pb2.GraphDef()
+    frozen.library.CopyFrom(graph_def.library)
+    missing = collections.OrderedDict()
+    keys = _restored_keys(graph_def)
+
+    def handle(name):
+        """The variable that a resource comes from, through Identity and Enter."""
+        name = name.lstrip('^').split(':')[0]
+        while name in known and known[name].op in ('Identity', 'Enter'):
+            name = known[name].input[0].split(':')[0]
+        return known.get(name)
+
+    for node in nodes:
+        if node.op in _REFERENCE or node.op in _RESOURCE:
+            key = keys.get(node.name, node.name)
+            if key not in there:
+                missing[key] = True
+                continue
+            dtype = node.attr['dtype'].type
+            array = checkpoint.get_tensor(key)
+            const = frozen.node.add(name=node.name, op='Const')
+            const.attr['dtype'].type = dtype
+            if dtype == 7:
+                const.attr['value'].tensor.dtype = dtype
+                const.attr['value'].tensor.string_val.extend(numpy.asarray(array).reshape(-1).tolist())
+                for size in numpy.shape(array):
+                    const.attr['value'].tensor.tensor_shape.dim.add(size=size)
+            else:
+                const.attr['value'].tensor.CopyFrom(_tensors.encoded(array, dtype).proto())
+        elif node.op == 'ReadVariableOp':
+            variable = handle(node.input[0])
+            if variable is None or variable.op not in _RESOURCE:
+                raise InputRefused('{}: {!r} reads a resource that is not a variable of the graph.'.format(
+                    where, node.name), 'Only exports of od-patch and of the exporter can be frozen.')
+            identity = frozen.node.add(name=node.name, op='Identity')
+            identity.input.extend([variable.name] + [text for text in node.input[1:] if text.startswith('^')])
+            identity.attr['T'].type = node.attr['dtype'].type
+        else:
+            frozen.node.add().CopyFrom(node)
+        frozen.node[-1].device = '' if frozen.node else ''
+    if missing:
+        raise InputRefused(
+            '{}: the checkpoint {} lacks {} of the graph\'s variables, the first is {!r}.'.format(
+                where, prefix, len(missing), list(missing)[0]),
+            'Give the checkpoint that was written by the same export.')
+    stateful = [node for node in frozen.node if node.op == 'VarIsInitializedOp' or node.op.startswith('Assign')]
+    if stateful:
+        raise InputRefused('{}: the outputs need {!r} ({}), which changes a variable.'.format(
+            where, stateful[0].name, stateful[0].op), 'Such a graph cannot be frozen.')
+    return frozen
+
+
+def _restored_keys(graph_def):
+    """Variable name -> the key it is restored from, where the graph's own restore ops say another one."""
+    nodes = {node.name: node for node in graph_def.node}
+    keys = {}
+    for node in graph_def.node:
+        if node.op not in ('Assign', 'AssignVariableOp') or len(node.input) < 2:
+            continue
+        target, value = node.input[0].split(':')[0], node.input[1]
+        name, _, port = value.partition(':')
+        while name in nodes and nodes[name].op == 'Identity':
+            name, _, port = nodes[name].input[0].partition(':')
+        source = nodes.get(name)
+        if source is None or source.op != 'RestoreV2':
+            continue
+        names = nodes.get(source.input[1].split(':')[0])
+        if names is None or names.op != 'Const':
+            continue
+        strings = names.attr['value'].tensor.string_val
+        index = int(port or 0)
+        if index < len(strings):
+            keys[target] = strings[index].decode('utf-8', 'replace')
+    return keys

@@ -1,0 +1,289 @@
+"""A GraphDef as plain lists that rules can rewrite in milliseconds.
+
+Names become positions, edges become pairs of numbers, attributes become bytes,
+Consts become ``Tensor``. Here also is what makes a GraphDef no graph at all:
+edges that lead nowhere, names used twice, cycles outside a loop. What two
+graphs have in common is not this module's business.
+"""
+import hashlib
+
+from od_patch._errors import InputRefused
+from od_patch.compare import _optable
+from od_patch.compare import _tensors
+
+PLACEHOLDERS = frozenset(['Placeholder', 'PlaceholderV2'])
+LOOP_ENTERS = frozenset(['Enter', 'RefEnter'])
+LOOP_BACK = frozenset(['NextIteration', 'RefNextIteration'])
+LOOP_MERGES = frozenset(['Merge', 'RefMerge'])
+# Attributes that hold a name given for this process only; none of them is a value that an op computes with.
+NAME_ATTRS = frozenset(['tensor_array_name', 'stack_name'])
+
+
+class Graph:
+    """Nodes by position; a node is what stands at one position of all the lists.
+
+    Attributes:
+        names, ops: lists of str.
+        inputs: list of lists of (position, output number).
+        controls: list of tuples of positions.
+        attrs: list of dicts of attribute name -> bytes of the ``AttrValue``; never changed in place.
+        tensors: list of ``Tensor`` or None: the value of a Const.
+        outputs: list of (name, position, output number), the graph's results in the order of their names.
+        named_outputs: bool, whether those names are an interface or just what ends happen to be called.
+        memo: dict that all copies share, for what depends on one attribute dict only (they never change).
+    """
+
+    __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'memo')
+
+    def __init__(self):
+        self.names, self.ops, self.inputs, self.controls, self.attrs, self.tensors = [], [], [], [], [], []
+        self.outputs = []
+        self.named_outputs = True
+        self.memo = {}
+
+    def __len__(self):
+        return len(self.names)
+
+    def copy(self):
+        """A graph whose lists may be rewritten without this one noticing."""
+        twin = Graph()
+        twin.names, twin.ops = list(self.names), list(self.ops)
+        twin.inputs, twin.controls = [list(row) for row in self.inputs], list(self.controls)
+        twin.attrs, twin.tensors = list(self.attrs), list(self.tensors)
+        twin.outputs, twin.named_outputs = list(self.outputs), self.named_outputs
+        twin.memo = self.memo
+        return twin
+
+    def add(self, op, inputs, attrs, tensor=None, name='', controls=()):
+        """Appends a node and returns its position."""
+        self.names.append(name)
+        self.ops.append(op)
+        self.inputs.append(list(inputs))
+        self.controls.append(tuple(controls))
+        self.attrs.append(attrs)
+        self.tensors.append(tensor)
+        return len(self.names) - 1
+
+    def constant(self, array, dtype, name=''):
+        """Appends a Const of DataType number ``dtype`` and returns its position."""
+        return self.add('Const', [], {'dtype': type_attr(dtype)}, _tensors.encoded(array, dtype), name)
+
+    def redirect(self, moves):
+        """Makes every consumer of the outputs in ``moves`` read what they map to, chains followed to the end.
+
+        Args:
+            moves: dict of (position, output) -> (position, output).
+        """
+        def end(edge):
+            while edge in moves:
+                edge = moves[edge]
+            return edge
+        if moves:
+            self.inputs = [[end(edge) for edge in row] for row in self.inputs]
+            self.outputs = [(name,) + end((node, port)) for name, node, port in self.outputs]
+
+    def consumers(self):
+        """List: for each node, its (consumer, input slot) pairs; slot -1 is a control edge."""
+        found = [[] for _ in self.names]
+        for node, row in enumerate(self.inputs):
+            for slot, (source, _) in enumerate(row):
+                found[source].append((node, slot))
+            for source in self.controls[node]:
+                found[source].append((node, -1))
+        return found
+
+    def order(self, forward_only=True):
+        """Positions that the outputs need, inputs first; loops are cut where an iteration ends.
+
+        Raises:
+            InputRefused: there is a cycle that no loop of TensorFlow's makes.
+        """
+        state = [0] * len(self.names)
+        done = []
+        later = []
+        inputs, controls, ops = self.inputs, self.controls, self.ops
+        roots = [node for _, node, _ in self.outputs]
+        while roots:
+            stack = [(root, None) for root in reversed(roots)]
+            roots = []
+            while stack:
+                node, rest = stack.pop()
+                if rest is None:
+                    if state[node] == 2:
+                        continue
+                    if state[node] == 1:
+                        raise InputRefused(
+                            'The graph has a cycle through node {!r} that is not a while loop.'.format(
+                                self.names[node]),
+                            'A GraphDef must be free of cycles; export it again.')
+                    state[node] = 1
+                    merge = ops[node] in LOOP_MERGES
+                    sources = []
+                    for source, _ in inputs[node]:
+                        if merge and ops[source] in LOOP_BACK:
+                            later.append(source)
+                        elif state[source] != 2:
+                            sources.append(source)
+                    for source in controls[node]:
+                        if state[source] != 2:
+                            sources.append(source)
+                    stack.append((node, True))
+                    stack.extend((source, None) for source in sources if state[source] != 2)
+                    # A source that is on the way down already closes a cycle.
+                    for source in sources:
+                        if state[source] == 1:
+                            raise InputRefused(
+                                'The graph has a cycle through node {!r} that is not a while loop.'.format(
+                                    self.names[source]),
+                                'A GraphDef must be free of cycles; export it again.')
+                elif state[node] != 2:
+                    state[node] = 2
+                    done.append(node)
+            roots = [node for node in later if not state[node]]
+            later = []
+        return done
+
+
+def type_attr(dtype):
+    """The serialized ``AttrValue`` that holds DataType number ``dtype``."""
+    return b'\x30' + bytes([dtype])
+
+
+def attr_type(attrs, name):
+    """The DataType number that attribute ``name`` holds, or None."""
+    value = attrs.get(name)
+    return value[1] if value and value[:1] == b'\x30' and len(value) == 2 else None
+
+
+def attr_proto(value):
+    """Parses the bytes of an attribute."""
+    from tensorflow.core.framework import attr_value_pb2
+    return attr_value_pb2.AttrValue.FromString(value)
+
+
+def int_attr(value):
+    """The serialized ``AttrValue`` of an integer."""
+    from tensorflow.core.framework import attr_value_pb2
+    return attr_value_pb2.AttrValue(i=value).SerializeToString()
+
+
+def build(graph_def, where, outputs=None, known_ops=None):
+    """Brings a GraphDef into the form that rules work on.
+
+    Args:
+        graph_def: ``GraphDef`` without variables.
+        where: str, what to call it in refusals.
+        outputs: list of (name, tensor name), or None for the conventional outputs, or all ends of the graph.
+        known_ops: callable telling of an op's name whether TensorFlow at hand knows it.
+
+    Raises:
+        InputRefused: it is not a graph.
+    """
+    graph = Graph()
+    position = {}
+    nodes = graph_def.node
+    if not len(nodes):
+        raise InputRefused('{}: the graph has no nodes.'.format(where),
+                           'Give a frozen graph, e.g. frozen_inference_graph.pb of an export.')
+    for index, node in enumerate(nodes):
+        if node.name in position:
+            raise InputRefused('{}: two nodes are called {!r}.'.format(where, node.name), 'Export the graph again.')
+        position[node.name] = index
+    _, known = _optable.table()
+    functions = {function.signature.name for function in graph_def.library.function}
+    library = None
+    if functions:
+        library = hashlib.blake2b(b''.join(sorted(function.SerializeToString(deterministic=True)
+                                                  for function in graph_def.library.function)),
+                                  digest_size=16).digest()
+    unknown = {}
+    for node in nodes:
+        op = node.op
+        graph.names.append(node.name)
+        graph.ops.append(op)
+        if known[op] is None and op not in functions and not (known_ops and known_ops(op)):
+            unknown.setdefault(op, node.name)
+        inputs, controls = [], []
+        for text in node.input:
+            if text[:1] == '^':
+                controls.append(_position(position, text[1:], node.name, where))
+            else:
+                name, _, port = text.partition(':')
+                inputs.append((_position(position, name, node.name, where), int(port) if port.isdigit() else 0))
+        graph.inputs.append(inputs)
+        graph.controls.append(tuple(controls))
+        attrs, tensor = {}, None
+        for name, value in node.attr.items():
+            if name == 'value' and op == 'Const':
+                try:
+                    tensor = _tensors.Tensor(value.tensor)
+                except (_tensors.Damaged, ValueError) as error:
+                    raise InputRefused('{}: the value of Const {!r} is damaged: {}.'.format(where, node.name, error),
+                                       'Export the graph again, or copy the file again.')
+            elif name not in NAME_ATTRS:
+                attrs[name] = value.SerializeToString(deterministic=True)
+                if library and (value.HasField('func') or value.list.func):
+                    attrs[name] += library
+        if op == 'Const' and tensor is None:
+            raise InputRefused('{}: Const {!r} has no value.'.format(where, node.name), 'Export the graph again.')
+        graph.attrs.append(attrs)
+        graph.tensors.append(tensor)
+    if unknown:
+        op, name = sorted(unknown.items())[0]
+        raise InputRefused(
+            '{}: {} of its ops {} known neither to the TensorFlow at hand nor to the table of TensorFlow 1.4 to 2.x: '
+            '{} (node {!r}{}).'.format(where, len(unknown), 'is' if len(unknown) == 1 else 'are', op, name,
+                                       '' if len(unknown) == 1 else ', and more'),
+            'Custom ops cannot be compared, as nothing says what they do: load their library into the graph that '
+            'exports, or strip them.')
+    graph.outputs, graph.named_outputs = _outputs(graph, position, outputs, where)
+    graph.order()
+    return graph
+
+
+def _position(position, name, consumer, where):
+    index = position.get(name)
+    if index is None:
+        raise InputRefused('{}: node {!r} reads {!r}, which is not in the graph.'.format(where, consumer, name),
+                           'The file is cut off or was taken apart; export or copy it again.')
+    return index
+
+
+# What exporters of the Object Detection API call their results: an interface, like a function's name.
+CONVENTIONAL_OUTPUTS = (
+    'detection_boxes', 'detection_scores', 'detection_classes', 'num_detections', 'detection_masks',
+    'detection_keypoints', 'detection_multiclass_scores', 'detection_features', 'detection_anchor_indices',
+    'raw_detection_boxes', 'raw_detection_scores', 'detection_boxes_rpn', 'refined_box_encodings',
+    'class_predictions_with_background', 'proposal_boxes', 'proposal_scores')
+
+
+def _outputs(graph, position, wanted, where):
+    if wanted:
+        found = []
+        for name, tensor in sorted(wanted):
+            node, _, port = tensor.partition(':')
+            if node not in position:
+                raise InputRefused('{}: there is no node {!r} to be the output {!r}.'.format(where, node, name),
+                                   'Name outputs that are in the graph with --outputs.')
+            found.append((name, position[node], int(port or 0)))
+        return found, True
+    conventional = [name for name in CONVENTIONAL_OUTPUTS if name in position]
+    if {'detection_boxes', 'detection_scores', 'num_detections'} & set(conventional):
+        return [(name, position[name], 0) for name in sorted(conventional)], True
+    used = {source for row in graph.inputs for source, _ in row}
+    used.update(source for row in graph.controls for source in row)
+    ends = sorted((graph.names[node], node, 0) for node in range(len(graph)) if node not in used)
+    if not ends:
+        raise InputRefused('{}: no node of the graph is an end: the graph is one cycle.'.format(where),
+                           'Export it again.')
+    return ends, False
+
+
+def ends_as_outputs(graph):
+    """The same graph with all its ends as its results, whatever they are called."""
+    twin = graph.copy()
+    used = {source for row in graph.inputs for source, _ in row}
+    used.update(source for row in graph.controls for source in row)
+    twin.outputs = sorted((graph.names[node], node, 0) for node in range(len(graph)) if node not in used)
+    twin.named_outputs = False
+    return twin

@@ -1,0 +1,58 @@
+"""What every TensorFlow release from 1.4 to 2.x says of its ops, read from data.
+
+The table is made by ``tools/op_registries.py`` from the registries of the
+released wheels, so it does not depend on the TensorFlow at hand: two people
+with two versions get one answer. It knows nothing of kernels or results.
+"""
+import functools
+import gzip
+import json
+import os
+
+PATH = os.path.join(os.path.dirname(__file__), 'op_table.json.gz')
+
+
+class Op:
+    """One op of the table.
+
+    Attributes:
+        since, until: int, positions in ``releases`` of the first and the last release that has the op.
+        stateful: bool, as the op says of itself.
+        attrs: dict of attribute name -> (since, until, default); ``default`` is the serialized
+            ``AttrValue`` or None where the attribute must always be given.
+    """
+
+    __slots__ = ('since', 'until', 'stateful', 'attrs', 'defaults')
+
+    def __init__(self, row, last):
+        self.since = row[0]
+        self.until = last if row[1] is None else row[1]
+        self.stateful = bool(row[2])
+        self.attrs = {}
+        for name, entry in row[3].items():
+            since, until, default = (entry + [0, None, None][len(entry):])
+            self.attrs[name] = (self.since + since, self.until if until is None else until,
+                                None if default is None else bytes.fromhex(default))
+        self.defaults = {name: entry[2] for name, entry in self.attrs.items() if entry[2] is not None}
+
+
+class _Ops(dict):
+    """Op name -> ``Op``, each made from its row when it is first asked for."""
+
+    def __init__(self, rows, last):
+        super().__init__()
+        self._rows = rows
+        self._last = last
+
+    def __missing__(self, name):
+        row = self._rows.get(name)
+        self[name] = op = None if row is None else Op(row, self._last)
+        return op
+
+
+@functools.lru_cache(maxsize=None)
+def table():
+    """Returns (releases, ops): a list of release strings, and op name -> ``Op`` or None for an unknown one."""
+    with gzip.open(PATH) as file:
+        content = json.loads(file.read().decode())
+    return content['releases'], _Ops(content['ops'], len(content['releases']) - 1)

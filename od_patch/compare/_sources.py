@@ -1,0 +1,255 @@
+"""Whatever a user has of a graph, brought to one shape: a GraphDef without variables, and what stood beside it.
+
+Reads frozen graphs (binary or text), SavedModels, ``.meta`` files with their
+checkpoint, and export directories. What the bytes cannot be is said in words.
+It compares nothing and opens no session.
+"""
+import os
+
+from od_patch._errors import InputRefused
+from od_patch.compare import _graph
+
+LIMIT = 1 << 31  # bytes: what a protobuf can hold
+
+VARIABLE_OPS = frozenset(['Variable', 'VariableV2', 'VarHandleOp', 'TemporaryVariable', 'AutoReloadVariable'])
+
+
+class Source:
+    """A graph as it was found.
+
+    Attributes:
+        path: str, as the user typed it.
+        file: str, the file that was read.
+        kind: str, 'frozen graph', 'SavedModel', 'MetaGraph'.
+        graph_def: ``GraphDef``, its variables replaced by Consts where a checkpoint had them.
+        outputs: list of (name, tensor name) of the signature, or None.
+        made_by: dict, what the file itself says of the TensorFlow that wrote it.
+        bytes: int, the size of the file (and of the weights read beside it).
+    """
+
+    def __init__(self, path, file, kind, graph_def, outputs=None, made_by=None, size=0):
+        self.path, self.file, self.kind, self.graph_def = path, file, kind, graph_def
+        self.outputs, self.made_by, self.bytes = outputs, made_by or {}, size
+
+    def graph(self, outputs=None):
+        """The ``Graph``; ``outputs`` is a list of names that the user gave, or None."""
+        wanted = [(name, name) for name in outputs] if outputs else self.outputs
+        return _graph.build(self.graph_def, self.path, wanted, _known_here)
+
+
+def _known_here(op):
+    """Whether the TensorFlow at hand has this op registered (it knows ops that plugins have added)."""
+    try:
+        from tensorflow.python.framework import op_def_registry
+    except ImportError:
+        return False
+    if hasattr(op_def_registry, 'get'):
+        return op_def_registry.get(op) is not None
+    return op in op_def_registry.get_registered_ops()
+
+
+def locate(path):
+    """The file to read for a path that may be a directory."""
+    if not os.path.exists(path):
+        raise InputRefused('{}: there is no such file or directory.'.format(path),
+                           'Give a frozen .pb, a SavedModel, a .meta file or an export directory.')
+    if not os.path.isdir(path):
+        return path
+    for name in ('frozen_inference_graph.pb', 'saved_model.pb', 'saved_model.pbtxt',
+                 os.path.join('saved_model', 'saved_model.pb'), 'frozen_inference_graph.pbtxt', 'model.ckpt.meta'):
+        if os.path.isfile(os.path.join(path, name)):
+            return os.path.join(path, name)
+    raise InputRefused(
+        '{}: the directory holds neither frozen_inference_graph.pb nor saved_model.pb nor model.ckpt.meta '
+        '(it holds {}).'.format(path, ', '.join(sorted(os.listdir(path))[:6]) or 'nothing'),
+        'Give the output directory of an export, or the file itself.')
+
+
+def read_bytes(path):
+    """The bytes of a file that protobuf can hold."""
+    try:
+        size = os.path.getsize(path)
+        if size >= LIMIT:
+            raise InputRefused(
+                '{}: {:,} bytes are more than the 2 GiB that one protobuf can hold, so this is no whole GraphDef.'
+                .format(path, size), 'Export it as a SavedModel with variables (od-patch\'s export has no such limit).')
+        with open(path, 'rb') as file:
+            data = file.read()
+    except OSError as error:
+        raise InputRefused('{}: cannot be read: {}.'.format(path, error.strerror or error), 'Check the path.')
+    if not data:
+        raise InputRefused('{}: the file is empty.'.format(path), 'The export or the copy did not finish: do it again.')
+    return data
+
+
+def _is_text(data):
+    head = data[:4096]
+    return not any(byte < 9 or 13 < byte < 32 for byte in bytearray(head)) and (b'{' in head or b':' in head)
+
+
+def load(path):
+    """Reads ``path`` and returns its ``Source``.
+
+    Raises:
+        InputRefused: the file is missing, damaged, of another kind, or its variables have no values.
+    """
+    from tensorflow.core.framework import graph_pb2
+    from tensorflow.core.protobuf import meta_graph_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
+    file = locate(path)
+    data = read_bytes(file)
+    size = len(data)
+    if _is_text(data):
+        kind, message = _parse_text(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2)
+    else:
+        kind, message = _parse_binary(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2)
+    del data
+    if kind == 'frozen graph':
+        source = Source(path, file, kind, message, size=size)
+        _refuse_variables(source, message.node)
+        return source
+    if kind == 'SavedModel':
+        return _from_saved_model(path, file, message, size)
+    return _from_meta_graph(path, file, message, size)
+
+
+def _parse_binary(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
+    from google.protobuf import message as protobuf
+    kinds = [('frozen graph', graph_pb2.GraphDef), ('SavedModel', saved_model_pb2.SavedModel),
+             ('MetaGraph', meta_graph_pb2.MetaGraphDef)]
+    base = os.path.basename(file)
+    if base.endswith('.meta'):
+        kinds = kinds[2:] + kinds[:2]
+    elif base == 'saved_model.pb' or data[:1] == b'\x08':
+        kinds = [kinds[1], kinds[0], kinds[2]]
+    for kind, message_type in kinds:
+        message = message_type()
+        try:
+            message.ParseFromString(data)
+        except (protobuf.DecodeError, UnicodeDecodeError, RuntimeError):
+            continue
+        if _plausible(kind, message):
+            return kind, message
+    raise InputRefused(
+        '{}: {:,} bytes that are neither a GraphDef nor a SavedModel nor a MetaGraphDef.'.format(file, len(data)),
+        'It is cut off, or of another kind: copy it again, and compare its size with the original\'s.')
+
+
+def _plausible(kind, message):
+    if kind == 'frozen graph':
+        return len(message.node) > 0 and all(node.op and node.name for node in message.node)
+    if kind == 'SavedModel':
+        return len(message.meta_graphs) > 0
+    return len(message.graph_def.node) > 0
+
+
+def _parse_text(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
+    from google.protobuf import text_format
+    try:
+        text = data.decode('utf-8')
+    except UnicodeDecodeError as error:
+        raise InputRefused('{}: looks like text but is not UTF-8 ({}).'.format(file, error), 'Copy the file again.')
+    heads = {'node': ('frozen graph', graph_pb2.GraphDef), 'versions': ('frozen graph', graph_pb2.GraphDef),
+             'library': ('frozen graph', graph_pb2.GraphDef),
+             'saved_model_schema_version': ('SavedModel', saved_model_pb2.SavedModel),
+             'meta_graphs': ('SavedModel', saved_model_pb2.SavedModel),
+             'meta_info_def': ('MetaGraph', meta_graph_pb2.MetaGraphDef),
+             'graph_def': ('MetaGraph', meta_graph_pb2.MetaGraphDef)}
+    head = ''
+    for line in text.splitlines():
+        head = line.split('#')[0].strip().split('{')[0].split(':')[0].strip()
+        if head:
+            break
+    if head not in heads:
+        raise InputRefused(
+            '{}: is text, but not of a graph: it begins with {!r}, where a GraphDef\'s text begins with "node {{".'
+            .format(file, head[:40]), 'Give the frozen graph, not a config, a label map or a web page saved in its place.')
+    kind, message_type = heads[head]
+    message = message_type()
+    try:
+        text_format.Merge(text, message)
+    except text_format.ParseError as error:
+        raise InputRefused('{}: is the text of a graph, but cannot be read: {}.'.format(file, error),
+                           'It is cut off, or was written by a newer TensorFlow: give the binary .pb.')
+    if not _plausible(kind, message):
+        raise InputRefused('{}: is the text of a {} without nodes.'.format(file, kind), 'Export it again.')
+    return kind, message
+
+
+def _refuse_variables(source, nodes):
+    found = [node.name for node in nodes if node.op in VARIABLE_OPS]
+    if not found:
+        return
+    if source.kind == 'SavedModel':
+        raise InputRefused(
+            '{}: the SavedModel holds {} variables (the first is {!r}), not frozen constants, so there are no weights '
+            'in the graph to compare.'.format(source.path, len(found), found[0]),
+            'Freeze it first:  od-patch freeze {} --output frozen_inference_graph.pb'.format(
+                os.path.dirname(source.file) or '.'))
+    raise InputRefused(
+        '{}: the graph holds {} variables (the first is {!r}), not frozen constants.'.format(
+            source.path, len(found), found[0]),
+        'Give frozen_inference_graph.pb, or the .meta file beside its checkpoint.')
+
+
+def _meta_info(meta_graph):
+    info = meta_graph.meta_info_def
+    return {key: value for key, value in (('tensorflow_version', info.tensorflow_version),
+                                          ('tensorflow_git_version', info.tensorflow_git_version)) if value}
+
+
+def serving_meta_graph(file, saved_model):
+    """The MetaGraphDef with tag serve, or the only one there is."""
+    for meta_graph in saved_model.meta_graphs:
+        if 'serve' in meta_graph.meta_info_def.tags:
+            return meta_graph
+    if len(saved_model.meta_graphs) == 1:
+        return saved_model.meta_graphs[0]
+    raise InputRefused('{}: none of its {} graphs has the tag "serve".'.format(file, len(saved_model.meta_graphs)),
+                       'Give a SavedModel that was exported for serving.')
+
+
+def signature_outputs(meta_graph):
+    """List of (name, tensor name) of the serving signature, or None where there is none."""
+    signatures = meta_graph.signature_def
+    key = 'serving_default' if 'serving_default' in signatures else None
+    if key is None:
+        keys = sorted(key for key in signatures if signatures[key].outputs)
+        if not keys:
+            return None
+        key = keys[0]
+    outputs = [(name, info.name) for name, info in signatures[key].outputs.items() if info.name]
+    return sorted(outputs) or None
+
+
+def _from_saved_model(path, file, message, size):
+    meta_graph = serving_meta_graph(file, message)
+    graph_def = meta_graph.graph_def
+    if not len(graph_def.node):
+        raise InputRefused('{}: its graph has no nodes.'.format(path), 'Export it again.')
+    made_by = _meta_info(meta_graph)
+    source = Source(path, file, 'SavedModel', graph_def, signature_outputs(meta_graph), made_by, size)
+    _refuse_variables(source, graph_def.node)
+    return source
+
+
+def _from_meta_graph(path, file, message, size):
+    from od_patch.compare import _freezing
+    made_by = _meta_info(message)
+    graph_def = message.graph_def
+    source = Source(path, file, 'MetaGraph', graph_def, signature_outputs(message), made_by, size)
+    if any(node.op in VARIABLE_OPS for node in graph_def.node):
+        prefix = file[:-len('.meta')] if file.endswith('.meta') else file
+        if not (os.path.exists(prefix + '.index') or os.path.exists(prefix)):
+            raise InputRefused('{}: its variables have no values: there is no checkpoint {}.index beside it.'.format(
+                path, prefix), 'Put the checkpoint beside it, or give the frozen graph.')
+        outputs = [tensor for _, tensor in source.outputs] if source.outputs else [
+            name for name in _graph.CONVENTIONAL_OUTPUTS if any(node.name == name for node in graph_def.node)]
+        if not outputs:
+            raise InputRefused('{}: nothing says which nodes are its outputs.'.format(path),
+                               'Give the frozen graph; a training graph has no detections.')
+        source.graph_def = _freezing.freeze(graph_def, prefix, outputs, path)
+        source.bytes += sum(os.path.getsize(os.path.join(os.path.dirname(prefix) or '.', name))
+                            for name in os.listdir(os.path.dirname(prefix) or '.')
+                            if name.startswith(os.path.basename(prefix) + '.data'))
+    return source

@@ -1,0 +1,136 @@
+"""TensorProtos as values: one digest per value however it is written, and numpy arrays when asked.
+
+A ``TensorProto`` has several ways to hold one value: raw bytes, a typed list,
+or a list whose last element stands for the rest. Nothing here looks at graphs.
+"""
+import hashlib
+
+import numpy
+
+# DataType number -> (name, numpy type or None where numpy has none, TensorProto field, bytes an element)
+_TYPES = {
+    1: ('float', 'f4', 'float_val'), 2: ('double', 'f8', 'double_val'), 3: ('int32', 'i4', 'int_val'),
+    4: ('uint8', 'u1', 'int_val'), 5: ('int16', 'i2', 'int_val'), 6: ('int8', 'i1', 'int_val'),
+    7: ('string', None, 'string_val'), 8: ('complex64', 'c8', 'scomplex_val'), 9: ('int64', 'i8', 'int64_val'),
+    10: ('bool', '?', 'bool_val'), 11: ('qint8', 'i1', 'int_val'), 12: ('quint8', 'u1', 'int_val'),
+    13: ('qint32', 'i4', 'int_val'), 14: ('bfloat16', 'u2', 'half_val'), 15: ('qint16', 'i2', 'int_val'),
+    16: ('quint16', 'u2', 'int_val'), 17: ('uint16', 'u2', 'int_val'), 18: ('complex128', 'c16', 'dcomplex_val'),
+    19: ('half', 'f2', 'half_val'), 20: ('resource', None, None), 21: ('variant', None, None),
+    22: ('uint32', 'u4', 'uint32_val'), 23: ('uint64', 'u8', 'uint64_val'),
+}
+FLOATING = {1, 2, 14, 19}
+QUANTIZED = {11, 12, 13, 15, 16}
+NUMERIC = {1, 2, 3, 4, 5, 6, 8, 9, 14, 17, 18, 19, 22, 23}
+
+
+def dtype_name(number):
+    """The field's name for a DataType number, e.g. ``float`` for 1."""
+    return _TYPES[number][0] if number in _TYPES else 'dtype {}'.format(number)
+
+
+class Damaged(ValueError):
+    """A tensor whose bytes do not fit its type and shape."""
+
+
+class Tensor:
+    """The value of a Const: type, shape and digest at once, the elements when asked for.
+
+    Attributes:
+        dtype: int, the DataType number.
+        shape: tuple of int.
+        digest: bytes, the same for every way to write the same type, shape and bits.
+    """
+
+    __slots__ = ('dtype', 'shape', 'digest', '_proto')
+
+    def __init__(self, proto):
+        self._proto = proto
+        self.dtype = proto.dtype
+        self.shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+        digest = hashlib.blake2b(repr((self.dtype, self.shape)).encode(), digest_size=16)
+        content = proto.tensor_content
+        kind = _TYPES.get(self.dtype)
+        if kind is None or kind[2] is None:
+            digest.update(proto.SerializeToString(deterministic=True))
+        elif content and kind[1] is not None:
+            if len(content) != self.size * numpy.dtype(kind[1]).itemsize:
+                raise Damaged('{} bytes for {}{}'.format(len(content), dtype_name(self.dtype), list(self.shape)))
+            digest.update(content)
+        elif kind[1] is None:
+            for element in self._strings():
+                digest.update('{}:'.format(len(element)).encode())
+                digest.update(element)
+        else:
+            digest.update(self.array().tobytes())
+        self.digest = digest.digest()
+
+    @property
+    def size(self):
+        size = 1
+        for dim in self.shape:
+            size *= dim
+        return size
+
+    @property
+    def nbytes(self):
+        kind = _TYPES.get(self.dtype, (None, None))[1]
+        return self.size * numpy.dtype(kind).itemsize if kind else 0
+
+    def _strings(self):
+        values = list(self._proto.string_val)
+        if len(values) > self.size or (not values and self.size):
+            raise Damaged('{} strings for shape {}'.format(len(values), list(self.shape)))
+        return values + values[-1:] * (self.size - len(values))
+
+    def array(self):
+        """The elements as numpy holds them; bfloat16 as float32, strings as objects."""
+        name, kind, field = _TYPES.get(self.dtype, (None, None, None))
+        if field is None:
+            raise Damaged('a tensor of type {} has no elements to look at'.format(dtype_name(self.dtype)))
+        if kind is None:
+            return numpy.array(self._strings(), dtype=object).reshape(self.shape)
+        content = self._proto.tensor_content
+        if content:
+            array = numpy.frombuffer(content, dtype='<' + kind if kind != '?' else kind)
+        else:
+            array = self._listed(kind, field)
+        return array.reshape(self.shape)
+
+    def _listed(self, kind, field):
+        size = self.size
+        if size > 1 << 31:
+            raise Damaged('shape {} is larger than any GraphDef'.format(list(self.shape)))
+        values = numpy.array(list(getattr(self._proto, field)),
+                             dtype={'half_val': 'u2', 'scomplex_val': 'f4', 'dcomplex_val': 'f8'}.get(field, kind))
+        if field == 'half_val' or field.endswith('complex_val'):
+            values = values.view(kind)
+        if len(values) > size:
+            raise Damaged('{} elements for shape {}'.format(len(values), list(self.shape)))
+        if not len(values):  # an empty list stands for zeros
+            return numpy.zeros(size, dtype=kind)
+        array = numpy.empty(size, dtype=kind)
+        array[:len(values)] = values
+        array[len(values):] = values[-1]
+        return array
+
+    def numbers(self):
+        """The elements as float64 (or the integers they are), for arithmetic and for showing."""
+        array = self.array()
+        if self.dtype == 14:
+            array = (array.astype('<u4') << 16).view('<f4')
+        return array
+
+    def proto(self):
+        """The ``TensorProto`` as it was read."""
+        return self._proto
+
+
+def encoded(array, dtype):
+    """Writes ``array`` as the bytes-form TensorProto of DataType number ``dtype`` and returns its ``Tensor``."""
+    from tensorflow.core.framework import tensor_pb2
+    proto = tensor_pb2.TensorProto(dtype=dtype)
+    array = numpy.asarray(array, dtype=_TYPES[dtype][1])
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    proto.tensor_content = array.tobytes()
+    return Tensor(proto)
