@@ -44,6 +44,7 @@ class Hashes:
     Attributes:
         graph: the ``Graph``.
         order: positions that the outputs need, inputs first.
+        labels: dict of position -> what the node is, without its inputs.
         cut: dict of position -> hash with loops cut: what a node reads from before it, nothing of what comes round.
         full: dict of position -> hash with loops and identities told: the strictest there is.
     """
@@ -51,19 +52,22 @@ class Hashes:
     def __init__(self, graph, abstract=False):
         self.graph = graph
         self.order = graph.order()
-        self._labels = {node: label(graph, node, abstract) for node in self.order}
+        self.labels = {node: label(graph, node, abstract) for node in self.order}
         self._back = any(graph.ops[node] in _graph.LOOP_BACK for node in self.order)
         self.cut = self._pass({}, None)
         self.full = None
 
-    def _pass(self, at_cut, extra, before=None, dirty=None):
+    def _pass(self, at_cut, extra, before=None, dirty=None, tokens=None):
         graph = self.graph
-        ops, inputs, controls, labels = graph.ops, graph.inputs, graph.controls, self._labels
+        ops, inputs, controls, labels = graph.ops, graph.inputs, graph.controls, self.labels
         hashes = {} if before is None else before
         merges, backs = _graph.LOOP_MERGES, _graph.LOOP_BACK
         blake = hashlib.blake2b
         for node in self.order:
             if dirty is not None and node not in dirty:
+                continue
+            if tokens and node in tokens:
+                hashes[node] = tokens[node]
                 continue
             parts = [labels[node]]
             merge = ops[node] in merges
@@ -80,6 +84,10 @@ class Hashes:
                 parts.append(b'\3' + extra[node])
             hashes[node] = blake(b''.join(parts), digest_size=12).digest()
         return hashes
+
+    def again(self, tokens):
+        """The cut hashes anew, with the nodes in ``tokens`` hashed as told there instead of by what they are."""
+        return self._pass({}, None, tokens=tokens)
 
     def settle(self, rounds):
         """Fills ``full`` with as many rounds as asked; returns how many this graph needs (at least ``rounds``)."""

@@ -1,0 +1,53 @@
+"""Which weights of a checkpoint a frozen graph holds: the raw ones or their moving averages.
+
+Consts are looked up by variable name, as that is all a checkpoint has.
+"""
+import hashlib
+
+import numpy
+
+from od_patch.compare import _freezing
+from od_patch.compare import _weights
+
+AVERAGE = '/ExponentialMovingAverage'
+
+
+def origin(graph, prefix):
+    """Dict: 'kind' ('raw weights', 'moving averages', 'both alike', 'other weights'), and how many matched which."""
+    reader = _freezing.reader(prefix, prefix)
+    there = reader.get_variable_to_shape_map()
+    raw = averaged = both = neither = absent = 0
+    for node in _weights.weights(graph, graph.order()):
+        name, tensor = graph.names[node], graph.tensors[node]
+        if name not in there:
+            absent += 1
+            continue
+        equal = [_same(reader, key, tensor) for key in (name, name + AVERAGE) if key in there]
+        if len(equal) < 2:
+            equal.append(equal[0])  # a variable without an average is its own
+        if equal[0] and equal[1]:
+            both += 1
+        elif equal[0]:
+            raw += 1
+        elif equal[1]:
+            averaged += 1
+        else:
+            neither += 1
+    if neither > raw + averaged + both:
+        kind = 'other weights'
+    elif raw and not averaged:
+        kind = 'raw weights'
+    elif averaged and not raw:
+        kind = 'moving averages'
+    elif both and not raw and not averaged:
+        kind = 'raw weights (no averages differ)'
+    else:
+        kind = 'raw weights and moving averages mixed'
+    return {'checkpoint': prefix, 'kind': kind, 'raw': raw, 'moving_averages': averaged, 'both': both,
+            'neither': neither, 'absent': absent}
+
+
+def _same(reader, key, tensor):
+    value = numpy.asarray(reader.get_tensor(key))
+    return (value.shape == tensor.shape and hashlib.blake2b(value.tobytes()).digest()
+            == hashlib.blake2b(tensor.array().tobytes()).digest())

@@ -1,0 +1,246 @@
+"""The answer to "does it matter": one of five verdicts, the reason, and all that was found on the way.
+
+Puts together what the other modules say; measures and decides nothing that
+is not theirs but the verdict itself. ``Answer.as_json`` is the documented schema.
+"""
+import collections
+
+from od_patch.compare import _alignment
+from od_patch.compare import _causes
+from od_patch.compare import _equivalence
+from od_patch.compare import _provenance
+from od_patch.compare import _sources
+from od_patch.compare import _weights
+
+IDENTICAL = 'identical'
+EQUIVALENT = 'equivalent'
+SAME_WEIGHTS = 'same weights, different graph'
+DIFFERENT_WEIGHTS = 'different weights'
+NOT_COMPARABLE = 'not comparable'
+EXIT_CODES = {IDENTICAL: 0, EQUIVALENT: 0, SAME_WEIGHTS: 1, DIFFERENT_WEIGHTS: 1, NOT_COMPARABLE: 1}
+SCHEMA = 1
+
+# Outputs that only an architecture with a head of its own has.
+_HEADS = frozenset(['detection_masks', 'detection_keypoints', 'proposal_boxes'])
+
+
+class Answer:
+    """What ``compare`` found.
+
+    Attributes:
+        verdict, reason: str.
+        sources, graphs: pairs of ``Source`` and ``Graph``.
+        equivalence: ``Equivalence`` or None where the graphs are identical.
+        alignment: ``Alignment`` or None where they are equal.
+        weights: ``Comparison`` of the weights, or None where the graphs are identical.
+        differences: list of ``Difference`` of weights, the largest first.
+        causes: list of ``Cause``; context: what they were found in.
+        provenance: pair of ``Provenance``.
+        run: ``Run`` or None; checkpoint: list of str or empty.
+    """
+
+    def __init__(self):
+        self.verdict = self.reason = ''
+        self.sources = self.graphs = self.provenance = ()
+        self.equivalence = self.alignment = self.weights = self.context = self.run = None
+        self.differences, self.causes, self.checkpoint = [], [], []
+
+    @property
+    def exit_code(self):
+        return EXIT_CODES[self.verdict]
+
+    def names(self, side, nodes):
+        graph = (self.context.left, self.context.right)[side] if self.context else self.graphs[side]
+        return [graph.names[node] for node in nodes if graph.names[node]]
+
+    def as_json(self, most_nodes=200):
+        """Plain dicts and lists as docs/compare.md describes them."""
+        result = collections.OrderedDict()
+        result['schema'] = SCHEMA
+        result['verdict'] = self.verdict
+        result['reason'] = self.reason
+        result['graphs'] = [collections.OrderedDict([
+            ('path', source.path), ('file', source.file), ('kind', source.kind), ('bytes', source.bytes),
+            ('nodes', len(graph)), ('outputs', [row[0] for row in graph.outputs]),
+            ('provenance', provenance.as_json())])
+            for source, graph, provenance in zip(self.sources, self.graphs, self.provenance)]
+        result['rules'] = [] if self.equivalence is None else [
+            collections.OrderedDict([('name', name), ('left', left), ('right', right)])
+            for name, (left, right) in self.equivalence.rules.items()]
+        result['set_aside'] = [] if self.equivalence is None else self.equivalence.always
+        if self.weights is not None:
+            result['weights'] = collections.OrderedDict([
+                ('left', self.weights.left), ('right', self.weights.right), ('equal', len(self.weights.equal)),
+                ('differing', len(self.weights.differing)), ('reshaped', len(self.weights.reshaped)),
+                ('only_left', self.names(0, self.weights.only_left)[:most_nodes]),
+                ('only_right', self.names(1, self.weights.only_right)[:most_nodes]),
+                ('differences', [collections.OrderedDict([
+                    ('name', row.name), ('shape', list(row.shape)), ('elements', row.size), ('differing', row.count),
+                    ('largest', _number(row.largest)), ('mean', _number(row.mean)), ('scale', _number(row.scale))])
+                    for row in self.differences])])
+        if self.alignment is not None:
+            result['frontier'] = collections.OrderedDict(
+                (key, collections.OrderedDict([('count', len(nodes)), ('unmatched', len(self.alignment.unmatched[side])),
+                                               ('nodes', self.names(side, nodes)[:most_nodes])]))
+                for side, (key, nodes) in enumerate(zip(('left', 'right'), self.alignment.frontier)))
+        result['causes'] = [collections.OrderedDict([
+            ('kind', cause.kind), ('title', cause.title), ('effect', cause.effect), ('cosmetic', cause.cosmetic),
+            ('side', cause.side), ('scope', cause.scope), ('left', len(cause.left)), ('right', len(cause.right)),
+            ('left_nodes', self.names(0, cause.left)[:most_nodes]),
+            ('right_nodes', self.names(1, cause.right)[:most_nodes]),
+            ('option', cause.option), ('revision', cause.revision),
+            ('values', None if cause.values is None else list(cause.values)), ('detail', cause.detail)])
+            for cause in self.causes]
+        result['checkpoint'] = self.checkpoint
+        result['run'] = None if self.run is None else self.run.as_json()
+        return result
+
+
+def _number(value):
+    return value if value == value and abs(value) != float('inf') else str(value)
+
+
+def compare(left, right, outputs=None, checkpoint=None):
+    """Reads two graphs and returns an ``Answer``.
+
+    Args:
+        left, right: str, paths.
+        outputs: list of node names to compare, or None for those of the signature or of convention.
+        checkpoint: str or None: a checkpoint that the weights are looked up in, raw and moving averages.
+
+    Raises:
+        InputRefused: one of them cannot be compared with anything.
+    """
+    answer = Answer()
+    answer.sources = tuple(_sources.load(path) for path in (left, right))
+    answer.graphs = tuple(source.graph(outputs) for source in answer.sources)
+    answer.provenance = tuple(_provenance.of(source, graph) for source, graph in zip(answer.sources, answer.graphs))
+    if checkpoint:
+        from od_patch.compare import _checkpoints
+        answer.checkpoint = [_checkpoints.origin(graph, checkpoint) for graph in answer.graphs]
+    if _equivalence.identical(*answer.graphs):
+        answer.verdict = IDENTICAL
+        answer.reason = 'The two graphs say the same, node by node: order, versions and devices set aside.'
+        return answer
+    one, other = answer.graphs
+    equivalence = answer.equivalence = _equivalence.Equivalence(one, other)
+    if equivalence.equal:
+        answer.verdict = EQUIVALENT
+        answer.reason = _equivalent_reason(equivalence)
+        answer.weights = _compare_weights(one, other, None)
+        return answer
+    answer.alignment = _alignment.Alignment(equivalence.left.graph, equivalence.right.graph)
+    answer.weights = _compare_weights(one, other, answer.alignment.pairs)
+    answer.causes, answer.context = _causes.explain(answer.alignment, equivalence, answer.weights)
+    _settle(answer)
+    return answer
+
+
+def _compare_weights(one, other, pairs):
+    return _weights.Comparison(one, other, _weights.weights(one, one.order()), _weights.weights(other, other.order()),
+                               pairs)
+
+
+def _equivalent_reason(equivalence):
+    parts = ['{} ({})'.format(name, counts[0] if counts[0] == counts[1] else '{} against {}'.format(*counts))
+             for name, counts in equivalence.rules.items()]
+    text = 'The same computation, provably'
+    if parts:
+        return '{}: {} rule{} needed.'.format(text, len(parts), ' was' if len(parts) == 1 else 's were')
+    return '{}: only {} differ.'.format(text, ' and '.join(equivalence.always) or 'the way it is written')
+
+
+def _settle(answer):
+    """The verdict of graphs that are not the same computation."""
+    weights, context = answer.weights, answer.context
+    explained = context.explained
+    differing = [pair for pair in weights.differing
+                 if pair.left not in explained[0] and pair.right not in explained[1]]
+    reshaped = [pair for pair in weights.reshaped if pair.left not in explained[0] and pair.right not in explained[1]]
+    only = [[node for node in nodes if node not in explained[side]]
+            for side, nodes in enumerate((weights.only_left, weights.only_right))]
+    folded = len(weights.differing) - len(differing) + len(weights.only_left) - len(only[0])
+    quantized = bool(context.quantized_weights)
+    answer.differences = weights.differences()
+    paired = len(weights.equal) + len(weights.differing) + len(explained[0])
+    most = max(weights.left, weights.right)
+    equivalence = answer.equivalence
+    if (not answer.graphs[0].named_outputs) and (not answer.graphs[1].named_outputs) and not most:
+        left, right = ({graph.ops[node] for node in graph.order()} for graph in answer.graphs)
+        if len(left & right) * 2 < max(len(left), len(right)):
+            return _say(answer, NOT_COMPARABLE, 'The graphs have neither weights nor outputs nor most ops in common.')
+    if not {row[0] for row in answer.graphs[0].outputs} & {row[0] for row in answer.graphs[1].outputs} and \
+            answer.graphs[0].named_outputs and answer.graphs[1].named_outputs:
+        return _say(answer, NOT_COMPARABLE, 'The graphs have no output in common: {} against {}.'.format(
+            _list(equivalence.outputs_left), _list(equivalence.outputs_right)))
+    if most and paired * 2 < most:
+        return _say(answer, NOT_COMPARABLE,
+                    'Different models: of {} and {} weights only {} have a partner of the same shape.'.format(
+                        weights.left, weights.right, paired))
+    heads = _HEADS & (set(equivalence.outputs_left) ^ set(equivalence.outputs_right))
+    if heads and (differing or reshaped or (only[0] and only[1])):
+        return _say(answer, NOT_COMPARABLE, 'Different architectures: {} only on one side, and the weights differ.'.format(
+            _list(sorted(heads))))
+    if quantized and not differing and not reshaped:
+        return _say(answer, DIFFERENT_WEIGHTS, '{} weights are 8-bit versions of the other graph\'s.'.format(
+            len(context.quantized_weights)))
+    if differing or reshaped:
+        text = '{} of {} weights differ'.format(len(differing) + len(reshaped), most)
+        if differing and answer.differences:
+            text += ', by {:.3g} at most ({})'.format(answer.differences[0].largest, answer.differences[0].name)
+        if reshaped:
+            text += '; {} ha{} another shape'.format(len(reshaped), 's' if len(reshaped) == 1 else 've')
+        structure = sum(1 for cause in answer.causes if cause.effect != 'weights')
+        text += '; the graph around them is the same.' if not structure else '; the graph around them differs too.'
+        _weights_cause(answer, differing, reshaped, only)
+        return _say(answer, DIFFERENT_WEIGHTS, text)
+    if only[0] and only[1]:
+        return _say(answer, DIFFERENT_WEIGHTS, '{} weights are only in the first graph, {} only in the second.'.format(
+            len(only[0]), len(only[1])))
+    agree = len(weights.equal)
+    if folded:
+        text = 'All {} weights agree, {} bit for bit and {} after folding batch norms'.format(most, agree, folded)
+    elif only[0] or only[1]:
+        text = 'All weights that both have agree bit for bit ({}), {} more {} only in the {} graph'.format(
+            agree, len(only[0]) or len(only[1]), 'are' if (len(only[0]) or len(only[1])) > 1 else 'is',
+            'first' if only[0] else 'second')
+    else:
+        text = 'All {} weights agree bit for bit'.format(most)
+    return _say(answer, SAME_WEIGHTS, '{}; {}.'.format(text, _main_cause(answer)))
+
+
+def _weights_cause(answer, differing, reshaped, only):
+    count = len(differing) + len(reshaped)
+    scopes = collections.Counter(row.name.split('/')[0] for row in answer.differences)
+    detail = {'scopes': dict(scopes), 'differing': len(differing), 'reshaped': len(reshaped)}
+    option = ''
+    title = '{} weights have other values'.format(len(differing))
+    if reshaped:
+        title = '{}{} weights have another shape'.format(title + ' and ' if differing else '', len(reshaped))
+        option = 'num_classes, or the architecture'
+    if len(answer.checkpoint) == 2 and answer.checkpoint[0]['kind'] != answer.checkpoint[1]['kind']:
+        title += ': {} against {}'.format(*(row['kind'] for row in answer.checkpoint))
+        option = 'eval_config.use_moving_averages'
+        detail['checkpoint'] = [row['kind'] for row in answer.checkpoint]
+    cause = _causes.Cause('weights', title, 'weights', [pair.left for pair in differing + reshaped],
+                          [pair.right for pair in differing + reshaped], option=option, detail=detail)
+    cause.scope = ', '.join('{} ({})'.format(name, number) for name, number in scopes.most_common(3))
+    answer.causes.insert(0, cause)
+    return count
+
+
+def _main_cause(answer):
+    if not answer.causes:
+        return 'the same nodes are wired otherwise'
+    cause = answer.causes[0]
+    more = len(answer.causes) - 1
+    return cause.title + (' (and {} more cause{})'.format(more, 's' if more > 1 else '') if more else '')
+
+
+def _list(names):
+    names = list(names)
+    return ', '.join(names[:4]) + (', …' if len(names) > 4 else '') if names else 'none'
+
+
+def _say(answer, verdict, reason):
+    answer.verdict, answer.reason = verdict, reason
