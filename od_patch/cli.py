@@ -3,7 +3,12 @@
 Not for: the export itself, which has the release's own flags and therefore its
 own entry point, ``export_inference_graph``.
 """
+import contextlib
+import functools
+import json
+import os
 import sys
+import warnings
 
 import click
 
@@ -15,6 +20,115 @@ from od_patch import _version
 @click.version_option(_version.__version__, prog_name='od-patch')
 def cli():
     """Looks at, compares and publishes detectors of the TF Object Detection API."""
+
+
+def _questions(function):
+    """Graph questions answer with diff's exit codes, so any trouble is 2; TensorFlow's import chatter is kept quiet."""
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+        os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
+        warnings.simplefilter('ignore')
+        try:
+            return function(*args, **kwargs)
+        except _errors.ODPatchError as error:
+            error.exit_code = 2
+            raise
+        except (MemoryError, OSError) as error:
+            raise _errors.UsageError('{}: {}'.format(type(error).__name__, error), 'Free some memory or disk, or check '
+                                     'the paths.')
+    return run
+
+
+def _names(context, parameter, value):
+    del context, parameter
+    return [name.strip() for name in value.split(',') if name.strip()] if value else None
+
+
+@contextlib.contextmanager
+def _written(path):
+    """A path to write to under another name, moved to ``path`` when all went well."""
+    partial = '{}.partial-{}'.format(path, os.getpid())
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+
+
+_OUTPUTS = click.option('--outputs', callback=_names, metavar='NAME,…',
+                        help='Nodes to compare; default: those of the signature, or detection_boxes and its like.')
+_CHECKPOINT = click.option('--checkpoint', metavar='PREFIX',
+                           help='Look the weights up in this checkpoint: raw values or moving averages?')
+
+
+@cli.command()
+@click.argument('left', metavar='A')
+@click.argument('right', metavar='B', required=False)
+@click.option('--json', 'as_json', is_flag=True, help='Print the answer as JSON (docs/compare.md has the schema).')
+@click.option('--html', metavar='OUT.html', help='Also write the answer as one self-contained page.')
+@click.option('--canonical', metavar='OUT.pb', help='Write the canonical form of A (with two graphs that differ, of B '
+              'too, as OUT.b.pb). B may be left out.')
+@click.option('--run', 'run_images', is_flag=False, flag_value=2, type=int, default=0, metavar='[IMAGES]',
+              help='Run both graphs on so many made-up images (2), and find the first tensor that differs.')
+@_OUTPUTS
+@_CHECKPOINT
+@_questions
+def compare(left, right, as_json, html, canonical, run_images, outputs, checkpoint):
+    """Says whether two frozen graphs differ, whether it matters, and why.
+
+    A and B: frozen .pb files (binary or text), SavedModels, .meta files or export directories. Exit code 0: identical
+    or equivalent; 1: they differ; 2: trouble.
+    """
+    from od_patch.compare import _canonical
+    from od_patch.compare import _report
+    from od_patch.compare import _sources
+    from od_patch.compare import _verdict
+    if right is None:
+        if not canonical:
+            raise _errors.UsageError('One graph cannot be compared.', 'Give two, or --canonical OUT.pb.')
+        _canonical.write(_sources.load(left).graph(outputs), canonical)
+        click.echo('{}: the canonical form of {}'.format(canonical, left))
+        return
+    answer = _verdict.compare(left, right, outputs, checkpoint)
+    if run_images:
+        from od_patch.compare import _run
+        answer.run = _run.run(answer, run_images)
+    if canonical:
+        for path in _canonical.write_both(answer, canonical):
+            click.echo('{}: written'.format(path), err=True)
+    if html:
+        from od_patch.compare import _page
+        with _written(html) as path:
+            _page.write(answer, path)
+    if as_json:
+        click.echo(json.dumps(answer.as_json(), indent=2, ensure_ascii=False))
+    else:
+        _report.show(answer, _report.console())
+    sys.exit(answer.exit_code)
+
+
+@cli.command()
+@click.argument('graph')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was found as JSON.')
+@_OUTPUTS
+@_CHECKPOINT
+@_questions
+def inspect(graph, as_json, outputs, checkpoint):
+    """Tells how a frozen graph was made: TensorFlow, OD API revision, settings, transforms."""
+    from od_patch.compare import _checkpoints
+    from od_patch.compare import _provenance
+    from od_patch.compare import _report
+    source, built, provenance = _provenance.inspect(graph, outputs)
+    origin = _checkpoints.origin(built, checkpoint) if checkpoint else None
+    if as_json:
+        result = provenance.as_json()
+        result.update(path=source.path, file=source.file, kind=source.kind, bytes=source.bytes, nodes=len(built),
+                      outputs=[row[0] for row in built.outputs], checkpoint=origin)
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        _report.show_provenance(source, built, provenance, _report.console(), origin)
 
 
 def main():

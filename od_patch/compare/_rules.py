@@ -245,12 +245,15 @@ def _float_division(graph):
     return count
 
 
+_ASSERT_ATTRS = {'T': b'\x0a\x03\x32\x01\x0a'}  # AttrValue{list{type: DT_BOOL}}
+
+
 def _assert_text(graph):
     count = 0
     for node, op in enumerate(graph.ops):
-        if op == 'Assert' and len(graph.inputs[node]) > 1:
-            graph.inputs[node] = graph.inputs[node][:1]
-            graph.attrs[node] = {}
+        if op == 'Assert':
+            graph.inputs[node] = graph.inputs[node][:1] * 2  # it must have something to print: its predicate
+            graph.attrs[node] = _ASSERT_ATTRS
             count += 1
     return count
 
