@@ -78,6 +78,7 @@ class Context:
             self.rest[1].add(site.right)
         self.partner = ({change.left: change.right for change in alignment.changed},
                         {change.right: change.left for change in alignment.changed})
+        self.output_names = {row[0] for graph in (self.left, self.right) for row in graph.outputs}
         self.causes = []
         self.explained = (set(), set())
         self.quantized_weights = []
@@ -210,24 +211,38 @@ def _quantized(context):
 
 def _asserts(context):
     """Asserts and what only they need, on one side."""
-    for side in (0, 1):
-        graph = context.graph(side)
-        nodes = [node for node in context.orders[side] if graph.ops[node] == 'Assert']
-        other = [node for node in context.orders[1 - side] if context.graph(1 - side).ops[node] == 'Assert']
-        if len(nodes) > len(other):
-            gone = [node for node in nodes if node in context.rest[side]] or nodes
-            feeding = _feeding_only(context, side, gone)
-            changed = [change for change in context.alignment.changed if _only_controls(context, change)]
-            kept = ([change.left for change in changed], [change.right for change in changed])
-            rows = [list(kept[0]), list(kept[1])]
-            rows[side] += [node for node in feeding if node in context.rest[side]]
-            context.claim(Cause(
-                'asserts', '{} Assert node{} {}'.format(
-                    len(nodes) - len(other), 's' if len(nodes) - len(other) > 1 else '',
-                    'removed' if side == 0 else 'added'),
-                'cosmetic', rows[0], rows[1], scope=_scope_of(graph, gone),
-                revision='graph transform remove_nodes(op=Assert), or Grappler' if side == 0 else '',
-                detail={'asserts': len(nodes) - len(other)}))
+    counts = [sum(1 for node in context.orders[side] if context.graph(side).ops[node] == 'Assert') for side in (0, 1)]
+    if counts[0] == counts[1]:
+        return
+    side = 0 if counts[0] > counts[1] else 1
+    graph = context.graph(side)
+    gone = [node for node in context.rest[side] if graph.ops[node] == 'Assert']
+    if not gone:  # what waited for them is there, so only their edges tell
+        gone = [node for node in context.orders[side] if graph.ops[node] == 'Assert']
+    rows = [[], []]
+    rows[side] += [node for node in _feeding_only(context, side, gone) if node in context.rest[side]]
+    waiting = set(gone) | {node for node in context.rest[side] if graph.ops[node] == 'NoOp'}
+    for change in context.alignment.changed:
+        if _only_controls(context, change):
+            rows[0].append(change.left)
+            rows[1].append(change.right)
+    for site in context.alignment.sites:
+        own, other = (site.left, site.right) if side == 0 else (site.right, site.left)
+        # An Identity that waits for an Assert, where the other graph has what it hands on.
+        if graph.ops[own] == 'Identity' and any(source in waiting or graph.ops[source] in ('Assert', 'NoOp')
+                                                for source in graph.controls[own]):
+            rows[side].append(own)
+            rows[1 - side].append(other)
+            source = graph.inputs[own][0][0]
+            if source in context.rest[side] and graph.ops[source] == context.graph(1 - side).ops[other]:
+                rows[side].append(source)
+    count = abs(counts[0] - counts[1])
+    context.claim(Cause(
+        'asserts', '{} Assert node{} {}'.format(count, 's' if count > 1 else '', 'removed' if side == 0 else 'added'),
+        'cosmetic', [node for node in rows[0] if node in context.rest[0]],
+        [node for node in rows[1] if node in context.rest[1]], scope=_scope_of(graph, gone),
+        revision='graph transform remove_nodes(op=Assert), Grappler, or another OD API revision',
+        detail={'asserts': list(counts)}))
 
 
 def _feeding_only(context, side, nodes):
@@ -267,23 +282,10 @@ def _scope_of(graph, nodes):
     return '/'.join(common) or '{} and others'.format(parts[0][0])
 
 
-def _constants_near(context, piece, wanted):
-    return any(context.ops(side, piece[side])[op] for side in (0, 1) for op in wanted)
-
-
 # A piece of unexplained structure -> what it is, by the ops that it holds. Each row: kind, title, effect, revision, and a
 # test of (ops left, ops right, context, piece).
 def _has(ops, *names):
     return any(ops[name] for name in names)
-
-
-def _clip_moved(left, right, context, piece):
-    return _has(left + right, 'Maximum', 'Minimum') and (_has(left + right, 'Where', 'Greater', 'Split', 'NonMaxSuppressionV3')
-                                                       and _near_nms(context, piece))
-
-
-def _score_filter(left, right, context, piece):
-    return _has(left + right, 'Where') and _has(left + right, 'Greater') and _near_nms(context, piece)
 
 
 def _near_nms(context, piece):
@@ -336,10 +338,8 @@ PIECES = [
     ('masks.resized', 'mask resizing added or removed: masks are cropped and resized to the image', 'result',
      'OD API revisions differ in where masks are resized',
      lambda left, right, context, piece: _has(left, 'CropAndResize') != _has(right, 'CropAndResize')
-     or (_has(left, 'ResizeBilinear') != _has(right, 'ResizeBilinear') and _behind_nms(context, piece))),
-    ('nms.filter', 'boxes are filtered by score and clipped before NMS on one side, inside and after it on the other',
-     'result', 'OD API 59f7e80a (2018-08-07): clips once after NMS, scores are filtered by the NMS op',
-     lambda left, right, context, piece: _has(left, 'Where') != _has(right, 'Where') and _near_nms(context, piece)),
+     or ('detection_masks' in context.output_names and _has(left, 'ResizeBilinear') != _has(right, 'ResizeBilinear')
+         and _behind_nms(context, piece))),
     ('nms.revision', 'NMS and the handling of its results are written differently', 'unknown',
      'other revision of post_processing.py (padding of NMS results: 99256cf4, 2018-09-21; soft NMS: fe748d4a, 2019-07-15)',
      lambda left, right, context, piece: _near_nms(context, piece) and _behind_nms(context, piece)
@@ -354,32 +354,96 @@ PIECES = [
 
 def _moved_normalization(context):
     """Whether the resize comes before the normalisation on one side and after it on the other."""
-    places = []
+    order = []
+    paths = []
     for side in (0, 1):
-        graph, order = context.graph(side), context.orders[side]
-        first = next((node for node in order if graph.ops[node] in ('Conv2D', 'DepthwiseConv2dNative')), None)
-        if first is None:
+        graph, reading = context.graph(side), context.readings[side]
+        path = reading.image_path()
+        setting = reading.settings.get('normalization')
+        resizers = [node for node in path if graph.ops[node] in _settings.RESIZERS]
+        steps = [node for node in path if setting is not None and node in setting.nodes]
+        if not resizers or not steps:
             return
+        above = set(reading._up_loops(resizers[0]))  # pylint: disable=protected-access
+        order.append('before' if not above & set(steps) else 'after')
+        paths.append(set(path))
+    if order[0] != order[1]:
+        nodes = [[node for node in context.rest[side] if node in paths[side]] for side in (0, 1)]
+        context.claim(Cause('resize.order', 'the resize now comes {} the normalisation'.format(order[1]), 'numeric',
+                            nodes[0], nodes[1], revision='other revision of the meta architecture: OD API of 2020 and '
+                            'later normalises first' if order[1] == 'after' else ''))
+
+
+def _fused_batch_norms(context):
+    """Batch norms as separate ops on one side, as one op on the other."""
+    for side in (0, 1):
+        graph, other = context.graph(side), context.graph(1 - side)
+        fused = [node for node in context.rest[1 - side] if other.ops[node].startswith('FusedBatchNorm')]
+        roots = [node for node in context.rest[side] if graph.ops[node] == 'Rsqrt']
+        if not fused or not roots:
+            continue
+        nodes = set(roots)
+        consumers = graph.consumers()
+        for _ in range(5):  # variance + epsilon above; × gamma, × mean, beta − …, and the sum below
+            for node in list(nodes):
+                near = [user for user, _ in consumers[node]] + [source for source, _ in graph.inputs[node]]
+                nodes.update(place for place in near if place in context.rest[side]
+                             and graph.ops[place] in ('Mul', 'Add', 'Sub', 'Const', 'Rsqrt'))
+        rows = [sorted(nodes), fused] if side == 0 else [fused, sorted(nodes)]
+        context.claim(Cause(
+            'batch_norm.fused', '{} batch norms are separate ops in the {} graph and one op each in the {}'.format(
+                len(roots), *(('first', 'second') if side == 0 else ('second', 'first'))), 'numeric', rows[0], rows[1],
+            revision='other revision of slim and of hyperparams_builder.py (fused batch norm)'))
+
+
+def _nms_filter(context):
+    """Scores filtered and boxes clipped before the NMS op on one side, by it and after it on the other."""
+    from od_patch.compare import _provenance
+    before = []
+    for side in (0, 1):
         reading = context.readings[side]
-        direct = reading._plain(graph.inputs[first][0])  # pylint: disable=protected-access
-        resizers = [node for node in reading._up_loops(first) if graph.ops[node] in _settings._RESIZERS]
-        if not resizers:
+        if not reading.last_stage:
             return
-        above = [graph.ops[node] for node in reading._up_loops(resizers[0], limit=60)]
-        told = 'normalization' in reading.settings
-        arithmetic = any(op in ('Sub', 'Mul', 'RealDiv') for op in above[1:12])
-        places.append((told and not arithmetic, arithmetic, resizers[0], direct))
-    if places[0][0] != places[1][0] and places[0][1] != places[1][1]:
-        later = 'after' if places[1][1] else 'before'
-        nodes = [[node for node in context.rest[side]
-                  if context.graph(side).ops[node] in ('Sub', 'Mul', 'RealDiv', 'ResizeBilinear')
-                  and _is_upstream(context, side, node)] for side in (0, 1)]
-        context.claim(Cause('resize.order', 'the resize now comes {} the normalisation'.format(later), 'numeric',
-                            nodes[0], nodes[1]))
+        before.append(_provenance.filters_before(context.graph(side), reading))
+    if before[0] == before[1]:
+        return
+    nodes = ([], [])
+    for piece in context.components():
+        if _near_nms(context, piece):
+            for side in (0, 1):
+                nodes[side].extend(piece[side])
+    which = ('first', 'second') if before[0] else ('second', 'first')
+    context.claim(Cause(
+        'nms.filter', 'the {} graph filters scores and clips boxes per class before NMS, the {} lets the NMS op filter '
+        'and clips once after it'.format(*which), 'result', nodes[0], nodes[1],
+        revision='OD API 59f7e80a (2018-08-07)'))
 
 
-def _is_upstream(context, side, node):
-    return node in context.orders[side][:400]
+def _static_shapes(context):
+    """Shapes and loops worked out when the graph was built, as the input's shape was fixed."""
+    if not any(cause.kind == 'setting.input_shape' for cause in context.causes):
+        return
+    nodes = ([], [])
+    for piece in context.components():
+        for side in (0, 1):
+            nodes[side].extend(piece[side])
+    # Only structure that deals with shapes and batches: nothing with weights, no NMS, no activations.
+    if any(context.graph(side).ops[node] in _NOT_SHAPES for side in (0, 1) for node in nodes[side]):
+        rest = ([], [])
+        for piece in context.components():
+            if not any(context.graph(side).ops[node] in _NOT_SHAPES for side in (0, 1) for node in piece[side]):
+                for side in (0, 1):
+                    rest[side].extend(piece[side])
+        nodes = rest
+    if nodes[0] or nodes[1]:
+        context.claim(Cause(
+            'shapes.static', 'shapes and per-image loops that depend on the input\'s shape are worked out when the graph '
+            'is built on one side, and when it runs on the other', 'cosmetic', nodes[0], nodes[1], option='--input_shape'))
+
+
+_NOT_SHAPES = frozenset(['Conv2D', 'DepthwiseConv2dNative', 'MatMul', 'FusedBatchNorm', 'BiasAdd', 'Relu', 'Relu6',
+                         'NonMaxSuppressionV3', 'NonMaxSuppressionV5', 'CropAndResize', 'MaxPool', 'AvgPool', 'Softmax',
+                         'Sigmoid', 'Dequantize'])
 
 
 def _changed_constants(context):
@@ -400,12 +464,31 @@ def _changed_constants(context):
     for readers, changes in merged.items():
         one, other = changes[0]
         op, slot = readers[0] if readers else ('nothing', 0)
+        if all(_inferred_dimension(context, change) for change in changes):
+            context.claim(Cause(
+                'reshape.inferred', '{} dimension{} of a Reshape stated on one side and left to be inferred (-1) on the '
+                'other'.format(len(changes), 's' if len(changes) > 1 else ''), 'cosmetic',
+                [change.left for change in changes], [change.right for change in changes]))
+            continue
         values = [_brief(context.graph(side).tensors[node]) for side, node in ((0, one), (1, other))]
         context.claim(Cause(
             'constant', 'constant {} → {}{}, input {} of {}'.format(
                 values[0], values[1], '' if len(changes) == 1 else ' ({} constants)'.format(len(changes)), slot, op),
             'result', [change.left for change in changes], [change.right for change in changes],
             values=tuple(values)))
+
+
+def _inferred_dimension(context, change):
+    """Whether a Const is one dimension of a Reshape's shape and -1 on one side: the total leaves it no choice."""
+    for side, node in enumerate(change):
+        graph, consumers = context.graph(side), context.readings[side].consumers
+        users = consumers[node]
+        if not users or not all(graph.ops[user] == 'Pack' and consumers[user] and all(
+                graph.ops[last] == 'Reshape' and slot == 1 for last, slot in consumers[user]) for user, _ in users):
+            return False
+    values = [context.graph(side).tensors[node] for side, node in enumerate(change)]
+    return all(tensor.size == 1 for tensor in values) and -1 in [int(tensor.numbers().reshape(-1)[0])
+                                                                  for tensor in values]
 
 
 def _brief(tensor):
@@ -506,27 +589,38 @@ def _constant_folded(context):
                                  if source in context.rest[1 - side] and source not in claimed[1 - side])
     for side in (0, 1):
         if rows[side]:
-            proved, values = 0, []
+            proved = near = 0
             for own, other in rows[side]:
                 computed = _evaluate(context.graph(1 - side), other)
                 tensor = context.graph(side).tensors[own]
-                if computed is not None and tensor.dtype != 7:
-                    equal = (numpy.asarray(computed, tensor.array().dtype).tobytes() == tensor.array().tobytes())
-                    proved += equal
-                    if not equal:
-                        values.append((own, other))
+                if computed is not None and tensor.dtype in _tensors.NUMERIC and computed.shape == tensor.shape:
+                    held = tensor.array()
+                    proved += numpy.asarray(computed, held.dtype).tobytes() == held.tobytes()
+                    near += bool(numpy.allclose(computed, held, rtol=1e-5, atol=1e-6))
             mine = [own for own, _ in rows[side]]
             theirs = [node for node in claimed[1 - side]]
             nodes = (mine, theirs) if side == 0 else (theirs, mine)
-            same = proved == len(rows[side])
+            same, close = proved == len(rows[side]), near == len(rows[side])
             context.claim(Cause(
                 'folded.constants', '{} value{} computed on one side {} constant{} on the other{}'.format(
                     proved if same else len(rows[side]), 's' if len(rows[side]) > 1 else '',
                     'are' if len(rows[side]) > 1 else 'is a', 's' if len(rows[side]) > 1 else '',
-                    ', bit for bit the same' if same else ''),
-                'cosmetic' if same else 'unknown', nodes[0], nodes[1],
+                    ', bit for bit the same' if same else ', the same within float32\'s rounding' if close else ''),
+                'cosmetic' if same else 'numeric' if close else 'unknown', nodes[0], nodes[1],
                 revision='graph transform fold_constants, Grappler, or another OD API revision',
-                detail={'proved': proved, 'of': len(rows[side])}))
+                detail={'equal': proved, 'close': near, 'of': len(rows[side])}))
+
+
+def _evaluate_port(graph, node, port, depth):
+    if graph.ops[node] == 'Unpack':
+        value = _evaluate_port(graph, graph.inputs[node][0][0], graph.inputs[node][0][1], depth)
+        return None if value is None else numpy.take(value, port, axis=_int(graph, node, 'axis', 0))
+    if graph.ops[node] == 'Split' and not _int(graph, node, 'num_split', 1) == 0:
+        axis, value = (_evaluate(graph, source, depth) for source, _ in graph.inputs[node])
+        if axis is None or value is None:
+            return None
+        return numpy.split(value, _int(graph, node, 'num_split', 1), int(axis))[port]
+    return None if port else _evaluate(graph, node, depth)
 
 
 _ARITHMETIC = {'Add': numpy.add, 'AddV2': numpy.add, 'Sub': numpy.subtract, 'Mul': numpy.multiply,
@@ -544,7 +638,7 @@ def _evaluate(graph, node, depth=0):
     op = graph.ops[node]
     inputs = []
     for source, port in graph.inputs[node]:
-        value = None if port else _evaluate(graph, source, depth + 1)
+        value = _evaluate_port(graph, source, port, depth + 1)
         if value is None:
             return None
         inputs.append(value)
@@ -571,6 +665,21 @@ def _evaluate(graph, node, depth=0):
             return numpy.expand_dims(inputs[0], int(inputs[1]))
         if op == 'StridedSlice':
             return _strided(graph, node, inputs)
+        if op == 'Cast':
+            return inputs[0].astype(_tensors.numpy_type(_graph.attr_type(graph.attrs[node], 'DstT')))
+        if op == 'Slice':
+            return inputs[0][tuple(slice(begin, None if size < 0 else begin + size)
+                                   for begin, size in zip(inputs[1].tolist(), inputs[2].tolist()))]
+        if op == 'Squeeze':
+            return numpy.squeeze(inputs[0])
+        if op == 'Transpose':
+            return numpy.transpose(inputs[0], inputs[1].tolist())
+        if op == 'Rank':
+            return numpy.array(inputs[0].ndim, 'i4')
+        if op == 'Prod':
+            return numpy.prod(inputs[0], axis=tuple(inputs[1].reshape(-1).tolist()), dtype=inputs[0].dtype)
+        if op == 'GatherV2':
+            return numpy.take(inputs[0], inputs[1], axis=int(inputs[2]))
     except (ValueError, IndexError, TypeError):
         return None
     return None
@@ -635,7 +744,7 @@ def _unrecognised(context):
 
 
 RECOGNISERS = [_folded_batch_norms, _quantized, _settings_differ, _outputs_differ, _asserts, _moved_normalization,
-               _constant_folded, _changed_constants, _changed_attributes, _pieces, _rewired, _unrecognised]
+               _fused_batch_norms, _nms_filter, _static_shapes, _constant_folded, _changed_constants, _changed_attributes, _pieces, _rewired, _unrecognised]
 
 
 def explain(alignment, equivalence, weights):

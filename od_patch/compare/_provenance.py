@@ -69,9 +69,9 @@ def _ops(graph, order):
 
 MARKERS = [
     Marker('scores are filtered and clipped before NMS', '', '2018-08-06 (before 59f7e80a)',
-           lambda graph, ops, reading, outputs: bool(reading.last_stage) and _filters_before(graph, reading)),
+           lambda graph, ops, reading, outputs: bool(reading.last_stage) and filters_before(graph, reading)),
     Marker('the NMS op filters scores, boxes are clipped after it', '2018-08-07 (59f7e80a)', '',
-           lambda graph, ops, reading, outputs: bool(reading.last_stage) and not _filters_before(graph, reading)
+           lambda graph, ops, reading, outputs: bool(reading.last_stage) and not filters_before(graph, reading)
            and ops['NonMaxSuppressionV2'] == 0),
     Marker('NMS results are padded and masked', '2018-09-21 (99256cf4)', '',
            lambda graph, ops, reading, outputs: bool(reading.last_stage) and _pads_after(graph, reading)),
@@ -91,11 +91,10 @@ MARKERS = [
 ]
 
 
-def _filters_before(graph, reading):
-    """Whether the boxes of an NMS come out of a Where(score > threshold), within a few steps."""
+def filters_before(graph, reading):
+    """Whether the boxes of an NMS come out of a Where(score > threshold)."""
     for node in reading.last_stage[:1]:
-        near = [graph.ops[place] for place in reading._up(graph.inputs[node][1][0], limit=14)]  # pylint: disable=protected-access
-        return 'Where' in near
+        return any(graph.ops[place] == 'Where' for place in reading.up_in_iteration(graph.inputs[node][1][0]))
     return False
 
 

@@ -248,6 +248,24 @@ def _float_division(graph):
 _ASSERT_ATTRS = {'T': b'\x0a\x03\x32\x01\x0a'}  # AttrValue{list{type: DT_BOOL}}
 
 
+def _times_one(graph):
+    """x × 1 and x ÷ 1 are x, bit for bit, where the one is a scalar and so cannot change the shape."""
+    moves = {}
+    for node, op in enumerate(graph.ops):
+        if op not in ('Mul', 'RealDiv', 'Div') or graph.controls[node] or len(graph.inputs[node]) != 2:
+            continue
+        if _graph.attr_type(graph.attrs[node], 'T') not in _tensors.FLOATING:
+            continue
+        for own, other in ((1, 0), (0, 1))[:1 if op != 'Mul' else 2]:
+            edge = _through(graph, graph.inputs[node][own])
+            tensor = graph.tensors[edge[0]]
+            if tensor is not None and not tensor.shape and _scalar(graph, edge) == 1:
+                moves[(node, 0)] = graph.inputs[node][other]
+                break
+    graph.redirect(moves)
+    return len(moves)
+
+
 def _assert_text(graph):
     count = 0
     for node, op in enumerate(graph.ops):
@@ -392,14 +410,43 @@ def _keeps_last(graph, edge, source):
     begin = _through(graph, begin)
     if graph.ops[begin[0]] == 'Pack' and len(graph.inputs[begin[0]]) == 1:
         begin = _through(graph, graph.inputs[begin[0]][0])
-    if graph.ops[begin[0]] != 'Sub':
-        return False
-    rank, one = (_through(graph, part) for part in graph.inputs[begin[0]])
-    if _scalar(graph, one) != 1:
-        return False
-    if graph.ops[rank[0]] == 'Rank':
-        return _through(graph, graph.inputs[rank[0]][0]) == source
-    return False
+    place = _scalar(graph, begin)
+    if place is None and graph.ops[begin[0]] == 'Sub':
+        rank, one = (_through(graph, part) for part in graph.inputs[begin[0]])
+        if _scalar(graph, one) != 1:
+            return False
+        if graph.ops[rank[0]] == 'Rank':
+            return _through(graph, graph.inputs[rank[0]][0]) == source
+        place = None if _scalar(graph, rank) is None else _scalar(graph, rank) - 1
+    return place is not None and place + 1 == _rank(graph, source)
+
+
+_SAME_RANK = frozenset(['BiasAdd', 'Relu', 'Relu6', 'Sigmoid', 'Softmax', 'Cast', 'Neg', 'Exp', 'Transpose'])
+_RANK_4 = frozenset(['Conv2D', 'DepthwiseConv2dNative', 'MaxPool', 'AvgPool', 'FusedBatchNorm', 'ResizeBilinear',
+                     'CropAndResize'])
+
+
+def _rank(graph, edge):
+    """The rank that a tensor must have by the ops that make it, or None where they do not say."""
+    for _ in range(12):
+        edge = _through(graph, edge)
+        node = edge[0]
+        op = graph.ops[node]
+        if graph.tensors[node] is not None:
+            return len(graph.tensors[node].shape)
+        if op == 'Reshape':
+            shape = _through(graph, graph.inputs[node][1])[0]
+            if graph.tensors[shape] is not None:
+                return graph.tensors[shape].size
+            return len(graph.inputs[shape]) if graph.ops[shape] == 'Pack' else None
+        if op in _RANK_4:
+            return 4
+        if op == 'MatMul':
+            return 2
+        if op not in _SAME_RANK:
+            return None
+        edge = graph.inputs[node][0]
+    return None
 
 
 def _transpose(graph):
@@ -502,6 +549,8 @@ RULES = [
     Rule('AddV2', 'AddV2 is Add without strings; only for numeric types.', _add_v2),
     Rule('float division', 'Div and RealDiv are one operation on floating point numbers; integers are left alone.',
          _float_division),
+    Rule('times one', 'A floating point number times one or divided by one is that number; only where the one is a '
+         'scalar, so that the shape stays.', _times_one),
     Rule('batch norm versions',
          'FusedBatchNormV2 and V3 compute the first output as FusedBatchNorm does; only where T and U are float, '
          'is_training is false, and no other output is used.', _batch_norm_v1),

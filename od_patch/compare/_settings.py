@@ -16,9 +16,12 @@ Setting = collections.namedtuple('Setting', 'key label value option nodes')
 
 _CONVOLUTIONS = frozenset(['Conv2D', 'DepthwiseConv2dNative', 'QuantizedConv2D', '_FusedConv2D',
                            '_FusedDepthwiseConv2dNative', 'MatMul'])
-_RESIZERS = {'ResizeBilinear': 'BILINEAR', 'ResizeNearestNeighbor': 'NEAREST_NEIGHBOR', 'ResizeBicubic': 'BICUBIC',
+RESIZERS = {'ResizeBilinear': 'BILINEAR', 'ResizeNearestNeighbor': 'NEAREST_NEIGHBOR', 'ResizeBicubic': 'BICUBIC',
              'ResizeArea': 'AREA'}
-_DECODERS = {'DecodeJpeg', 'DecodePng', 'DecodeImage', 'DecodeGif', 'DecodeBmp'}
+_HANDING_ON = frozenset(['Cast', 'Identity', 'Sub', 'Mul', 'Add', 'AddV2', 'RealDiv', 'Div', 'Squeeze', 'ExpandDims',
+                         'TensorArrayScatterV3', 'TensorArrayReadV3', 'TensorArrayWriteV3', 'TensorArrayGatherV3',
+                         'Exit', 'Enter', 'Switch', 'Merge', 'NextIteration', 'Pack', 'Unpack', 'StridedSlice', 'Pad',
+                         'PadV2', 'ConcatV2', 'Split', 'Reverse', 'ReverseV2', 'Reshape', 'Tile', 'DecodeJpeg', 'DecodePng', 'DecodeImage', 'DecodeGif', 'DecodeBmp'] + sorted(RESIZERS))
 _PARSERS = {'ParseExample', 'ParseSingleExample', 'ParseExampleV2'}
 
 
@@ -142,11 +145,11 @@ class Reading:
         first = next((node for node in self._order if graph.ops[node] in _CONVOLUTIONS), None)
         if first is None:
             return
-        found = [node for node in self._up_loops(first) if graph.ops[node] in _RESIZERS]
+        found = [node for node in self._up_loops(first) if graph.ops[node] in RESIZERS]
         if not found:
             return
         node = found[0]
-        self._add('resize_method', 'resize method', _RESIZERS[graph.ops[node]],
+        self._add('resize_method', 'resize method', RESIZERS[graph.ops[node]],
                   'model.*.image_resizer.*.resize_method', [node])
         size = graph.inputs[node][1][0]
         tensor = graph.tensors[size]
@@ -192,36 +195,43 @@ class Reading:
                     seen.add(source)
                     queue.append(source)
 
-    def _normalization(self):
-        """The constants between the resizer and the first convolution, in the order in which they are applied."""
+    def image_path(self):
+        """Positions that hold the image itself on its way from the placeholder to the first convolution."""
         graph = self.graph
         first = next((node for node in self._order if graph.ops[node] in _CONVOLUTIONS), None)
         if first is None:
-            return
+            return []
+        within = set(self._up_loops(first))
+        image = {node for node in self._order if graph.ops[node] in _graph.PLACEHOLDERS}
+        before = -1
+        while len(image) > before:  # once more for what comes round in a loop
+            before = len(image)
+            for node in self._order:
+                if node in within and graph.ops[node] in _HANDING_ON and any(
+                        source in image for source, _ in graph.inputs[node]):
+                    image.add(node)
+        return [node for node in self._order if node in image]
+
+    def _normalization(self):
+        """The constants that the image is scaled and shifted by before the first convolution, in order."""
+        graph = self.graph
         steps, nodes = [], []
-        node = graph.inputs[first][0][0]
-        for _ in range(12):
+        for node in self.image_path():
             op = graph.ops[node]
-            if op in ('Sub', 'Mul', 'Add', 'RealDiv', 'Div'):
-                row = graph.inputs[node]
-                sides = [graph.tensors[self._plain(edge)] for edge in row]
-                which = 1 if sides[1] is not None else 0 if sides[0] is not None else None
-                if which is None or sides[which].dtype not in _tensors.FLOATING or sides[which].size > 4:
-                    break
-                values = sides[which].numbers().reshape(-1).tolist()
-                text = ', '.join('{:.6g}'.format(value) for value in values)
-                sign = {'Sub': '−', 'Mul': '×', 'Add': '+', 'RealDiv': '÷', 'Div': '÷'}[op]
-                steps.append('{} {}'.format(sign, '({})'.format(text) if len(values) > 1 else text))
-                nodes.append(self._plain(row[which]))
-                node = row[1 - which][0]
-            elif op in ('Identity', 'Pad', 'Reshape', 'TensorArrayGatherV3', 'ConcatV2', 'Pack') and graph.inputs[node]:
-                if op == 'TensorArrayGatherV3':
-                    break
-                node = graph.inputs[node][0][0]
-            else:
-                break
+            if op not in ('Sub', 'Mul', 'Add', 'RealDiv', 'Div') or len(graph.inputs[node]) != 2:
+                continue
+            sides = [graph.tensors[self._plain(edge)] for edge in graph.inputs[node]]
+            which = 1 if sides[1] is not None else 0
+            tensor = sides[which]
+            if tensor is None or tensor.dtype not in _tensors.FLOATING or tensor.size > 4:
+                continue
+            values = tensor.numbers().reshape(-1).tolist()
+            text = ', '.join('{:.6g}'.format(value) for value in values)
+            sign = {'Sub': '−', 'Mul': '×', 'Add': '+', 'RealDiv': '÷', 'Div': '÷'}[op]
+            steps.append('{} {}'.format(sign, '({})'.format(text) if len(values) > 1 else text))
+            nodes += [node, self._plain(graph.inputs[node][which])]
         if steps:
-            self._add('normalization', 'image normalisation', ' then '.join(reversed(steps)), '', nodes)
+            self._add('normalization', 'image normalisation', ' then '.join(steps), '', nodes)
 
     def _plain(self, edge):
         node = edge[0]
@@ -247,6 +257,9 @@ class Reading:
         for key, slot, text in (('iou', 3, 'NMS IoU threshold'), ('score', 4, 'NMS score threshold')):
             values = [self.constant(graph.inputs[node][slot]) for node in found if len(graph.inputs[node]) > slot]
             values = [value for value in values if value is not None]
+            if key == 'score' and values and all(value[0] == -numpy.inf for value in values):
+                # Until 2018-08-07 scores were filtered before the op: Where(score > threshold).
+                values = [self._filter(graph.inputs[node][1][0]) or value for node, value in zip(found, values)]
             if values:
                 told = sorted({float(numpy.float32(value[0])) for value in values})
                 self._add(prefix + 'nms_' + key, label + text, _one(told), options[key], [value[1] for value in values])
@@ -263,6 +276,20 @@ class Reading:
             self._add(prefix + 'nms_size', label + 'boxes kept per class', _one(sorted({int(v) for v, _ in sizes})),
                       options['size'], [node for _, node in sizes])
         self._total(prefix, label, options['total'], found)
+
+    def _filter(self, scores):
+        """(threshold, position) of the Greater that chose the scores at ``scores``, or None."""
+        found = None
+        for node in self.up_in_iteration(scores):
+            if self.graph.ops[node] == 'Greater':
+                value = self.constant(self.graph.inputs[node][1])
+                if value is not None and isinstance(value[0], float):
+                    found = value  # the furthest up: nearer ones ask whether a box has an area
+        return found
+
+    def up_in_iteration(self, start):
+        """What ``start`` depends on within one iteration of the loop over images, nearest first."""
+        return self._up(start, stop=('TensorArrayReadV3', 'Enter', 'Merge'), limit=160)
 
     def _total(self, prefix, label, option, found):
         """Behind NMS and a sort, Minimum(limit, number of boxes) bounds what is kept of all classes together."""

@@ -28,6 +28,14 @@ def dtype_name(number):
     return _TYPES[number][0] if number in _TYPES else 'dtype {}'.format(number)
 
 
+def numpy_type(number):
+    """The numpy type of a DataType number, e.g. ``f4`` for 1; TypeError where there is none."""
+    kind = _TYPES.get(number, (None, None))[1]
+    if kind is None:
+        raise TypeError(dtype_name(number))
+    return kind
+
+
 class Damaged(ValueError):
     """A tensor whose bytes do not fit its type and shape."""
 

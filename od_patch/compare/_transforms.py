@@ -89,51 +89,70 @@ def _epsilon(graph, node):
     return _graph.attr_proto(value).f if value is not None else 1e-4
 
 
+def _check(context, rows):
+    """Folds both sides of each pair; returns (worst relative difference, how many agree, unclaimed nodes of both sides).
+
+    Weights of pairs that agree are explained: one side's can be had from the other's.
+    """
+    worst, agree, nodes = 0.0, 0, ([], [])
+    for pair in rows:
+        depthwise = context.left.ops[pair[0].convolution] == 'DepthwiseConv2dNative'
+        apart = 0.0
+        for one, other in zip(pair[0].folded(depthwise), pair[1].folded(depthwise)):
+            scale = max(numpy.abs(one).max(), numpy.abs(other).max(), 1e-30)
+            apart = max(apart, float(numpy.abs(one - other).max() / scale))
+        worst = max(worst, apart)
+        if apart <= TOLERANCE:
+            agree += 1
+            for side in (0, 1):
+                context.explained[side].update(pair[side].consts)
+        for side in (0, 1):
+            nodes[side].extend(pair[side].nodes + pair[side].consts)
+    return worst, agree, [[node for node in nodes[side] if node in context.rest[side]] for side in (0, 1)]
+
+
 def folded(context):
     """Causes: convolutions whose batch norm was folded into filter and bias, checked by folding the other side's."""
     from od_patch.compare import _causes
-    found = ([], [])
+    found, rewritten = ([], []), []
     for site in context.alignment.sites:
         pair = [affine(context.left, site.left), affine(context.right, site.right)]
         if None in pair:
             continue
         ops = [[context.graph(side).ops[node] for node in pair[side].nodes] for side in (0, 1)]
         normed = [any(op.startswith('FusedBatchNorm') or op == 'Mul' for op in row) for row in ops]
-        if normed[0] == normed[1] or pair[0].weights.shape != pair[1].weights.shape:
+        if pair[0].weights.shape != pair[1].weights.shape:
+            continue
+        if normed[0] == normed[1]:
+            if ops[0] != ops[1] and normed[0]:
+                rewritten.append(pair)
             continue
         found[0 if normed[1] else 1].append(pair)
+    if rewritten:
+        worst, agree, rest = _check(context, rewritten)
+        yield _causes.Cause(
+            'batch_norm.rewritten', '{} batch norms are one op in one graph, a scale and an offset worked out beforehand '
+            'in the other; {} agree within {:.1e} of the largest'.format(
+                len(rewritten), 'all' if agree == len(rewritten) else agree, worst),
+            'numeric' if agree == len(rewritten) else 'weights', rest[0], rest[1], revision='Grappler\'s remapper, or '
+            'fold_constants', detail={'convolutions': len(rewritten), 'agree': agree,
+                                      'largest_relative_difference': worst})
     for folded_side in (1, 0):
         rows = found[folded_side]
         if not rows:
             continue
-        worst, agree, nodes = 0.0, [], ([], [])
-        for pair in rows:
-            depthwise = context.left.ops[pair[0].convolution] == 'DepthwiseConv2dNative'
-            apart = 0.0
-            for one, other in zip(pair[0].folded(depthwise), pair[1].folded(depthwise)):
-                scale = max(numpy.abs(one).max(), numpy.abs(other).max(), 1e-30)
-                apart = max(apart, float(numpy.abs(one - other).max() / scale))
-            worst = max(worst, apart)
-            if apart <= TOLERANCE:
-                agree.append(pair)
-                for side in (0, 1):
-                    context.explained[side].update(pair[side].consts)
-            for side in (0, 1):
-                nodes[side].extend(pair[side].nodes + pair[side].consts)
-        # A chain of one convolution above another claims its own nodes only; those already claimed stay claimed.
-        rest = [[node for node in nodes[side] if node in context.rest[side]] for side in (0, 1)]
+        worst, agree, rest = _check(context, rows)
         which = ('first', 'second')[folded_side]
-        context.folded = folded_side
         yield _causes.Cause(
             'folded.batch_norms',
             'batch norms folded into {} convolution{} of the {} graph (graph transform); folding the other graph\'s '
             'weights gives {} within {:.1e} of the largest'.format(
                 len(rows), 's' if len(rows) > 1 else '', which,
-                'the same filters and biases' if len(agree) == len(rows) else
-                '{} of {} filters and biases, the worst not'.format(len(agree), len(rows)), worst),
-            'numeric' if len(agree) == len(rows) else 'weights', rest[0], rest[1],
+                'the same filters and biases' if agree == len(rows) else
+                '{} of {} filters and biases, the worst not'.format(agree, len(rows)), worst),
+            'numeric' if agree == len(rows) else 'weights', rest[0], rest[1],
             revision='fold_batch_norms or fold_old_batch_norms of the Graph Transform Tool',
-            detail={'convolutions': len(rows), 'agree': len(agree), 'largest_relative_difference': worst})
+            detail={'convolutions': len(rows), 'agree': agree, 'largest_relative_difference': worst})
 
 
 def dequantized(graph, node):

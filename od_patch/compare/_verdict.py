@@ -173,7 +173,7 @@ def _settle(answer):
             answer.graphs[0].named_outputs and answer.graphs[1].named_outputs:
         return _say(answer, NOT_COMPARABLE, 'The graphs have no output in common: {} against {}.'.format(
             _list(equivalence.outputs_left), _list(equivalence.outputs_right)))
-    if most and paired * 2 < most:
+    if most and paired * 2 < max(1, min(weights.left, weights.right)):
         return _say(answer, NOT_COMPARABLE,
                     'Different models: of {} and {} weights only {} have a partner of the same shape.'.format(
                         weights.left, weights.right, paired))
