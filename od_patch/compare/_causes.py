@@ -10,6 +10,7 @@ import collections
 
 import numpy
 
+from od_patch.compare import _folding
 from od_patch.compare import _graph
 from od_patch.compare import _settings
 from od_patch.compare import _tensors
@@ -393,7 +394,7 @@ def _fused_batch_norms(context):
         context.claim(Cause(
             'batch_norm.fused', '{} batch norms are separate ops in the {} graph and one op each in the {}'.format(
                 len(roots), *(('first', 'second') if side == 0 else ('second', 'first'))), 'numeric', rows[0], rows[1],
-            revision='other revision of slim and of hyperparams_builder.py (fused batch norm)'))
+            revision='other revision of slim and of hyperparams_builder.py (fused batch norm), or Grappler\'s remapper'))
 
 
 def _nms_filter(context):
@@ -591,7 +592,7 @@ def _constant_folded(context):
         if rows[side]:
             proved = near = 0
             for own, other in rows[side]:
-                computed = _evaluate(context.graph(1 - side), other)
+                computed = _folding.evaluate(context.graph(1 - side), other)
                 tensor = context.graph(side).tensors[own]
                 if computed is not None and tensor.dtype in _tensors.NUMERIC and computed.shape == tensor.shape:
                     held = tensor.array()
@@ -609,100 +610,6 @@ def _constant_folded(context):
                 'cosmetic' if same else 'numeric' if close else 'unknown', nodes[0], nodes[1],
                 revision='graph transform fold_constants, Grappler, or another OD API revision',
                 detail={'equal': proved, 'close': near, 'of': len(rows[side])}))
-
-
-def _evaluate_port(graph, node, port, depth):
-    if graph.ops[node] == 'Unpack':
-        value = _evaluate_port(graph, graph.inputs[node][0][0], graph.inputs[node][0][1], depth)
-        return None if value is None else numpy.take(value, port, axis=_int(graph, node, 'axis', 0))
-    if graph.ops[node] == 'Split' and not _int(graph, node, 'num_split', 1) == 0:
-        axis, value = (_evaluate(graph, source, depth) for source, _ in graph.inputs[node])
-        if axis is None or value is None:
-            return None
-        return numpy.split(value, _int(graph, node, 'num_split', 1), int(axis))[port]
-    return None if port else _evaluate(graph, node, depth)
-
-
-_ARITHMETIC = {'Add': numpy.add, 'AddV2': numpy.add, 'Sub': numpy.subtract, 'Mul': numpy.multiply,
-               'RealDiv': numpy.divide, 'Maximum': numpy.maximum, 'Minimum': numpy.minimum, 'Neg': numpy.negative,
-               'Sqrt': numpy.sqrt, 'Exp': numpy.exp}
-
-
-def _evaluate(graph, node, depth=0):
-    """The value of a node that needs no input, for the few ops whose result numpy has bit for bit; else None."""
-    tensor = graph.tensors[node]
-    if tensor is not None:
-        return tensor.array() if tensor.dtype in _tensors.NUMERIC | {10} else None
-    if depth > 40:
-        return None
-    op = graph.ops[node]
-    inputs = []
-    for source, port in graph.inputs[node]:
-        value = _evaluate_port(graph, source, port, depth + 1)
-        if value is None:
-            return None
-        inputs.append(value)
-    try:
-        if op in _ARITHMETIC:
-            return _ARITHMETIC[op](*inputs)
-        if op in ('Identity', 'StopGradient'):
-            return inputs[0]
-        if op == 'Pack':
-            return numpy.stack(inputs, _int(graph, node, 'axis', 0))
-        if op == 'ConcatV2':
-            return numpy.concatenate(inputs[:-1], int(inputs[-1]))
-        if op == 'Reshape':
-            return inputs[0].reshape(inputs[1].tolist())
-        if op == 'Shape':
-            return numpy.array(inputs[0].shape, 'i4')
-        if op == 'Range':
-            return numpy.arange(inputs[0], inputs[1], inputs[2], dtype=inputs[0].dtype)
-        if op == 'Fill':
-            return numpy.full(inputs[0].tolist(), inputs[1], dtype=inputs[1].dtype)
-        if op == 'Tile':
-            return numpy.tile(inputs[0], inputs[1].tolist())
-        if op == 'ExpandDims':
-            return numpy.expand_dims(inputs[0], int(inputs[1]))
-        if op == 'StridedSlice':
-            return _strided(graph, node, inputs)
-        if op == 'Cast':
-            return inputs[0].astype(_tensors.numpy_type(_graph.attr_type(graph.attrs[node], 'DstT')))
-        if op == 'Slice':
-            return inputs[0][tuple(slice(begin, None if size < 0 else begin + size)
-                                   for begin, size in zip(inputs[1].tolist(), inputs[2].tolist()))]
-        if op == 'Squeeze':
-            return numpy.squeeze(inputs[0])
-        if op == 'Transpose':
-            return numpy.transpose(inputs[0], inputs[1].tolist())
-        if op == 'Rank':
-            return numpy.array(inputs[0].ndim, 'i4')
-        if op == 'Prod':
-            return numpy.prod(inputs[0], axis=tuple(inputs[1].reshape(-1).tolist()), dtype=inputs[0].dtype)
-        if op == 'GatherV2':
-            return numpy.take(inputs[0], inputs[1], axis=int(inputs[2]))
-    except (ValueError, IndexError, TypeError):
-        return None
-    return None
-
-
-def _int(graph, node, name, default):
-    value = graph.attrs[node].get(name)
-    return default if value is None else _graph.attr_proto(value).i
-
-
-def _strided(graph, node, inputs):
-    masks = {name: _int(graph, node, name + '_mask', 0) for name in ('begin', 'end', 'shrink_axis', 'ellipsis',
-                                                                     'new_axis')}
-    if masks['ellipsis'] or masks['new_axis']:
-        return None
-    places = []
-    for index, (begin, end, step) in enumerate(zip(*(part.tolist() for part in inputs[1:4]))):
-        bit = 1 << index
-        if masks['shrink_axis'] & bit:
-            places.append(begin)
-        else:
-            places.append(slice(None if masks['begin'] & bit else begin, None if masks['end'] & bit else end, step))
-    return numpy.asarray(inputs[0][tuple(places)])
 
 
 def _pieces(context):

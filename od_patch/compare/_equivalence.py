@@ -125,14 +125,34 @@ class Equivalence:
         return _hashing.equal(one, other, glance=True)[0]
 
     def _fewest(self, uneven, used):
-        """The rules that it takes: those used unevenly, or all that were used, less what can be left out."""
+        """The rules that it takes, of those that were used.
+
+        A rule that found something on one side only is needed: rules look at structure, so equal graphs would both
+        have had it. One that removed an attribute or a text which the other side never had is needed too. The others
+        are left out to see: those used evenly all at once, and one by one where that does not do.
+        """
         fired = tuple(name for name in _rules.NAMES if name in used[0] or name in used[1])
-        needed = uneven if self._enough(uneven) else fired
-        for name in needed:
+        sure = {name for name in fired if (name in used[0]) != (name in used[1])}
+        sure.update(name for name in fired if name not in sure and self._removed(name, 0) != self._removed(name, 1))
+        needed = fired
+        even = [name for name in fired if name not in sure and name not in uneven]
+        without = tuple(name for name in needed if name not in even)
+        if even and self._enough(without):
+            needed, even = without, []
+        for name in even + [name for name in uneven if name not in sure]:
             fewer = tuple(other for other in needed if other != name)
             if self._enough(fewer):
                 needed = fewer
         return needed
+
+    def _removed(self, name, side):
+        """What a rule that only removes took from one graph: a set, empty for rules of another kind."""
+        removes = _rules.REMOVES.get(name)
+        if removes is None:
+            return frozenset()
+        graph, final = self._graphs[side], (self.left, self.right)[side]
+        return frozenset(row for node in final.order if node < len(graph)
+                         for row in removes(graph, node, final.graph.ops[node]))
 
     def _set_aside(self, one, other):
         found = []

@@ -10,6 +10,7 @@ import math
 
 import numpy
 
+from od_patch.compare import _folding
 from od_patch.compare import _graph
 from od_patch.compare import _optable
 from od_patch.compare import _tensors
@@ -246,6 +247,35 @@ def _float_division(graph):
 
 
 _ASSERT_ATTRS = {'T': b'\x0a\x03\x32\x01\x0a'}  # AttrValue{list{type: DT_BOOL}}
+
+
+def _constant_values(graph):
+    """Nodes whose inputs are all Consts, and whose value is the same bits everywhere, become Consts."""
+    count = 0
+    ready = collections.deque(node for node in range(len(graph)) if graph.ops[node] in _folding.FOLDABLE)
+    consumers = None
+    while ready:
+        node = ready.popleft()
+        op = graph.ops[node]
+        if op == 'Const' or graph.controls[node] or not graph.inputs[node] or not _folding.exact(graph, node):
+            continue
+        if any(graph.tensors[source] is None or port for source, port in graph.inputs[node]):
+            continue
+        if op in ('Unpack', 'Split'):
+            continue
+        value = _folding.evaluate(graph, node)
+        if value is None or value.size > _folding.MOST:
+            continue
+        dtype = _folding.result_type(graph, node)
+        if dtype is None:
+            continue
+        graph.tensors[node] = _tensors.encoded(value, dtype)
+        graph.ops[node], graph.inputs[node] = 'Const', []
+        graph.attrs[node] = {'dtype': _graph.type_attr(dtype)}
+        count += 1
+        consumers = consumers or graph.consumers()
+        ready.extend(user for user, _ in consumers[node] if graph.ops[user] in _folding.FOLDABLE)
+    return count
 
 
 def _times_one(graph):
@@ -549,6 +579,8 @@ RULES = [
     Rule('AddV2', 'AddV2 is Add without strings; only for numeric types.', _add_v2),
     Rule('float division', 'Div and RealDiv are one operation on floating point numbers; integers are left alone.',
          _float_division),
+    Rule('constant values', 'What is made of Consts alone, by moving elements or by integer arithmetic, has the same bits '
+         'wherever it is worked out. Floating point arithmetic is left alone.', _constant_values),
     Rule('times one', 'A floating point number times one or divided by one is that number; only where the one is a '
          'scalar, so that the shape stays.', _times_one),
     Rule('batch norm versions',
@@ -567,6 +599,27 @@ RULES = [
          'tensor of rank n, and Transpose takes no other length.', _transpose),
 ]
 NAMES = [rule.name for rule in RULES]
+
+
+def _removed_defaults(graph, node, op):
+    row = _optable.table()[1][graph.ops[node]]
+    if row is None:
+        return ()
+    return [(op, name, value) for name, value in graph.attrs[node].items() if row.defaults.get(name) == value]
+
+
+def _removed_hints(graph, node, op):
+    return [(op, name, value) for name, value in graph.attrs[node].items() if name[0] == '_']
+
+
+def _removed_text(graph, node, op):
+    if op != 'Assert':
+        return ()
+    return [graph.tensors[source].digest for source, _ in graph.inputs[node][1:] if graph.tensors[source] is not None]
+
+
+# For rules that only remove: what each takes from a node (in the graph as read, ``op`` being what it is called in the end).
+REMOVES = {'default attributes': _removed_defaults, 'hints': _removed_hints, 'Assert text': _removed_text}
 
 
 def apply(graph, names):

@@ -152,10 +152,10 @@ class Comparison:
         return rest, [node for node in right if node in free]
 
     def _known_elsewhere(self, left, right):
-        """Copies of a value that the other side holds once are no weights of their own."""
+        """Values that the other side holds anywhere, as a weight or as another Const, are not missing there."""
         one, other = self.graphs
-        values = ({one.tensors[node].digest for node in self.left_nodes},
-                  {other.tensors[node].digest for node in self.right_nodes})
+        values = [{graph.tensors[node].digest for node in graph.order() if graph.tensors[node] is not None}
+                  for graph in (one, other)]
         return ([node for node in left if one.tensors[node].digest not in values[1]],
                 [node for node in right if other.tensors[node].digest not in values[0]])
 
