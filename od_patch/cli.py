@@ -22,18 +22,37 @@ def cli():
     """Looks at, compares and publishes detectors of the TF Object Detection API."""
 
 
+def _import_tensorflow_quietly():
+    """TensorFlow's libraries write to the file descriptor itself while they are loaded; nothing there is an answer."""
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
+    warnings.simplefilter('ignore')
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import tensorflow  # pylint: disable=unused-import
+    except ImportError as error:
+        raise _errors.EnvironmentRefused('TensorFlow cannot be imported: {}.'.format(error),
+                                         'Install one, e.g.  pip install tensorflow')
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _questions(function):
     """Graph questions answer with diff's exit codes, so any trouble is 2; TensorFlow's import chatter is kept quiet."""
     @functools.wraps(function)
     def run(*args, **kwargs):
-        os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-        os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
-        warnings.simplefilter('ignore')
         try:
+            _import_tensorflow_quietly()
             return function(*args, **kwargs)
         except _errors.ODPatchError as error:
             error.exit_code = 2
             raise
+        except BrokenPipeError:
+            raise  # somebody's head or less has seen enough; click knows
         except (MemoryError, OSError) as error:
             raise _errors.UsageError('{}: {}'.format(type(error).__name__, error), 'Free some memory or disk, or check '
                                      'the paths.')
@@ -129,6 +148,70 @@ def inspect(graph, as_json, outputs, checkpoint):
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))
     else:
         _report.show_provenance(source, built, provenance, _report.console(), origin)
+
+
+@cli.command()
+@click.argument('saved_model')
+@click.option('--output', required=True, metavar='OUT.pb', help='Where to write the frozen graph.')
+@click.option('--overwrite', is_flag=True, help='Replace a file that is there.')
+@_questions
+def freeze(saved_model, output, overwrite):
+    """Writes the frozen graph of an unfrozen SavedModel: every variable a constant again."""
+    from od_patch.compare import _freezing
+    from od_patch.compare import _report
+    if os.path.exists(output) and not overwrite:
+        raise _errors.OutputRefused('{} is there already.'.format(output), 'Give another --output, or --overwrite.')
+    graph_def, variables = _freezing.saved_model(saved_model)
+    data = graph_def.SerializeToString(deterministic=True)
+    with _written(output) as path:
+        with open(path, 'wb') as file:
+            file.write(data)
+    click.echo('{}: {:,} nodes, {:,} variables frozen, {}'.format(output, len(graph_def.node), variables,
+                                                                  _report.size(len(data))))
+
+
+@cli.command()
+@click.option('--checkpoint', required=True, metavar='PREFIX', help='The checkpoint of the package.')
+@click.option('--pipeline_config', required=True, metavar='FILE', help='The package\'s own pipeline.config.')
+@click.option('--like', required=True, metavar='GRAPH', help='The frozen graph to get again.')
+@click.option('--apply', is_flag=True, help='Export again with the settings that were found to differ.')
+@click.option('--output_directory', metavar='DIR', help='Keep the last export here.')
+@_questions
+def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
+    """Exports a checkpoint, compares with a shipped graph, and says what to set and pin to get the same one."""
+    from od_patch import _config
+    from od_patch import _environment
+    from od_patch import _regenerate
+    from od_patch.compare import _report
+    from od_patch.compare import _sources
+    _sources.load(like)  # before an export that takes a minute
+    _environment.require()
+    _environment.import_exporter()
+    config = _config.read(pipeline_config)
+    attempts = _regenerate.regenerate(checkpoint, pipeline_config, like, apply, output_directory, config)
+    out = _report.console()
+    for number, attempt in enumerate(attempts):
+        if len(attempts) > 1:
+            click.echo('Export {}{}'.format(number + 1, '' if not attempt.flags else ', with ' + ' '.join(
+                '--{}={!r}'.format(*row) for row in sorted(attempt.flags.items()))))
+        _report.show(attempt.answer, out)
+    answer = attempts[-1].answer
+    if answer.exit_code:
+        flags, override, left = _regenerate.adjustments(answer, config)
+        if (flags or override) and not apply:
+            click.echo('Settings that differ and can be set (or give --apply):')
+            for name, value in sorted(flags.items()):
+                click.echo('  --{}={}'.format(name, value))
+            if override:
+                click.echo("  --config_override='{}'".format(override))
+        if left:
+            click.echo('What no setting here changes; to get that graph, pin:')
+            for line in _regenerate.pin(answer):
+                click.echo('  ' + line)
+    if output_directory:
+        click.echo('{}: the export'.format(output_directory))
+    click.echo('{}: {}'.format(answer.verdict, answer.reason))
+    sys.exit(answer.exit_code)
 
 
 def main():

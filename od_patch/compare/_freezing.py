@@ -97,7 +97,7 @@ def freeze(graph_def, prefix, outputs, where):
             identity.attr['T'].type = node.attr['dtype'].type
         else:
             frozen.node.add().CopyFrom(node)
-        frozen.node[-1].device = '' if frozen.node else ''
+        frozen.node[-1].device = ''
     if missing:
         raise InputRefused(
             '{}: the checkpoint {} lacks {} of the graph\'s variables, the first is {!r}.'.format(
@@ -132,3 +132,42 @@ def _restored_keys(graph_def):
         if index < len(strings):
             keys[target] = strings[index].decode('utf-8', 'replace')
     return keys
+
+
+def saved_model(path):
+    """Freezes the serving graph of a SavedModel; returns (``GraphDef``, number of variables).
+
+    Raises:
+        InputRefused: it is no SavedModel, has no signature, or its variables are missing or damaged.
+    """
+    import os
+    from tensorflow.core.protobuf import saved_model_pb2
+    from od_patch.compare import _sources
+    folder = path
+    if os.path.isdir(os.path.join(path, 'saved_model')) and not os.path.isfile(os.path.join(path, 'saved_model.pb')):
+        folder = os.path.join(path, 'saved_model')
+    file = os.path.join(folder, 'saved_model.pb')
+    if not os.path.isfile(file):
+        raise InputRefused('{}: there is no saved_model.pb in it.'.format(path),
+                           'Give the folder saved_model of an export.')
+    from google.protobuf import message
+    parsed = saved_model_pb2.SavedModel()
+    try:
+        parsed.ParseFromString(_sources.read_bytes(file))
+    except (message.DecodeError, UnicodeDecodeError, RuntimeError):
+        raise InputRefused('{}: is not a whole SavedModel.'.format(file), 'Copy it again.')
+    meta_graph = _sources.serving_meta_graph(file, parsed)
+    outputs = _sources.signature_outputs(meta_graph)
+    if not outputs:
+        raise InputRefused('{}: no signature says what its outputs are.'.format(path), 'Export it again.')
+    prefix = os.path.join(folder, 'variables', 'variables')
+    variables = [node for node in meta_graph.graph_def.node if node.op in _REFERENCE or node.op in _RESOURCE]
+    if variables and not os.path.isfile(prefix + '.index'):
+        raise InputRefused('{}: it holds {} variables, but {}.index is missing.'.format(path, len(variables), prefix),
+                           'Copy the folder variables too.')
+    if not variables:
+        raise InputRefused('{}: it holds no variables; its weights are constants already.'.format(path),
+                           'Nothing needs freezing: use the graph as it is.')
+    frozen = freeze(meta_graph.graph_def, prefix, [tensor for _, tensor in outputs], path)
+    names = {variable.name for variable in variables}
+    return frozen, sum(1 for node in frozen.node if node.op == 'Const' and node.name in names)
