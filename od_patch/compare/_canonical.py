@@ -11,8 +11,6 @@ from od_patch.compare import _graph
 from od_patch.compare import _hashing
 from od_patch.compare import _rules
 
-_DATA_TYPES = {'Const': 'dtype'}
-
 
 def form(graph):
     """The canonical ``GraphDef`` of a ``Graph``."""
@@ -35,6 +33,9 @@ class _Writer:
 
     def write(self):
         graph = self._graph
+        if graph.library is not None:
+            functions = sorted(graph.library.function, key=lambda function: function.signature.name)
+            self._result.library.function.extend(functions)
         outputs = graph.outputs
         if not graph.named_outputs:
             outputs = sorted(outputs, key=lambda row: (self._hashes[row[1]], row[2]))
@@ -114,7 +115,8 @@ class _Writer:
         made = self._result.node.add(name=name, op=op)
         self._names[key] = name
         for attr, value in sorted(graph.attrs[node].items()):
-            made.attr[attr].ParseFromString(value)
+            if attr != _graph.FUNCTIONS:
+                made.attr[attr].ParseFromString(value)
         if op in _graph.LOOP_ENTERS:
             number = self._frames.setdefault(frame, len(self._frames))
             made.attr['frame_name'].s = 'frame{}'.format(number).encode()

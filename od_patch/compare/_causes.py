@@ -525,6 +525,8 @@ def _changed_attributes(context):
 
 def _attr(value, op, name):
     from od_patch.compare import _optable
+    if name == _graph.FUNCTIONS:
+        return 'other functions'
     if value is None:
         row = _optable.table()[1][op]
         if row is None or row.defaults.get(name) is None:

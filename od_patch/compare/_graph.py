@@ -15,6 +15,8 @@ PLACEHOLDERS = frozenset(['Placeholder', 'PlaceholderV2'])
 LOOP_ENTERS = frozenset(['Enter', 'RefEnter'])
 LOOP_BACK = frozenset(['NextIteration', 'RefNextIteration'])
 LOOP_MERGES = frozenset(['Merge', 'RefMerge'])
+# Not an attribute: the digest of the function library, on every node that calls a function of it.
+FUNCTIONS = '@functions'
 # Attributes that hold a name given for this process only; none of them is a value that an op computes with.
 NAME_ATTRS = frozenset(['tensor_array_name', 'stack_name'])
 
@@ -30,16 +32,19 @@ class Graph:
         tensors: list of ``Tensor`` or None: the value of a Const.
         outputs: list of (name, position, output number), the graph's results in the order of their names.
         named_outputs: bool, whether those names are an interface or just what ends happen to be called.
+        library: the GraphDef's ``FunctionDefLibrary``, or None.
         memo: dict that all copies share, for what depends on one attribute dict only (they never change).
     """
 
-    __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'memo')
+    __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'memo',
+                 'library')
 
     def __init__(self):
         self.names, self.ops, self.inputs, self.controls, self.attrs, self.tensors = [], [], [], [], [], []
         self.outputs = []
         self.named_outputs = True
         self.memo = {}
+        self.library = None
 
     def __len__(self):
         return len(self.names)
@@ -51,7 +56,7 @@ class Graph:
         twin.inputs, twin.controls = [list(row) for row in self.inputs], list(self.controls)
         twin.attrs, twin.tensors = list(self.attrs), list(self.tensors)
         twin.outputs, twin.named_outputs = list(self.outputs), self.named_outputs
-        twin.memo = self.memo
+        twin.memo, twin.library = self.memo, self.library
         return twin
 
     def add(self, op, inputs, attrs, tensor=None, name='', controls=()):
@@ -193,6 +198,7 @@ def build(graph_def, where, outputs=None, known_ops=None):
     functions = {function.signature.name for function in graph_def.library.function}
     library = None
     if functions:
+        graph.library = graph_def.library
         library = hashlib.blake2b(b''.join(sorted(function.SerializeToString(deterministic=True)
                                                   for function in graph_def.library.function)),
                                   digest_size=16).digest()
@@ -223,7 +229,7 @@ def build(graph_def, where, outputs=None, known_ops=None):
             elif name not in NAME_ATTRS:
                 attrs[name] = value.SerializeToString(deterministic=True)
                 if library and (value.HasField('func') or value.list.func):
-                    attrs[name] += library
+                    attrs[FUNCTIONS] = library
         if op == 'Const' and tensor is None:
             raise InputRefused('{}: Const {!r} has no value.'.format(where, node.name), 'Export the graph again.')
         graph.attrs.append(attrs)
