@@ -614,6 +614,24 @@ def _constant_folded(context):
                 detail={'equal': proved, 'close': near, 'of': len(rows[side])}))
 
 
+def _grappler(context):
+    """What is left where one graph has nodes that Grappler names and the other has none."""
+    from od_patch.compare import _transforms
+    found = [any(word == 'Grappler' for word, _ in _transforms.traces(context.graph(side), context.orders[side])[0])
+             for side in (0, 1)]
+    if found[0] == found[1]:
+        return
+    nodes = ([], [])
+    for piece in context.components():
+        for side in (0, 1):
+            nodes[side].extend(piece[side])
+    if nodes[0] or nodes[1]:
+        context.claim(Cause(
+            'grappler', 'the {} graph was rewritten by Grappler: constants folded, arithmetic and control inputs '
+            'simplified (not proved equal)'.format('first' if found[0] else 'second'), 'unknown', nodes[0], nodes[1],
+            revision='Grappler', detail={'ops': _told(context, nodes)}))
+
+
 def _pieces(context):
     groups = collections.OrderedDict()
     for piece in context.components():
@@ -653,7 +671,7 @@ def _unrecognised(context):
 
 
 RECOGNISERS = [_folded_batch_norms, _quantized, _settings_differ, _outputs_differ, _asserts, _moved_normalization,
-               _fused_batch_norms, _nms_filter, _static_shapes, _constant_folded, _changed_constants, _changed_attributes, _pieces, _rewired, _unrecognised]
+               _fused_batch_norms, _nms_filter, _static_shapes, _constant_folded, _changed_constants, _changed_attributes, _grappler, _pieces, _rewired, _unrecognised]
 
 
 def explain(alignment, equivalence, weights):

@@ -163,19 +163,25 @@ def show_provenance(source, graph, provenance, out, checkpoint=None):
     """Prints what ``od-patch inspect`` tells."""
     out.print(rich.text.Text('{}: {}, {:,} nodes, {}'.format(source.path, source.kind, len(graph), size(source.bytes)),
                              style='bold'))
-    table = _table(None, ('', {'no_wrap': True}), ('', {'overflow': 'fold'}), ('', {'overflow': 'fold', 'style': 'dim'}))
+    table = _table(None, ('', {'no_wrap': True}), ('', {'overflow': 'fold', 'ratio': 1}))
     table.show_header = False
-    table.add_row('TensorFlow', tensorflow(provenance), '; '.join(provenance.tensorflow_why))
-    table.add_row('OD API', od_api(provenance), '; '.join(provenance.markers))
-    table.add_row('optimised', optimised(provenance), '; '.join(text for _, text in provenance.traces))
-    table.add_row('quantized', provenance.quantized, '')
-    table.add_row('weights', '{:,} Consts, {:,} parameters'.format(*provenance.weights), '')
-    table.add_row('outputs', ', '.join(row[0] for row in graph.outputs[:12]), '' if graph.named_outputs else
-                  'the ends of the graph, as none has a known name')
+
+    def row(label, value, why=''):
+        text = rich.text.Text(value)
+        if why:
+            text.append(('\n' if len(value) + len(why) > WIDTH - 46 else '  ') + why, style='dim')
+        table.add_row(label, text)
+    row('TensorFlow', tensorflow(provenance), '; '.join(provenance.tensorflow_why))
+    row('OD API', od_api(provenance), '; '.join(provenance.markers))
+    row('optimised', optimised(provenance), '; '.join(text for _, text in provenance.traces))
+    row('quantized', provenance.quantized)
+    row('weights', '{:,} Consts, {:,} parameters'.format(*provenance.weights))
+    row('outputs', ', '.join(row[0] for row in graph.outputs[:12]), '' if graph.named_outputs else
+        '(the ends of the graph, as none has a known name)')
     for setting in provenance.settings.values():
-        table.add_row(setting.label, _causes.show(setting.value), setting.option)
+        row(setting.label, _causes.show(setting.value), setting.option)
     if not any(key.endswith('nms_score') for key in provenance.settings):
-        table.add_row('NMS settings', _provenance.UNTOLD, 'no NMS op with constant limits')
+        row('NMS settings', _provenance.UNTOLD, 'no NMS op with constant limits')
     out.print(table)
     if checkpoint:
         out.print('It holds the {kind} of {checkpoint} ({raw} raw, {moving_averages} averages, {both} alike, '

@@ -244,3 +244,15 @@ def _list(names):
 
 def _say(answer, verdict, reason):
     answer.verdict, answer.reason = verdict, reason
+    if verdict == NOT_COMPARABLE:
+        # Node by node there is nothing to tell of two models; what tells them apart is what they are.
+        told = [cause for cause in answer.causes if cause.kind.startswith('setting.') or cause.kind == 'outputs']
+        rest = [cause for cause in answer.causes if cause not in told]
+        nodes = [sorted({node for cause in rest for node in getattr(cause, side)}) for side in ('left', 'right')]
+        ops = [collections.Counter(graph.ops[node] for node in graph.order()) for graph in answer.graphs]
+        weights = answer.weights
+        answer.causes = [_causes.Cause(
+            'architecture', 'other architectures: {} and {} weights, {} and {} convolutions'.format(
+                weights.left, weights.right, *(count['Conv2D'] + count['DepthwiseConv2dNative'] for count in ops)),
+            'result', nodes[0], nodes[1], scope='the graphs', detail={'causes_not_told_apart': len(rest)})] + told
+        answer.differences = []

@@ -1,0 +1,133 @@
+"""The commands as a user types them: exit codes, JSON, the canonical file, the page, the width of the table."""
+import json
+import random
+import re
+
+import pytest
+
+from tests.compare import graphs
+from tests.compare import test_properties
+from tests.compare.test_bad_input import od_patch
+
+pytest.importorskip('tensorflow')
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """Paths of one detector, a reordered and a renamed copy, one with other weights, and another threshold."""
+    folder = tmp_path_factory.mktemp('graphs')
+    found = {'one': graphs.write(folder / 'one.pb', graphs.detector())}
+    for name, change in (('ordered', test_properties.permuted), ('renamed', test_properties.renamed),
+                         ('flipped', test_properties.flip_bit)):
+        graph_def = graphs.detector()
+        change(graph_def, random.Random(3))
+        found[name] = graphs.write(folder / (name + '.pb'), graph_def)
+    graph_def = graphs.detector()
+    threshold = next(node for node in graph_def.node if node.name.endswith('iou_threshold'))
+    threshold.attr['value'].tensor.ClearField('float_val')
+    threshold.attr['value'].tensor.float_val.append(0.3)
+    found['threshold'] = graphs.write(folder / 'threshold.pb', graph_def)
+    with open(str(folder / 'one.pbtxt'), 'w') as file:
+        file.write(str(graphs.detector()))
+    found['text'] = str(folder / 'one.pbtxt')
+    found['other'] = graphs.write(folder / 'other.pb', graphs.built(
+        lambda tf: tf.nn.softmax(tf.matmul(tf.placeholder(tf.float32, [None, 4], name='in'),
+                                           tf.identity(tf.ones([4, 9]))))))
+    return found
+
+
+@pytest.mark.parametrize('other, verdict, code', [
+    ('ordered', 'identical', 0), ('text', 'identical', 0), ('renamed', 'equivalent', 0),
+    ('threshold', 'same weights, different graph', 1), ('flipped', 'different weights', 1),
+    ('other', 'not comparable', 1)])
+def test_the_five_verdicts_and_their_exit_codes(files, other, verdict, code):
+    got, out, err = od_patch('compare', files['one'], files[other], '--json')
+    answer = json.loads(out)
+    assert (answer['verdict'], got) == (verdict, code), err
+    assert answer['schema'] == 1 and len(answer['graphs']) == 2 and answer['reason']
+    got, out, _ = od_patch('compare', files['one'], files[other])
+    lines = out.splitlines()
+    assert lines[0].strip() == verdict and got == code
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_changed_threshold_is_named_with_both_values(files):
+    _, out, _ = od_patch('compare', files['one'], files['threshold'], '--json')
+    cause, = json.loads(out)['causes']
+    assert cause['kind'] == 'setting.nms_iou' and cause['title'].endswith('0.6 → 0.3')
+    assert cause['option'].endswith('batch_non_max_suppression.iou_threshold')
+    assert cause['left_nodes'] and 'Postprocessor' in cause['scope'] and not cause['cosmetic']
+
+
+def test_a_flipped_bit_is_found_in_its_variable(files):
+    _, out, _ = od_patch('compare', files['one'], files['flipped'], '--json')
+    weights = json.loads(out)['weights']
+    row, = weights['differences']
+    assert row['differing'] == 1 and weights['equal'] == weights['left'] - 1
+
+
+def test_the_first_tensor_that_differs_is_found_by_running(files):
+    _, out, err = od_patch('compare', files['one'], files['flipped'], '--json', '--run', '1')
+    run = json.loads(out)['run']
+    assert run['first'] is not None, err
+    assert run['first']['left'] == run['first']['right']  # the names are the same on both sides here
+    _, out, _ = od_patch('compare', files['one'], files['renamed'], '--json', '--run', '1')
+    run = json.loads(out)['run']
+    assert run['first'] is None and all(row['largest'] == 0 for row in run['outputs'])
+
+
+def test_the_canonical_form_is_one_file_for_all_ways_to_write_a_graph(files, tmp_path):
+    written = []
+    for name in ('one', 'ordered', 'renamed', 'text'):
+        path = tmp_path / (name + '.pb')
+        code, _, err = od_patch('compare', files[name], '--canonical', path)
+        assert code == 0, err
+        written.append(path.read_bytes())
+    assert len(set(written)) == 1
+    path = tmp_path / 'two.pb'
+    od_patch('compare', files['one'], files['flipped'], '--canonical', path)
+    assert path.read_bytes() == written[0] != (tmp_path / 'two.b.pb').read_bytes()
+    code, out, _ = od_patch('compare', path, files['renamed'])
+    assert code == 0 and out.startswith('equivalent')
+
+
+def test_the_page_is_whole_and_lets_no_name_become_markup(files, tmp_path):
+    graph_def = graphs.detector()
+    for node in graph_def.node:
+        for index, text in enumerate(node.input):
+            if text == 'Preprocessor/Sub':
+                node.input[index] = '</script><img src=x onerror=alert(1)>'
+        if node.name == 'Preprocessor/Sub':
+            node.name = '</script><img src=x onerror=alert(1)>'
+    test_properties.flip_bit(graph_def, random.Random(5))
+    bad = graphs.write(tmp_path / 'bad.pb', graph_def)
+    page = tmp_path / 'out.html'
+    code, _, err = od_patch('compare', files['one'], bad, '--html', page)
+    assert code == 1, err
+    text = page.read_text(encoding='utf-8')
+    assert '<img' not in text and text.count('</script>') == 2
+    assert not re.search(r'(src|href)\s*=\s*["\']?(https?:)?//', text)
+    content = json.loads(re.search(r'id="content">(.*?)</script>', text, re.DOTALL).group(1))
+    assert content['verdict'] == 'different weights' and content['weights'] and content['nodes']
+
+
+def test_inspect_tells_what_there_is_and_admits_what_there_is_not(files):
+    code, out, err = od_patch('inspect', files['one'], '--json')
+    told = json.loads(out)
+    assert code == 0, err
+    assert told['settings']['nms_size'] == 7 and told['settings']['input_shape'] == '?×?×?×3'
+    assert told['settings']['resize'] == 'fixed 12×12'
+    assert told['settings']['normalization'] == '× 0.00784314 then − 1'
+    assert told['quantized'] == 'no' and told['exact'] == {}
+    code, out, _ = od_patch('inspect', files['other'])
+    assert code == 0 and 'cannot be told' in out and max(map(len, out.splitlines())) <= 100
+
+
+def test_the_tensorflow_at_hand_lies_in_the_range_that_is_told(files):
+    from od_patch import _tensorflow
+    _, out, _ = od_patch('inspect', files['one'], '--json')
+    first, last = json.loads(out)['tensorflow']
+
+    def key(release):
+        return [int(part) for part in release.split('.')[:2]]
+    assert key(first) <= key(_tensorflow.versions()[0]) <= key(last)
