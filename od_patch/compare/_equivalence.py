@@ -51,6 +51,14 @@ class Equivalence:
 
     def __init__(self, one, other):
         self._graphs = self._common_outputs(one, other)
+        self.renamed_inputs = False
+        names = [_graph.inputs_of(graph) for graph in self._graphs]
+        if names[0] != names[1]:
+            # Under other names they can only be told by where they are used.
+            self.renamed_inputs = True
+            self._graphs = tuple(graph.copy() for graph in self._graphs)
+            for graph in self._graphs:
+                graph.named_inputs = False
         self._cache = {}
         self.rules = collections.OrderedDict()
         equal, plain_left, plain_right = self._test(())
@@ -160,6 +168,8 @@ class Equivalence:
             found.append('names')
         elif one.names != other.names:
             found.append('node order')
+        if self.renamed_inputs:
+            found.append('names of inputs')
         if self.renamed_outputs:
             found.append('names of outputs')
         sizes = [len(graph) - len(graph.order()) for graph in (one, other)]

@@ -32,17 +32,18 @@ class Graph:
         tensors: list of ``Tensor`` or None: the value of a Const.
         outputs: list of (name, position, output number), the graph's results in the order of their names.
         named_outputs: bool, whether those names are an interface or just what ends happen to be called.
+        named_inputs: bool, whether the names of placeholders tell them apart.
         library: the GraphDef's ``FunctionDefLibrary``, or None.
         memo: dict that all copies share, for what depends on one attribute dict only (they never change).
     """
 
-    __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'memo',
-                 'library')
+    __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'named_inputs',
+                 'memo', 'library')
 
     def __init__(self):
         self.names, self.ops, self.inputs, self.controls, self.attrs, self.tensors = [], [], [], [], [], []
         self.outputs = []
-        self.named_outputs = True
+        self.named_outputs = self.named_inputs = True
         self.memo = {}
         self.library = None
 
@@ -56,6 +57,7 @@ class Graph:
         twin.inputs, twin.controls = [list(row) for row in self.inputs], list(self.controls)
         twin.attrs, twin.tensors = list(self.attrs), list(self.tensors)
         twin.outputs, twin.named_outputs = list(self.outputs), self.named_outputs
+        twin.named_inputs = self.named_inputs
         twin.memo, twin.library = self.memo, self.library
         return twin
 
@@ -283,6 +285,11 @@ def _outputs(graph, position, wanted, where):
         raise InputRefused('{}: no node of the graph is an end: the graph is one cycle.'.format(where),
                            'Export it again.')
     return ends, False
+
+
+def inputs_of(graph):
+    """Sorted names of the placeholders that the outputs need."""
+    return sorted(graph.names[node] for node in graph.order() if graph.ops[node] in PLACEHOLDERS)
 
 
 def ends_as_outputs(graph):

@@ -128,7 +128,9 @@ class Hashes:
         for node in discovered(graph, self.cut):
             op = graph.ops[node]
             row = known[op]
-            if (op in _graph.PLACEHOLDERS or (row is not None and row.stateful and op not in _WITHOUT_IDENTITY)):
+            if op in _graph.PLACEHOLDERS and graph.named_inputs:
+                found[node] = graph.names[node].encode()
+            elif (op in _graph.PLACEHOLDERS or (row is not None and row.stateful and op not in _WITHOUT_IDENTITY)):
                 count = seen[self.cut[node]] = seen.get(self.cut[node], -1) + 1
                 found[node] = b'%d' % count
         frames = {}

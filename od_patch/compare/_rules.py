@@ -117,12 +117,61 @@ def _skip_identities(graph):
 
 
 def _drop_const_controls(graph):
+    """In loops always; in the branch of a conditional only where what reads the Const is dead without it, too."""
+    held = _deciding_consts(graph)
     count = 0
     for node, row in enumerate(graph.controls):
-        if row and graph.ops[node] == 'Const':
+        if row and graph.ops[node] == 'Const' and node not in held:
             graph.controls[node] = ()
             count += 1
     return count
+
+
+def _branch(graph, control):
+    """(predicate edge, side) of the conditional that a control input waits for, or None for that of a loop."""
+    node, port = control, 0
+    while graph.ops[node] in _PASSING and graph.inputs[node]:
+        node, port = graph.inputs[node][0]
+    if graph.ops[node] not in ('Switch', 'RefSwitch'):
+        return None
+    predicate = _through(graph, graph.inputs[node][1])
+    return None if graph.ops[predicate[0]] == 'LoopCond' else (predicate, port)
+
+
+def _deciding_consts(graph):
+    """Consts whose control input decides which value a Merge takes: they are dead on one side of a conditional."""
+    guarded = {}
+    for node, row in enumerate(graph.controls):
+        if row and graph.ops[node] == 'Const':
+            branches = {_branch(graph, control) for control in row} - {None}
+            if branches:
+                guarded[node] = branches
+    if not guarded:
+        return ()
+    alive = {}  # node -> branches that its data comes through, besides what guarded Consts say
+    for node in graph.order():
+        if node in guarded:
+            alive[node] = frozenset()
+            continue
+        found = set()
+        for source, port in graph.inputs[node]:
+            found |= alive.get(source, frozenset())
+            if graph.ops[source] in ('Switch', 'RefSwitch'):
+                predicate = _through(graph, graph.inputs[source][1])
+                if graph.ops[predicate[0]] != 'LoopCond':
+                    found.add((predicate, port))
+        alive[node] = frozenset(() if graph.ops[node] in _graph.LOOP_MERGES else found)
+    held = set()
+    for node, row in enumerate(graph.inputs):
+        for source, _ in row:
+            if source not in guarded or source in held:
+                continue
+            others = frozenset().union(*([alive.get(other, frozenset()) for other, _ in row] + [frozenset(
+                (_through(graph, graph.inputs[other][1]), port) for other, port in row
+                if graph.ops[other] in ('Switch', 'RefSwitch'))]))
+            if graph.ops[node] in _graph.LOOP_MERGES or not guarded[source] <= others:
+                held.add(source)
+    return held
 
 
 def _flatten_groups(graph):
@@ -259,8 +308,8 @@ def _constant_values(graph):
         op = graph.ops[node]
         if op == 'Const' or graph.controls[node] or not graph.inputs[node] or not _folding.exact(graph, node):
             continue
-        if any(graph.tensors[source] is None or port for source, port in graph.inputs[node]):
-            continue
+        if any(graph.tensors[source] is None or port or graph.controls[source] for source, port in graph.inputs[node]):
+            continue  # a Const that waits for one side of a conditional is dead on the other
         if op in ('Unpack', 'Split'):
             continue
         value = _folding.evaluate(graph, node)
@@ -566,7 +615,8 @@ RULES = [
          'Identity, StopGradient, PreventGradient, Snapshot and a Cast to the same type hand on their input unchanged. One with control inputs '
          'is kept, and so is one that tells which side of a Switch was taken.', _skip_identities),
     Rule('control inputs of Consts',
-         'A Const has its value whenever it is asked; what it waits for cannot change it.', _drop_const_controls),
+         'A Const has its value whenever it is asked; what it waits for cannot change it. Kept where it is what makes a '
+         'Const dead on one side of a conditional, and so decides which value a Merge takes.', _drop_const_controls),
     Rule('control groups',
          'To wait for a NoOp is to wait for all that it waits for.', _flatten_groups),
     Rule('Gather',

@@ -220,3 +220,26 @@ def test_two_tensor_arrays_of_one_size_are_not_one():
         return graphs.built(body)
     assert not same(build(False), build(True))
     assert same(build(True), build(True))
+
+
+def test_inputs_are_told_by_their_names_and_by_their_places_where_they_have_others():
+    def build(first, second, left, right):
+        def body(tf):
+            inputs = {name: tf.placeholder(tf.float32, [2], name=name) for name in sorted([first, second])}
+            return inputs[left] - inputs[right]
+        return graphs.built(body)
+    assert not same(build('a', 'b', 'a', 'b'), build('a', 'b', 'b', 'a'))
+    assert same(build('a', 'b', 'a', 'b'), build('c', 'd', 'd', 'c'))
+    assert not same(build('a', 'b', 'a', 'b'), build('c', 'd', 'd', 'd'))
+
+
+def test_constants_that_a_conditional_chooses_from_keep_what_chooses():
+    def build(limit, swap=False):
+        def body(tf):
+            x = tf.placeholder(tf.float32, [], name='x')
+            values = (2.0, 1.0) if swap else (1.0, 2.0)
+            return tf.cond(x < limit, lambda: tf.constant(values[0]), lambda: tf.constant(values[1]))
+        return graphs.built(body)
+    assert same(build(3.0), build(3.0))
+    assert not same(build(3.0), build(4.0))
+    assert not same(build(3.0), build(3.0, swap=True))
