@@ -17,7 +17,7 @@ def origin(graph, prefix):
     reader = _freezing.reader(prefix, prefix)
     there = reader.get_variable_to_shape_map()
     raw = averaged = both = neither = absent = 0
-    for node in _weights.weights(graph, graph.order()):
+    for node in _weights.weights(graph, graph.final_order()):
         name, tensor = graph.names[node], graph.tensors[node]
         if name not in there:
             absent += 1

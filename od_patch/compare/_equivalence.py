@@ -172,7 +172,7 @@ class Equivalence:
             found.append('names of inputs')
         if self.renamed_outputs:
             found.append('names of outputs')
-        sizes = [len(graph) - len(graph.order()) for graph in (one, other)]
+        sizes = [len(graph) - len(graph.final_order()) for graph in (one, other)]
         if sizes[0] != sizes[1]:
             found.append('dead nodes ({} against {})'.format(*sizes))
         copies = [len(hashes.order) - len(set((hashes.full or hashes.cut)[node] for node in hashes.order))

@@ -38,14 +38,14 @@ class Graph:
     """
 
     __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'named_inputs',
-                 'memo', 'library')
+                 'memo', 'library', '_order')
 
     def __init__(self):
         self.names, self.ops, self.inputs, self.controls, self.attrs, self.tensors = [], [], [], [], [], []
         self.outputs = []
         self.named_outputs = self.named_inputs = True
         self.memo = {}
-        self.library = None
+        self.library = self._order = None
 
     def __len__(self):
         return len(self.names)
@@ -99,7 +99,13 @@ class Graph:
                 found[source].append((node, -1))
         return found
 
-    def order(self, forward_only=True):
+    def final_order(self):
+        """``order``, kept: for a graph that nobody rewrites any more."""
+        if self._order is None:
+            self._order = self.order()
+        return self._order
+
+    def order(self):
         """Positions that the outputs need, inputs first; loops are cut where an iteration ends.
 
         Raises:
@@ -245,7 +251,7 @@ def build(graph_def, where, outputs=None, known_ops=None):
             'Custom ops cannot be compared, as nothing says what they do: load their library into the graph that '
             'exports, or strip them.')
     graph.outputs, graph.named_outputs = _outputs(graph, position, outputs, where)
-    graph.order()
+    graph.final_order()  # refuses cycles
     return graph
 
 
@@ -289,7 +295,7 @@ def _outputs(graph, position, wanted, where):
 
 def inputs_of(graph):
     """Sorted names of the placeholders that the outputs need."""
-    return sorted(graph.names[node] for node in graph.order() if graph.ops[node] in PLACEHOLDERS)
+    return sorted(graph.names[node] for node in graph.final_order() if graph.ops[node] in PLACEHOLDERS)
 
 
 def ends_as_outputs(graph):

@@ -51,7 +51,7 @@ class Hashes:
 
     def __init__(self, graph, abstract=False):
         self.graph = graph
-        self.order = graph.order()
+        self.order = graph.final_order()
         self.labels = {node: label(graph, node, abstract) for node in self.order}
         self._back = any(graph.ops[node] in _graph.LOOP_BACK for node in self.order)
         self.cut = self._pass({}, None)
@@ -184,7 +184,7 @@ def equal(one, other, glance=False):
     hashes are then None.
     """
     if glance:
-        left, right = ({label(graph, node) for node in graph.order()} for graph in (one, other))
+        left, right = ({label(graph, node) for node in graph.final_order()} for graph in (one, other))
         if left != right:
             return False, None, None
     left, right = Hashes(one), Hashes(other)

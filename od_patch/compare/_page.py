@@ -50,7 +50,7 @@ def _facts(source, graph, provenance):
     yield 'graph', source.path
     yield 'kind', source.kind
     yield 'size', _report.size(source.bytes)
-    yield 'nodes', '{:,} ({:,} needed by the outputs)'.format(len(graph), len(graph.order()))
+    yield 'nodes', '{:,} ({:,} needed by the outputs)'.format(len(graph), len(graph.final_order()))
     yield 'TensorFlow', _report.tensorflow(provenance)
     yield 'OD API', _report.od_api(provenance)
     yield 'optimised', _report.optimised(provenance)
@@ -79,7 +79,7 @@ def _nodes(answer):
     left, right = answer.graphs
     pairs, changed, only = _correspondence(answer)
     partner = {other: node for node, other in pairs.items()}
-    needed = [set(graph.order()) for graph in (left, right)]
+    needed = [set(graph.final_order()) for graph in (left, right)]
     kept = [needed[0], needed[1]]
     if answer.alignment is not None:
         kept = [set(order) for order in answer.alignment.orders()]

@@ -155,7 +155,7 @@ def neighbours(file):
 def of(source, graph):
     """The ``Provenance`` of a graph that ``Source`` holds."""
     result = Provenance()
-    order = graph.order()
+    order = graph.final_order()
     releases, _ = _optable.table()
     (first, why_first), (last, why_last) = tensorflow_range(graph, order)
     result.exact = dict(source.made_by, file=os.path.basename(source.file)) if source.made_by else neighbours(source.file)
@@ -170,7 +170,7 @@ def of(source, graph):
     result.producer = source.graph_def.versions.producer
     outputs = {row[0] for row in graph.outputs} if graph.named_outputs else set()
     plain, _ = _rules.apply(graph, _rules.NAMES)
-    reading = _settings.Reading(plain, plain.order())
+    reading = _settings.Reading(plain, plain.final_order())
     result.settings = reading.settings
     ops = _ops(graph, order)
     since = until = ''

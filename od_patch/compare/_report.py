@@ -61,7 +61,7 @@ def _graphs(answer):
     rows = collections.OrderedDict()
     for side, (source, graph, provenance) in enumerate(zip(answer.sources, answer.graphs, answer.provenance)):
         for key, value in [('graph', source.path), ('kind', source.kind),
-                           ('nodes', '{:,} ({:,} needed)'.format(len(graph), len(graph.order()))),
+                           ('nodes', '{:,} ({:,} needed)'.format(len(graph), len(graph.final_order()))),
                            ('size', size(source.bytes)), ('TensorFlow', tensorflow(provenance)),
                            ('OD API', od_api(provenance)), ('optimised', optimised(provenance)),
                            ('quantized', provenance.quantized)]:

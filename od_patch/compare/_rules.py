@@ -148,30 +148,30 @@ def _deciding_consts(graph):
                 guarded[node] = branches
     if not guarded:
         return ()
-    alive = {}  # node -> branches that its data comes through, besides what guarded Consts say
-    for node in graph.order():
-        if node in guarded:
-            alive[node] = frozenset()
-            continue
-        found = set()
-        for source, port in graph.inputs[node]:
-            found |= alive.get(source, frozenset())
-            if graph.ops[source] in ('Switch', 'RefSwitch'):
-                predicate = _through(graph, graph.inputs[source][1])
-                if graph.ops[predicate[0]] != 'LoopCond':
-                    found.add((predicate, port))
-        alive[node] = frozenset(() if graph.ops[node] in _graph.LOOP_MERGES else found)
     held = set()
     for node, row in enumerate(graph.inputs):
         for source, _ in row:
-            if source not in guarded or source in held:
-                continue
-            others = frozenset().union(*([alive.get(other, frozenset()) for other, _ in row] + [frozenset(
-                (_through(graph, graph.inputs[other][1]), port) for other, port in row
-                if graph.ops[other] in ('Switch', 'RefSwitch'))]))
-            if graph.ops[node] in _graph.LOOP_MERGES or not guarded[source] <= others:
-                held.add(source)
+            if source in guarded and source not in held:
+                others = [edge for edge in row if edge[0] not in guarded]
+                if graph.ops[node] in _graph.LOOP_MERGES or not all(
+                        any(_comes_through(graph, edge, branch) for edge in others) for branch in guarded[source]):
+                    held.add(source)
     return held
+
+
+def _comes_through(graph, edge, branch, most=300):
+    """Whether a value passed the side of a conditional that ``branch`` names, so that it is dead on the other."""
+    seen, stack = set(), [edge]
+    while stack and len(seen) < most:
+        node, port = stack.pop()
+        op = graph.ops[node]
+        if op in ('Switch', 'RefSwitch') and port == branch[1] and \
+                _through(graph, graph.inputs[node][1]) == branch[0]:
+            return True
+        if node not in seen and op not in _graph.LOOP_MERGES:  # a Merge is alive when any of its inputs is
+            seen.add(node)
+            stack.extend(graph.inputs[node])
+    return False
 
 
 def _flatten_groups(graph):

@@ -62,7 +62,7 @@ class Model:
     def placeholders(self):
         """(name, dtype, shape as list or None) of the inputs that the outputs need."""
         found = []
-        for node in sorted(self.graph.order()):
+        for node in sorted(self.graph.final_order()):
             if self.graph.ops[node] in _graph.PLACEHOLDERS:
                 tensor = self._graph.get_tensor_by_name(self.graph.names[node] + ':0')
                 shape = None if tensor.shape.dims is None else [
@@ -204,7 +204,7 @@ def _matched(answer):
     left, right = answer.graphs
     inside = [_inside_loops(graph) for graph in (left, right)]
     found = []
-    for node in left.order():
+    for node in left.final_order():
         partner = alignment.pairs.get(node)
         if partner is None or node >= len(left) or partner >= len(right):
             continue
@@ -221,7 +221,7 @@ def _matched(answer):
 def _inside_loops(graph):
     """Nodes that run inside a while loop or on one side of a Switch: they cannot be fetched."""
     depth = {}
-    for node in graph.order():
+    for node in graph.final_order():
         op = graph.ops[node]
         value = max([depth.get(source, 0) for source, _ in graph.inputs[node]]
                     + [depth.get(source, 0) for source in graph.controls[node]] + [0])

@@ -4,6 +4,8 @@ Puts together what the other modules say; measures and decides nothing that
 is not theirs but the verdict itself. ``Answer.as_json`` is the documented schema.
 """
 import collections
+import contextlib
+import gc
 
 from od_patch.compare import _alignment
 from od_patch.compare import _causes
@@ -111,6 +113,23 @@ def compare(left, right, outputs=None, checkpoint=None):
     Raises:
         InputRefused: one of them cannot be compared with anything.
     """
+    with _uncollected():
+        return _compared(left, right, outputs, checkpoint)
+
+
+@contextlib.contextmanager
+def _uncollected():
+    """No garbage collection meanwhile: millions of small tuples and no cycles, so it would only look and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _compared(left, right, outputs, checkpoint):
     answer = Answer()
     answer.sources = tuple(_sources.load(path) for path in (left, right))
     answer.graphs = tuple(source.graph(outputs) for source in answer.sources)
@@ -137,7 +156,7 @@ def compare(left, right, outputs=None, checkpoint=None):
 
 
 def _compare_weights(one, other, pairs):
-    return _weights.Comparison(one, other, _weights.weights(one, one.order()), _weights.weights(other, other.order()),
+    return _weights.Comparison(one, other, _weights.weights(one, one.final_order()), _weights.weights(other, other.final_order()),
                                pairs)
 
 
@@ -166,7 +185,7 @@ def _settle(answer):
     most = max(weights.left, weights.right)
     equivalence = answer.equivalence
     if (not answer.graphs[0].named_outputs) and (not answer.graphs[1].named_outputs) and not most:
-        left, right = ({graph.ops[node] for node in graph.order()} for graph in answer.graphs)
+        left, right = ({graph.ops[node] for node in graph.final_order()} for graph in answer.graphs)
         if len(left & right) * 2 < max(len(left), len(right)):
             return _say(answer, NOT_COMPARABLE, 'The graphs have neither weights nor outputs nor most ops in common.')
     if not {row[0] for row in answer.graphs[0].outputs} & {row[0] for row in answer.graphs[1].outputs} and \
@@ -249,7 +268,7 @@ def _say(answer, verdict, reason):
         told = [cause for cause in answer.causes if cause.kind.startswith('setting.') or cause.kind == 'outputs']
         rest = [cause for cause in answer.causes if cause not in told]
         nodes = [sorted({node for cause in rest for node in getattr(cause, side)}) for side in ('left', 'right')]
-        ops = [collections.Counter(graph.ops[node] for node in graph.order()) for graph in answer.graphs]
+        ops = [collections.Counter(graph.ops[node] for node in graph.final_order()) for graph in answer.graphs]
         weights = answer.weights
         answer.causes = [_causes.Cause(
             'architecture', 'other architectures: {} and {} weights, {} and {} convolutions'.format(

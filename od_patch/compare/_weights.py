@@ -154,7 +154,7 @@ class Comparison:
     def _known_elsewhere(self, left, right):
         """Values that the other side holds anywhere, as a weight or as another Const, are not missing there."""
         one, other = self.graphs
-        values = [{graph.tensors[node].digest for node in graph.order() if graph.tensors[node] is not None}
+        values = [{graph.tensors[node].digest for node in graph.final_order() if graph.tensors[node] is not None}
                   for graph in (one, other)]
         return ([node for node in left if one.tensors[node].digest not in values[1]],
                 [node for node in right if other.tensors[node].digest not in values[0]])
