@@ -6,13 +6,16 @@ opened: 20,000 nodes cost nothing until somebody looks at them.
 """
 import collections
 import json
+import os
 
 import numpy
 
 from od_patch import _version
 from od_patch.compare import _causes
 from od_patch.compare import _report
+from od_patch.compare import _tensors
 
+_TEMPLATE = os.path.join(os.path.dirname(__file__), 'page.html')
 _MOST_HISTOGRAMS = 60
 _BINS = 48
 # What a node is to the other graph; the page's legend has them in this order.
@@ -25,8 +28,10 @@ def write(answer, path):
     # The only ways out of a script element are a closing tag and a comment.
     text = text.replace('<', '\\u003c').replace('\u2028', '\\u2028').replace('\u2029', '\\u2029')
     title = 'od-patch: {}'.format(answer.verdict)
+    with open(_TEMPLATE, encoding='utf-8') as file:
+        template = file.read()
     with open(path, 'w', encoding='utf-8') as file:
-        file.write(_PAGE.replace('@TITLE@', title).replace('@CONTENT@', text))
+        file.write(template.replace('@TITLE@', title).replace('@CONTENT@', text))
 
 
 def _content(answer):
@@ -94,7 +99,7 @@ def _nodes(answer):
     def text(graph, node):
         tensor = graph.tensors[node]
         if tensor is not None:
-            return '{}{}'.format(_causes._brief(tensor), '')  # pylint: disable=protected-access
+            return _tensors.brief(tensor)
         return ', '.join(graph.names[source] + (':{}'.format(port) if port else '')
                          for source, port in graph.inputs[node][:6])
     for node in range(len(left)):
@@ -191,255 +196,3 @@ def _weights(answer):
                      '{:.3g}'.format(difference.largest), '{:.3g}'.format(difference.mean),
                      '{:.4g}'.format(low), '{:.4g}'.format(high), bins[0], bins[1]])
     return rows
-
-
-_PAGE = '''<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>@TITLE@</title>
-<style>
-:root { --ink:#1c2330; --soft:#5c6675; --line:#dde2ea; --paper:#fff; --wash:#f6f8fb; --same:#2f8f5b; --behind:#b98a00;
-  --changed:#c4481f; --left:#1f64b5; --right:#8a3fb0; --aside:#9aa3b0; }
-@media (prefers-color-scheme: dark) { :root { --ink:#e6e9ef; --soft:#9aa5b5; --line:#333b48; --paper:#161a21;
-  --wash:#1e242d; --same:#5cc08a; --behind:#dcb33c; --changed:#f0805a; --left:#6fa8ee; --right:#c58ae6; --aside:#75808f; } }
-* { box-sizing:border-box; }
-body { margin:0; font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif; color:var(--ink); background:var(--paper); }
-main { max-width:1180px; margin:0 auto; padding:24px 20px 80px; }
-h1 { font-size:26px; margin:0 0 4px; } h2 { font-size:18px; margin:34px 0 10px; }
-.reason { font-size:17px; margin:0 0 18px; max-width:75ch; }
-.verdict { display:inline-block; padding:2px 12px; border-radius:6px; color:#fff; }
-.e0 { background:#2f8f5b; } .e1 { background:#c4481f; }
-table { border-collapse:collapse; width:100%; } th,td { text-align:left; padding:5px 12px 5px 0; vertical-align:top;
-  border-bottom:1px solid var(--line); overflow-wrap:anywhere; } th { font-weight:600; color:var(--soft); }
-td.n,th.n { text-align:right; white-space:nowrap; font-variant-numeric:tabular-nums; }
-.diff { background:color-mix(in srgb, var(--changed) 13%, transparent); }
-.tag { font-size:12.5px; padding:1px 8px; border-radius:10px; border:1px solid currentColor; white-space:nowrap; }
-.weights,.result { color:var(--changed); } .interface,.unknown,.numeric { color:var(--behind); } .cosmetic { color:var(--same); }
-.small { color:var(--soft); font-size:13.5px; }
-button { font:inherit; color:inherit; background:none; border:0; padding:0; cursor:pointer; text-align:left; }
-button.act { border:1px solid var(--line); border-radius:6px; padding:3px 10px; background:var(--wash); }
-#tools { display:flex; gap:10px; flex-wrap:wrap; align-items:center; margin:8px 0 10px; }
-#tools input[type=search] { font:inherit; padding:5px 10px; border:1px solid var(--line); border-radius:6px; width:320px;
-  max-width:100%; color:inherit; background:var(--wash); }
-.legend span { margin-right:14px; white-space:nowrap; } .dot { display:inline-block; width:10px; height:10px; border-radius:3px;
-  margin-right:5px; }
-.s0 { --c:var(--same); } .s1 { --c:var(--behind); } .s2 { --c:var(--changed); } .s3 { --c:var(--left); } .s4 { --c:var(--right); }
-.s5 { --c:var(--aside); } .dot { background:var(--c); }
-#tree { border:1px solid var(--line); border-radius:8px; overflow:hidden; font-size:14px; }
-.row { display:grid; grid-template-columns:minmax(0,1fr) minmax(0,1fr); gap:0 14px; padding:2px 10px; border-top:1px solid var(--line); }
-.row:first-child { border-top:0; } .row:hover { background:var(--wash); }
-.row > div { overflow-wrap:anywhere; } .scope { font-weight:600; } .op { color:var(--c); font-weight:600; }
-.bar { display:inline-flex; width:120px; height:9px; border-radius:4px; overflow:hidden; vertical-align:middle; margin:0 8px; background:var(--line); }
-.bar i { display:block; height:100%; background:var(--c); }
-.val { color:var(--soft); font-size:13px; }
-.more { padding:4px 10px; }
-.hists { display:grid; grid-template-columns:repeat(auto-fill,minmax(330px,1fr)); gap:14px; }
-figure { margin:0; border:1px solid var(--line); border-radius:8px; padding:10px; } figcaption { font-size:13px; overflow-wrap:anywhere; }
-svg { width:100%; height:90px; display:block; margin-top:6px; }
-.hl { fill:var(--left); fill-opacity:.55; } .hr { fill:var(--right); fill-opacity:.5; }
-@media (max-width:700px) { .row { grid-template-columns:1fr; } }
-</style>
-</head>
-<body>
-<main id="main"></main>
-<script type="application/json" id="content">@CONTENT@</script>
-<script>
-'use strict';
-const data = JSON.parse(document.getElementById('content').textContent);
-const main = document.getElementById('main');
-const WORDS = {weights:'weights', result:'changes the result', interface:'inputs and outputs', unknown:'not known',
-  numeric:'last digits', cosmetic:'cosmetic'};
-const STATUS = ['same', 'same, but behind a difference', 'changed', 'only in the first', 'only in the second', 'set aside by a rule'];
-function el(tag, props, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(props || {})) {
-    if (key === 'class') node.className = value; else if (key === 'on') node.addEventListener('click', value);
-    else node.setAttribute(key, value);
-  }
-  for (const child of children) if (child !== null && child !== undefined) node.append(child);
-  return node;
-}
-function table(head, rows) {
-  return el('table', {}, el('thead', {}, el('tr', {}, ...head.map(([text, cls]) => el('th', cls ? {class:cls} : {}, text)))),
-    el('tbody', {}, ...rows));
-}
-function cells(values) { return values.map(value => value instanceof Node ? value : el('td', {}, String(value))); }
-const num = value => el('td', {class:'n'}, typeof value === 'number' ? value.toLocaleString('en') : String(value));
-
-main.append(el('h1', {}, el('span', {class:'verdict e' + data.exit}, data.verdict)), el('p', {class:'reason'}, data.reason));
-main.append(table([[''], ['first'], ['second']], data.graphs[0].map(([label, value], i) => {
-  const other = data.graphs[1][i][1];
-  return el('tr', {}, el('th', {}, label), el('td', {}, value), el('td', value !== other && label !== 'graph' ? {class:'diff'} : {}, other));
-})));
-if (data.causes.length) {
-  main.append(el('h2', {}, 'Why'), table([['effect'], ['cause'], ['first', 'n'], ['second', 'n']], data.causes.map(cause => {
-    const small = [];
-    if (cause.scope) small.push(['at ', cause.scope]);
-    if (cause.option) small.push(['option ', cause.option]);
-    if (cause.revision) small.push(['made by ', cause.revision]);
-    const show = cause.nodes.length ? el('button', {class:'act', on:() => reveal(cause.nodes, cause.title)}, 'show nodes') : null;
-    return el('tr', {}, el('td', {}, el('span', {class:'tag ' + cause.effect}, WORDS[cause.effect])),
-      el('td', {}, cause.title, ...small.map(([a, b]) => el('div', {class:'small'}, a + b)), show ? el('div', {}, show) : null),
-      num(cause.left), num(cause.right));
-  })));
-}
-if (data.rules.length || data.aside.length) {
-  main.append(el('h2', {}, data.exit ? 'Set aside: rules used more often on one side' : 'Rules that were needed'),
-    table([['rule'], ['first', 'n'], ['second', 'n']],
-      data.rules.map(([name, a, b]) => el('tr', {}, el('td', {}, name), num(a), num(b))).concat(
-        data.aside.map(name => el('tr', {}, el('td', {}, '(always) ' + name), num(''), num(''))))));
-}
-if (data.run) {
-  main.append(el('h2', {}, 'Run on ' + data.run.images + ' image(s)'), table([['output'], ['largest difference', 'n'], ['elements that differ', 'n']],
-    data.run.outputs.map(row => el('tr', {}, el('td', {}, row.name), num(row.largest === null ? row.shapes : row.largest.toPrecision(3)),
-      num(row.differing.toLocaleString('en') + ' of ' + row.elements.toLocaleString('en'))))));
-  main.append(el('p', {}, data.run.first ? 'First tensor that differs: ' + data.run.first.left + ' | ' + data.run.first.right + ' (' + data.run.first.how + ')' : data.run.note));
-}
-if (data.settings.length) {
-  main.append(el('h2', {}, 'Settings read back from the graphs'), table([['setting'], ['first'], ['second'], ['option']],
-    data.settings.map(([label, a, b, option]) => el('tr', a !== b ? {class:'diff'} : {}, ...cells([label, a || 'cannot be told', b || 'cannot be told']),
-      el('td', {class:'small'}, option)))));
-}
-
-// The tree -------------------------------------------------------------------------------------------------------------
-const NS = 'http://www.w3.org/2000/svg';
-const root = {name:'', kids:new Map(), nodes:[], counts:[0,0,0,0,0,0], total:0};
-data.nodes.forEach((row, i) => {
-  const name = row[0] === null ? row[2] : row[0];
-  const parts = name.split('/');
-  let place = root;
-  const climb = () => { place.counts[row[4]]++; place.total++; };
-  climb();
-  for (let k = 0; k < parts.length - 1; k++) {
-    let next = place.kids.get(parts[k]);
-    if (!next) { next = {name:parts[k], kids:new Map(), nodes:[], counts:[0,0,0,0,0,0], total:0}; place.kids.set(parts[k], next); }
-    place = next;
-    climb();
-  }
-  place.nodes.push(i);
-});
-const different = scope => scope.counts[2] + scope.counts[3] + scope.counts[4];
-function bar(scope) {
-  const span = el('span', {class:'bar', title:scope.counts.map((n, s) => n ? n + ' ' + STATUS[s] : '').filter(Boolean).join(', ')});
-  for (const s of [2, 3, 4, 1, 0, 5]) if (scope.counts[s]) { const part = el('i', {class:'s' + s}); part.style.width = 100 * scope.counts[s] / scope.total + '%'; span.append(part); }
-  return span;
-}
-function nodeRow(i, depth, full) {
-  const [left, op, right, rightOp, status, leftText, rightText] = data.nodes[i];
-  const short = name => full ? name : name.split('/').pop();
-  const row = el('div', {class:'row s' + status, title:STATUS[status]});
-  const a = el('div', {}), b = el('div', {});
-  a.style.paddingLeft = depth * 16 + 20 + 'px';
-  if (left !== null) { a.append(el('span', {class:'op'}, op), ' ', short(left)); if (leftText) a.append(el('div', {class:'val'}, leftText)); }
-  if (left === null) b.append(el('span', {class:'op'}, rightOp), ' ', short(right));
-  else if (status !== 3 && status !== 5) {
-    b.append(el('span', {class:'op'}, rightOp || op), ' ', right === 0 ? short(left) : right || '');
-    if (rightText) b.append(el('div', {class:'val'}, rightText));
-  }
-  row.append(a, b);
-  return row;
-}
-const PAGE = 300;
-function fill(holder, scope, depth, onlyDifferent) {
-  const kids = [...scope.kids.values()].filter(kid => !onlyDifferent || different(kid));
-  kids.sort((x, y) => different(y) - different(x) || (x.name < y.name ? -1 : 1));
-  const nodes = scope.nodes.filter(i => !onlyDifferent || (data.nodes[i][4] >= 2 && data.nodes[i][4] <= 4));
-  nodes.sort((x, y) => rank(data.nodes[x][4]) - rank(data.nodes[y][4]));
-  const items = kids.map(kid => () => scopeRow(kid, depth, onlyDifferent)).concat(nodes.map(i => () => nodeRow(i, depth)));
-  page(holder, items, 0);
-}
-function rank(status) { return [3, 2, 0, 1, 1, 4][status]; }
-function page(holder, items, start) {
-  for (const item of items.slice(start, start + PAGE)) holder.append(item());
-  if (items.length > start + PAGE) {
-    const more = el('div', {class:'more'}, el('button', {class:'act', on:() => { more.remove(); page(holder, items, start + PAGE); }},
-      (items.length - start - PAGE).toLocaleString('en') + ' more'));
-    holder.append(more);
-  }
-}
-function scopeRow(scope, depth, onlyDifferent) {
-  const holder = el('div', {});
-  const mark = el('span', {}, '▸ ');
-  const label = el('button', {class:'scope', 'aria-expanded':'false'}, mark, scope.name + '/');
-  const row = el('div', {class:'row'});
-  const a = el('div', {}, label), b = el('div', {class:'small'}, bar(scope), scope.total.toLocaleString('en') + ' nodes' +
-    (different(scope) ? ', ' + different(scope).toLocaleString('en') + ' differ' : ''));
-  a.style.paddingLeft = depth * 16 + 'px';
-  row.append(a, b);
-  const box = el('div', {}, row, holder);
-  let open = false, filled = false;
-  label.addEventListener('click', () => {
-    open = !open;
-    if (open && !filled) { fill(holder, scope, depth + 1, onlyDifferent); filled = true; }
-    holder.hidden = !open;
-    mark.textContent = open ? '▾ ' : '▸ ';
-    label.setAttribute('aria-expanded', String(open));
-  });
-  return box;
-}
-main.append(el('h2', {id:'nodes'}, 'Nodes, first graph left, second right'));
-const legend = el('div', {class:'legend small'}, ...STATUS.map((word, s) => el('span', {class:'s' + s}, el('i', {class:'dot'}),
-  word + ' (' + root.counts[s].toLocaleString('en') + ')')));
-const search = el('input', {type:'search', placeholder:'find by name or op', 'aria-label':'find by name or op'});
-const box = el('input', {type:'checkbox', id:'only'});
-box.checked = different(root) > 0;
-const what = el('span', {class:'small'});
-const tree = el('div', {id:'tree'});
-main.append(el('div', {id:'tools'}, search, el('label', {for:'only'}, box, ' only what differs'), what), legend, tree);
-function draw() {
-  tree.replaceChildren();
-  what.textContent = '';
-  const text = search.value.trim().toLowerCase();
-  if (text) {
-    const found = [];
-    data.nodes.forEach((row, i) => {
-      if (box.checked && (row[4] < 2 || row[4] > 4)) return;
-      if ((row[0] || '').toLowerCase().includes(text) || (row[1] || '').toLowerCase().includes(text) ||
-          (row[2] || '').toString().toLowerCase().includes(text) || (row[3] || '').toString().toLowerCase().includes(text)) found.push(i);
-    });
-    what.textContent = found.length.toLocaleString('en') + ' found';
-    page(tree, found.map(i => () => nodeRow(i, 0, true)), 0);
-  } else fill(tree, root, 0, box.checked);
-  if (!tree.children.length) tree.append(el('div', {class:'more small'}, 'nothing'));
-}
-function reveal(nodes, title) {
-  search.value = '';
-  tree.replaceChildren();
-  what.replaceChildren(nodes.length + ' nodes of: ' + title + ' ', el('button', {class:'act', on:draw}, 'back to the tree'));
-  page(tree, nodes.map(i => () => nodeRow(i, 0, true)), 0);
-  document.getElementById('nodes').scrollIntoView();
-}
-let timer = 0;
-search.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(draw, 150); });
-box.addEventListener('change', draw);
-draw();
-
-// Histograms -----------------------------------------------------------------------------------------------------------
-if (data.weights.length) {
-  main.append(el('h2', {}, 'Weights that differ'), el('p', {class:'small'}, (data.differing > data.weights.length ?
-    'The ' + data.weights.length + ' of ' + data.differing.toLocaleString('en') + ' with the largest differences. ' : '') + 'First graph ',
-    el('span', {class:'s3'}, el('i', {class:'dot'})), 'second ', el('span', {class:'s4'}, el('i', {class:'dot'}))));
-  main.append(el('div', {class:'hists'}, ...data.weights.map(([name, shape, count, size, largest, mean, low, high, a, b]) => {
-    const svg = document.createElementNS(NS, 'svg');
-    const top = Math.max(1, ...a, ...b);
-    svg.setAttribute('viewBox', '0 0 ' + a.length + ' 100');
-    svg.setAttribute('preserveAspectRatio', 'none');
-    svg.setAttribute('role', 'img');
-    [[a, 'hl'], [b, 'hr']].forEach(([bins, cls]) => bins.forEach((n, x) => {
-      if (!n) return;
-      const rect = document.createElementNS(NS, 'rect');
-      const height = Math.max(1.5, 100 * n / top);
-      for (const [k, v] of [['x', x], ['y', 100 - height], ['width', .92], ['height', height], ['class', cls]]) rect.setAttribute(k, v);
-      svg.append(rect);
-    }));
-    return el('figure', {}, el('figcaption', {}, name, el('div', {class:'small'}, '[' + shape.join(', ') + '] · ' + count.toLocaleString('en') + ' of ' +
-      size.toLocaleString('en') + ' differ · largest ' + largest + ' · mean ' + mean)), svg, el('div', {class:'small'}, low + ' … ' + high));
-  })));
-}
-main.append(el('p', {class:'small'}, 'od-patch ' + data.version));
-</script>
-</body>
-</html>
-'''

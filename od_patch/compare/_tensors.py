@@ -142,3 +142,14 @@ def encoded(array, dtype):
         proto.tensor_shape.dim.add(size=size)
     proto.tensor_content = array.tobytes()
     return Tensor(proto)
+
+
+def brief(tensor):
+    """A few elements and the shape, as a person reads them."""
+    if tensor.dtype == 7:
+        return repr(tensor.array().reshape(-1)[:1].tolist())[:40]
+    values = tensor.numbers().reshape(-1)
+    text = ', '.join('{:.6g}'.format(value) if isinstance(value, float) else str(value) for value in values[:4].tolist())
+    if len(values) == 1 and not tensor.shape:
+        return text
+    return '[{}{}]{}'.format(text, ', …' if len(values) > 4 else '', list(tensor.shape) if len(values) > 4 else '')

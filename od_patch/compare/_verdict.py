@@ -11,6 +11,7 @@ from od_patch.compare import _alignment
 from od_patch.compare import _causes
 from od_patch.compare import _equivalence
 from od_patch.compare import _provenance
+from od_patch.compare import _recognisers
 from od_patch.compare import _sources
 from od_patch.compare import _weights
 
@@ -150,7 +151,7 @@ def _compared(left, right, outputs, checkpoint):
         return answer
     answer.alignment = _alignment.Alignment(equivalence.left.graph, equivalence.right.graph)
     answer.weights = _compare_weights(one, other, answer.alignment.pairs)
-    answer.causes, answer.context = _causes.explain(answer.alignment, equivalence, answer.weights)
+    answer.causes, answer.context = _recognisers.explain(answer.alignment, equivalence, answer.weights)
     _settle(answer)
     return answer
 

@@ -19,7 +19,8 @@ from tests.compare.test_bad_input import od_patch
 from tests.support import exports
 
 pytest.importorskip('tensorflow')
-pytestmark = pytest.mark.pairs
+# One worker for all: they share exports.
+pytestmark = [pytest.mark.pairs, pytest.mark.xdist_group('pairs')]
 
 OLD_OUTPUTS = ['detection_boxes', 'detection_classes', 'detection_scores', 'num_detections']
 
