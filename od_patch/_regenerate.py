@@ -43,7 +43,10 @@ def adjustments(answer, config):
     for cause in answer.causes:
         key = cause.kind[len('setting.'):] if cause.kind.startswith('setting.') else ''
         wanted = cause.values[0] if key and cause.values else None
-        if key == 'input_shape':
+        if cause.kind == 'weights' and cause.option == 'eval_config.use_moving_averages':
+            averages = answer.checkpoint[0]['kind'] == 'moving averages'
+            lines.append('eval_config {{ use_moving_averages: {} }}'.format('true' if averages else 'false'))
+        elif key == 'input_shape':
             flags['input_shape'] = _shape_flag(wanted)
         elif key == 'input_type':
             flags['input_type'] = wanted

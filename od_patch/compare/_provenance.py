@@ -11,8 +11,8 @@ from od_patch._errors import InputRefused
 from od_patch.compare import _optable
 from od_patch.compare import _rules
 from od_patch.compare import _settings
-from od_patch.compare import _tensors
 from od_patch.compare import _transforms
+from od_patch.compare import _weights
 
 UNTOLD = 'cannot be told'
 
@@ -182,8 +182,7 @@ def of(source, graph):
             until = min(until, marker.until) if until and marker.until else until or marker.until
     result.od_api = (since, until)
     result.traces, result.quantized = _transforms.traces(graph, order)
-    weights = [node for node in order if graph.tensors[node] is not None
-               and graph.tensors[node].dtype in _tensors.FLOATING | _tensors.QUANTIZED and graph.tensors[node].shape]
+    weights = _weights.weights(graph, order)
     result.weights = (len(weights), sum(graph.tensors[node].size for node in weights))
     result.ops = ops
     return result

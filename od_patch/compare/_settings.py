@@ -276,6 +276,12 @@ class Reading:
             self._add(prefix + 'nms_size', label + 'boxes kept per class', _one(sorted({int(v) for v, _ in sizes})),
                       options['size'], [node for _, node in sizes])
         self._total(prefix, label, options['total'], found)
+        if found == self.last_stage:
+            converter = next((node for node in self._up_loops(graph.inputs[found[0]][1][0])
+                              if graph.ops[node] in ('Sigmoid', 'Softmax')), None)
+            if converter is not None:
+                option = base.replace('batch_non_max_suppression.', 'score_converter')
+                self._add('score_converter', 'score converter', graph.ops[converter].upper(), option, [converter])
 
     def _filter(self, scores):
         """(threshold, position) of the Greater that chose the scores at ``scores``, or None."""

@@ -210,6 +210,13 @@ _FAKE = ('FakeQuantWithMinMaxVars', 'FakeQuantWithMinMaxArgs', 'FakeQuantWithMin
 _QUANTIZED = ('QuantizedConv2D', 'QuantizedMatMul', 'QuantizedRelu', 'QuantizeV2', 'Requantize')
 
 
+def _biased_convolution(graph, node):
+    """Whether an activation follows a convolution with nothing but a bias between them."""
+    bias = _plain(graph, graph.inputs[node][0])
+    return (graph.ops[bias] == 'BiasAdd' and graph.ops[_plain(graph, graph.inputs[bias][0])] in _CONVOLUTIONS
+            and _value(graph, graph.inputs[bias][1]) is not None)
+
+
 def traces(graph, order):
     """What transforms left in one graph: (list of (word, sentence), quantized: str)."""
     ops = {}
@@ -231,6 +238,19 @@ def traces(graph, order):
     if convolutions and not norms and ops.get('BiasAdd', 0) + ops.get('Add', 0) >= convolutions // 2:
         found.append(('batch norms folded', 'no batch norm, and a bias behind the convolutions: folded '
                       '(fold_batch_norms, fold_old_batch_norms), or a model without batch norm'))
+    elif norms:
+        biased = sum(1 for node in order if graph.ops[node] in ('Relu', 'Relu6') and _biased_convolution(graph, node))
+        if biased > 2:
+            found.append(('batch norms folded in part', '{} convolutions with an activation have a bias where others '
+                          'have a batch norm: fold_old_batch_norms folds only some kinds'.format(biased)))
+    large = [node for node in order if graph.tensors[node] is not None and graph.tensors[node].dtype in
+             _tensors.FLOATING and graph.tensors[node].size > 1000 and node not in slots
+             and all(graph.ops[user] not in ('Identity', 'MatMul') and not graph.ops[user].startswith('FusedBatchNorm')
+                     for user, _ in users[node])]
+    if large:
+        found.append(('constants folded', '{} large Const{} that no variable makes, e.g. {} (anchors are computed as '
+                      'exported): fold_constants or Grappler'.format(
+                          len(large), 's' if len(large) > 1 else '', list(graph.tensors[large[0]].shape))))
     if ops.get('Dequantize') and any(graph.tensors[node].dtype in _tensors.QUANTIZED for node in weights):
         found.append(('weights quantized', '{} weights are 8-bit Consts with a Dequantize: quantize_weights'.format(
             ops['Dequantize'])))

@@ -235,6 +235,17 @@ def test_regenerate_finds_the_settings_that_give_the_shipped_graph(exported, che
     assert out.splitlines()[-1].startswith('identical')
 
 
+def test_regenerate_finds_that_the_shipped_graph_holds_moving_averages(exported, checkpoint_of):
+    pairs.python_with('1.12')
+    shipped = exported('C', '1.12', form='training', config_override='eval_config { use_moving_averages: true }')
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(pairs.research('C') + os.environ.get(
+        'PYTHONPATH', '').split(os.pathsep)))
+    code, out, err = od_patch('regenerate', '--checkpoint', checkpoint_of('ssd', 'training'), '--pipeline_config',
+                              exports.config_path('ssd'), '--like', shipped, '--apply', env=environment)
+    assert code == 0, out + err
+    assert 'use_moving_averages: true' in out and out.splitlines()[-1].startswith('identical')
+
+
 def test_running_confirms_that_equivalent_graphs_agree_bit_for_bit(exported):
     answer = _verdict.compare(exported('A', '1.12'), exported('C', '1.12'))
     if not sys.executable == pairs.python_with('1.12'):
