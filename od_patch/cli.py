@@ -5,7 +5,6 @@ own entry point, ``export_inference_graph``.
 """
 import contextlib
 import functools
-import json
 import os
 import sys
 import warnings
@@ -122,7 +121,7 @@ def compare(left, right, as_json, html, canonical, run_images, outputs, checkpoi
         with _written(html) as path:
             _page.write(answer, path)
     if as_json:
-        click.echo(json.dumps(answer.as_json(), indent=2, ensure_ascii=False))
+        click.echo(_report.as_json(answer.as_json(), indent=2))
     else:
         _report.show(answer, _report.console())
     sys.exit(answer.exit_code)
@@ -145,7 +144,7 @@ def inspect(graph, as_json, outputs, checkpoint):
         result = provenance.as_json()
         result.update(path=source.path, file=source.file, kind=source.kind, bytes=source.bytes, nodes=len(built),
                       outputs=[row[0] for row in built.outputs], checkpoint=origin)
-        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+        click.echo(_report.as_json(result, indent=2))
     else:
         _report.show_provenance(source, built, provenance, _report.console(), origin)
 

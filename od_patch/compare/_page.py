@@ -5,7 +5,6 @@ text, so no name in a graph can become markup. The tree is built as it is
 opened: 20,000 nodes cost nothing until somebody looks at them.
 """
 import collections
-import json
 import os
 
 import numpy
@@ -24,7 +23,7 @@ SAME, BEHIND, CHANGED, LEFT, RIGHT, ASIDE = range(6)
 
 def write(answer, path):
     """Writes the page to ``path``."""
-    text = json.dumps(_content(answer), ensure_ascii=False, separators=(',', ':'))
+    text = _report.as_json(_content(answer))
     # The only ways out of a script element are a closing tag and a comment.
     text = text.replace('<', '\\u003c').replace('\u2028', '\\u2028').replace('\u2029', '\\u2029')
     title = 'od-patch: {}'.format(answer.verdict)

@@ -3,6 +3,7 @@
 Shows and decides nothing; what it shows is in ``Answer`` and ``Provenance``.
 """
 import collections
+import json
 
 import rich.box
 import rich.console
@@ -125,6 +126,20 @@ def _run(run):
     return group(table, rich.text.Text('The first tensor whose values differ: {} | {} ({}; {} of {} matched tensors '
                                        'compared).'.format(run.first['left'], run.first['right'], run.first['how'],
                                                            run.first['compared'], run.first['matched'])))
+
+
+def as_json(value, indent=None):
+    """Strict JSON: numbers that JSON has no word for (infinite, not a number) become text."""
+    def plain(part):
+        if isinstance(part, float) and (part != part or part in (float('inf'), float('-inf'))):
+            return str(part)
+        if isinstance(part, dict):
+            return collections.OrderedDict((key, plain(row)) for key, row in part.items())
+        if isinstance(part, (list, tuple)):
+            return [plain(row) for row in part]
+        return part
+    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False,
+                      separators=None if indent else (',', ':'))
 
 
 def size(count):

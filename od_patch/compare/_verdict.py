@@ -79,7 +79,7 @@ class Answer:
                 ('only_right', self.names(1, self.weights.only_right)[:most_nodes]),
                 ('differences', [collections.OrderedDict([
                     ('name', row.name), ('shape', list(row.shape)), ('elements', row.size), ('differing', row.count),
-                    ('largest', _number(row.largest)), ('mean', _number(row.mean)), ('scale', _number(row.scale))])
+                    ('largest', row.largest), ('mean', row.mean), ('scale', row.scale)])
                     for row in self.differences])])
         if self.alignment is not None:
             result['frontier'] = collections.OrderedDict(
@@ -97,10 +97,6 @@ class Answer:
         result['checkpoint'] = self.checkpoint
         result['run'] = None if self.run is None else self.run.as_json()
         return result
-
-
-def _number(value):
-    return value if value == value and abs(value) != float('inf') else str(value)
 
 
 def compare(left, right, outputs=None, checkpoint=None):
