@@ -24,6 +24,10 @@ _TRIVIAL = frozenset(['Const', 'Identity', 'Reshape', 'Shape', 'StridedSlice', '
 class Alignment:
     """The correspondence of two graphs.
 
+    Args:
+        one, other: ``Graph``, rewritten by all rules.
+        weights: (left, right) positions of the weights: their values are no difference here.
+
     Attributes:
         left, right: the two ``Graph``, rewritten by all rules.
         frontier: (left, right) lists: nodes without a counterpart whose inputs all have one.
@@ -35,9 +39,9 @@ class Alignment:
         same_weights_structure: bool, whether nothing but values of weights differs.
     """
 
-    def __init__(self, one, other):
+    def __init__(self, one, other, weights=((), ())):
         self.left, self.right = one, other
-        self._hashes = [_hashing.Hashes(graph, abstract=True) for graph in (one, other)]
+        self._hashes = [_hashing.Hashes(graph, frozenset(nodes)) for graph, nodes in zip((one, other), weights)]
         self._exact = [_hashing.Hashes(graph) for graph in (one, other)]
         self._parents = [self._first_consumer(hashes) for hashes in self._hashes]
         cuts = [hashes.cut for hashes in self._hashes]

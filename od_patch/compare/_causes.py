@@ -53,6 +53,7 @@ class Context:
         equivalence: ``Equivalence``; weights: ``Comparison`` of the weights.
         rest: (left, right) sets of positions that no cause has claimed yet.
         explained: (left, right) sets of weights that a transform made of the other side's, checked numerically.
+        touched: dict of side -> positions that depend on the image or a weight, filled when first asked for.
         quantized_weights: list of (left, right) positions of which one is the other in 8 bits.
     """
 
@@ -76,6 +77,7 @@ class Context:
         self.causes = []
         self.explained = (set(), set())
         self.quantized_weights = []
+        self.touched = {}
 
     def graph(self, side):
         return (self.left, self.right)[side]

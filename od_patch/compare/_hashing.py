@@ -9,14 +9,13 @@ import hashlib
 
 from od_patch.compare import _graph
 from od_patch.compare import _optable
-from od_patch.compare import _tensors
 
 # Stateful by their own word, but what matters of them is that they happen, not which copy of them it is.
 _WITHOUT_IDENTITY = frozenset(['Assert', 'Print', 'PrintV2', 'PyFunc', 'NoOp', 'Abort'])
 
 
 def label(graph, node, abstract=False):
-    """Bytes that say what a node is without its inputs; ``abstract`` leaves a float Const's value out."""
+    """Bytes that say what a node is without its inputs; ``abstract`` leaves a Const's value out, not its type and shape."""
     attrs, op, tensor = graph.attrs[node], graph.ops[node], graph.tensors[node]
     key = (op, id(attrs), id(tensor), abstract)
     if key not in graph.memo:
@@ -26,7 +25,7 @@ def label(graph, node, abstract=False):
                 parts.append(name.encode())
                 parts.append(attrs[name])
         if tensor is not None:
-            if abstract and tensor.shape and tensor.dtype in _tensors.FLOATING:
+            if abstract:
                 parts.append(repr((tensor.dtype, tensor.shape)).encode())
             else:
                 parts.append(tensor.digest)
@@ -41,6 +40,9 @@ def _digest(parts):
 class Hashes:
     """The hashes of one graph.
 
+    Args:
+        abstract: set of positions of Consts whose values are to be set equal (weights).
+
     Attributes:
         graph: the ``Graph``.
         order: positions that the outputs need, inputs first.
@@ -49,10 +51,10 @@ class Hashes:
         full: dict of position -> hash with loops and identities told: the strictest there is.
     """
 
-    def __init__(self, graph, abstract=False):
+    def __init__(self, graph, abstract=()):
         self.graph = graph
         self.order = graph.final_order()
-        self.labels = {node: label(graph, node, abstract) for node in self.order}
+        self.labels = {node: label(graph, node, node in abstract) for node in self.order}
         self._back = any(graph.ops[node] in _graph.LOOP_BACK for node in self.order)
         self.cut = self._pass({}, None)
         self.full = None

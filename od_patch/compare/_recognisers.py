@@ -176,6 +176,25 @@ def _behind_nms(context, piece):
     return False
 
 
+def _from_shapes_alone(context, piece):
+    """Whether a piece depends on no image and no weight but through shapes: anchors, and grids in general."""
+    for side in (0, 1):
+        graph = context.graph(side)
+        if side not in context.touched:
+            touched, before = set(), -1
+            while len(touched) > before:  # once more for what comes round in a loop
+                before = len(touched)
+                for node in context.orders[side]:
+                    if graph.ops[node] in _graph.PLACEHOLDERS or (
+                            graph.ops[node] not in ('Shape', 'ShapeN', 'Rank', 'Size')
+                            and any(source in touched for source, _ in graph.inputs[node])):
+                        touched.add(node)
+            context.touched[side] = touched
+        if context.touched[side] & set(piece[side]):
+            return False
+    return True
+
+
 def _before_first_convolution(context, piece):
     for side in (0, 1):
         graph = context.graph(side)
@@ -200,6 +219,10 @@ PIECES = [
      lambda left, right, context, piece: _near_nms(context, piece) and _behind_nms(context, piece)
      and _has(left + right, 'NonMaxSuppressionV3', 'NonMaxSuppressionV4', 'NonMaxSuppressionV5', 'Where', 'TopKV2',
               'Select', 'GatherV2')),
+    ('anchors.revision', 'anchors are worked out by other ops', 'unknown',
+     'other revision of the anchor generators',
+     lambda left, right, context, piece: _from_shapes_alone(context, piece)
+     and _has(left + right, 'Tile', 'Range', 'Sqrt', 'Fill', 'Pack')),
     ('resize.revision', 'the image is resized by other ops', 'numeric',
      'other revision of preprocessor.py, or a TensorFlow with another tf.image.resize (half_pixel_centers)',
      lambda left, right, context, piece: _has(left + right, 'ResizeBilinear', 'ResizeNearestNeighbor')

@@ -15,7 +15,7 @@ from od_patch.compare import _tensors
 Setting = collections.namedtuple('Setting', 'key label value option nodes')
 
 _CONVOLUTIONS = frozenset(['Conv2D', 'DepthwiseConv2dNative', 'QuantizedConv2D', '_FusedConv2D',
-                           '_FusedDepthwiseConv2dNative', 'MatMul'])
+                           '_FusedDepthwiseConv2dNative'])
 RESIZERS = {'ResizeBilinear': 'BILINEAR', 'ResizeNearestNeighbor': 'NEAREST_NEIGHBOR', 'ResizeBicubic': 'BICUBIC',
              'ResizeArea': 'AREA'}
 _HANDING_ON = frozenset(['Cast', 'Identity', 'Sub', 'Mul', 'Add', 'AddV2', 'RealDiv', 'Div', 'Squeeze', 'ExpandDims',

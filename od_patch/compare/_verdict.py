@@ -145,7 +145,8 @@ def _compared(left, right, outputs, checkpoint):
         answer.reason = _equivalent_reason(equivalence)
         answer.weights = _compare_weights(one, other, None)
         return answer
-    answer.alignment = _alignment.Alignment(equivalence.left.graph, equivalence.right.graph)
+    answer.alignment = _alignment.Alignment(equivalence.left.graph, equivalence.right.graph,
+                                            [_weights.weights(graph, graph.final_order()) for graph in (one, other)])
     answer.weights = _compare_weights(one, other, answer.alignment.pairs)
     answer.causes, answer.context = _recognisers.explain(answer.alignment, equivalence, answer.weights)
     _settle(answer)
@@ -168,6 +169,10 @@ def _equivalent_reason(equivalence):
 
 def _settle(answer):
     """The verdict of graphs that are not the same computation."""
+    if not answer.causes and not answer.weights.differing:
+        answer.causes.append(_causes.Cause(
+            'rewired', 'the same nodes, but loops, TensorArrays or inputs are wired to each other otherwise', 'result',
+            scope='the graphs'))
     weights, context = answer.weights, answer.context
     explained = context.explained
     differing = [pair for pair in weights.differing

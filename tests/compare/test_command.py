@@ -59,6 +59,29 @@ def test_a_changed_threshold_is_named_with_both_values(files):
     assert cause['left_nodes'] and 'Postprocessor' in cause['scope'] and not cause['cosmetic']
 
 
+def test_a_vector_that_is_no_weight_is_a_constant_with_other_values(tmp_path):
+    def build(values):
+        return graphs.built(lambda tf: tf.matmul(tf.placeholder(tf.float32, [None, 2], name='x') * tf.constant(values),
+                                                 tf.identity(tf.ones([2, 3]))))
+    paths = [graphs.write(tmp_path / name, build(values)) for name, values in (('a.pb', [1.5, 2.5]), ('b.pb', [1.5, 3.5]))]
+    code, out, _ = od_patch('compare', *(paths + ['--json']))
+    answer = json.loads(out)
+    assert code == 1 and answer['verdict'] == 'same weights, different graph'
+    cause, = answer['causes']
+    assert cause['kind'] == 'constant' and cause['values'] == ['[1.5, 2.5]', '[1.5, 3.5]']
+
+
+def test_two_inputs_exchanged_are_a_cause(tmp_path):
+    def build(first, second):
+        def body(tf):
+            inputs = {name: tf.placeholder(tf.float32, [2], name=name) for name in 'ab'}
+            return inputs[first] - inputs[second]
+        return graphs.built(body)
+    paths = [graphs.write(tmp_path / (row + '.pb'), build(*row)) for row in ('ab', 'ba')]
+    code, out, _ = od_patch('compare', *(paths + ['--json']))
+    assert code == 1 and [cause['kind'] for cause in json.loads(out)['causes']] == ['rewired']
+
+
 def test_a_flipped_bit_is_found_in_its_variable(files):
     _, out, _ = od_patch('compare', files['one'], files['flipped'], '--json')
     weights = json.loads(out)['weights']
