@@ -116,8 +116,8 @@ def make(megabytes, nodes, path, other):
 
 def measure(left, right):
     """One comparison in a process of its own; returns what it printed."""
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT] + [entry for entry in [os.environ.get('PYTHONPATH')]
-                                                                        if entry]), CUDA_VISIBLE_DEVICES='')
+    path = [entry for entry in [ROOT, os.environ.get('PYTHONPATH')] if entry]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path), CUDA_VISIBLE_DEVICES='')
     output = subprocess.check_output([sys.executable, '-W', 'ignore', '-c', MEASURE, left, right], env=environment,
                                      stderr=subprocess.DEVNULL)
     return json.loads(output.decode().splitlines()[-1])
@@ -132,7 +132,8 @@ def report(left, right, target=None):
     print('  {}: {}'.format(best['verdict'], best['reason']))
     met = '' if target is None else '   (targets: under {} s, under {} x: {})'.format(
         target[0], target[1], 'met' if best['seconds'] < target[0] and times < target[1] else 'MISSED')
-    print('  {:.2f} s ({:.2f} s of one core) beyond importing TensorFlow {}, {:.2f} x the files\' size in memory{}'.format(
+    text = '  {:.2f} s ({:.2f} s of one core) beyond importing TensorFlow {}, {:.2f} x the files\' size in memory{}'
+    print(text.format(
         best['seconds'], best['cpu'], best['tensorflow'], times, met), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The same frozen graph again: exports from the checkpoint, compares with the shipped one, sets what settings can be set.
+"""The same frozen graph again: exports from the checkpoint, compares with the shipped one, sets what can be set.
 
 Runs the project's own export in a process of its own (it is a whole command
 with flags, and TensorFlow keeps state). What differs and can be said with a

@@ -10,8 +10,9 @@ from od_patch.compare import _graph
 from od_patch.compare import _tensors
 
 # Ops that only move, count or repeat elements.
-MOVING = frozenset(['Identity', 'StopGradient', 'Pack', 'Unpack', 'ConcatV2', 'Reshape', 'Shape', 'Range', 'Fill', 'Tile',
-                    'ExpandDims', 'StridedSlice', 'Slice', 'Squeeze', 'Transpose', 'Rank', 'GatherV2', 'Split', 'Cast'])
+MOVING = frozenset(['Identity', 'StopGradient', 'Pack', 'Unpack', 'ConcatV2', 'Reshape', 'Shape', 'Range', 'Fill',
+                    'Tile', 'ExpandDims', 'StridedSlice', 'Slice', 'Squeeze', 'Transpose', 'Rank', 'GatherV2', 'Split',
+                    'Cast'])
 INTEGERS = frozenset([3, 4, 5, 6, 9, 10, 17])
 MOST = 1 << 16  # elements: a value that is larger is not worth writing out
 

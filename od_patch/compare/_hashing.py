@@ -15,7 +15,7 @@ _WITHOUT_IDENTITY = frozenset(['Assert', 'Print', 'PrintV2', 'PyFunc', 'NoOp', '
 
 
 def label(graph, node, abstract=False):
-    """Bytes that say what a node is without its inputs; ``abstract`` leaves a Const's value out, not its type and shape."""
+    """Bytes that say what a node is without its inputs; ``abstract`` leaves out a Const's value, not type and shape."""
     attrs, op, tensor = graph.attrs[node], graph.ops[node], graph.tensors[node]
     key = (op, id(attrs), id(tensor), abstract)
     if key not in graph.memo:

@@ -146,7 +146,7 @@ def neighbours(file):
                 info = _sources.serving_meta_graph(path, saved_model_pb2.SavedModel.FromString(data))
         except (InputRefused, Exception):  # pylint: disable=broad-except  (a damaged neighbour tells nothing)
             continue
-        told = _sources._meta_info(info)  # pylint: disable=protected-access
+        told = _sources._meta_info(info)
         if told:
             return dict(told, file=name)
     return {}
@@ -158,7 +158,8 @@ def of(source, graph):
     order = graph.final_order()
     releases, _ = _optable.table()
     (first, why_first), (last, why_last) = tensorflow_range(graph, order)
-    result.exact = dict(source.made_by, file=os.path.basename(source.file)) if source.made_by else neighbours(source.file)
+    result.exact = (dict(source.made_by, file=os.path.basename(source.file)) if source.made_by
+                    else neighbours(source.file))
     result.tensorflow_why = [text for text in (why_first, why_last) if text]
     if first > last:  # a graph that was put together from two
         result.tensorflow = (UNTOLD, UNTOLD)

@@ -33,7 +33,7 @@ def _settings_differ(context):
         nodes = [[node for node in setting.nodes if node in context.rest[side]]
                  for side, setting in enumerate((left, right))]
         context.claim(_causes.Cause('setting.' + key, title, _SETTING_EFFECT.get(key, 'result'), nodes[0], nodes[1],
-                            option=right.option or left.option, values=(left.value, right.value)))
+                                    option=right.option or left.option, values=(left.value, right.value)))
 
 
 def _outputs_differ(context):
@@ -137,8 +137,8 @@ def _scope_of(graph, nodes):
     return '/'.join(common) or '{} and others'.format(parts[0][0])
 
 
-# A piece of unexplained structure -> what it is, by the ops that it holds. Each row: kind, title, effect, revision, and a
-# test of (ops left, ops right, context, piece).
+# A piece of unexplained structure -> what it is, by the ops that it holds. Each row: kind, title, effect, revision,
+# and a test of (ops left, ops right, context, piece).
 def _has(ops, *names):
     return any(ops[name] for name in names)
 
@@ -150,7 +150,7 @@ def _near_nms(context, piece):
         nms = set(context.readings[side].nms)
         if nms & set(piece[side]):
             return True
-        bits = context.readings[side]._behind  # pylint: disable=protected-access
+        bits = context.readings[side].behind
         nodes = piece[side]
         if nodes and nms:
             inputs = set()
@@ -170,7 +170,7 @@ def _near_nms(context, piece):
 
 def _behind_nms(context, piece):
     for side in (0, 1):
-        bits = context.readings[side]._behind  # pylint: disable=protected-access
+        bits = context.readings[side].behind
         if any(bits.get(node) for node in piece[side]):
             return True
     return False
@@ -203,7 +203,7 @@ def _before_first_convolution(context, piece):
         nodes = set(piece[side])
         first = next((node for node in context.orders[side] if graph.ops[node] in ('Conv2D', 'DepthwiseConv2dNative')),
                      None)
-        if first is not None and nodes & set(context.readings[side]._up_loops(first)):  # pylint: disable=protected-access
+        if first is not None and nodes & set(context.readings[side].up_all(first)):
             return True
     return False
 
@@ -215,7 +215,8 @@ PIECES = [
      or ('detection_masks' in context.output_names and _has(left, 'ResizeBilinear') != _has(right, 'ResizeBilinear')
          and _behind_nms(context, piece))),
     ('nms.revision', 'NMS and the handling of its results are written differently', 'unknown',
-     'other revision of post_processing.py (padding of NMS results: 99256cf4, 2018-09-21; soft NMS: fe748d4a, 2019-07-15)',
+     'other revision of post_processing.py (padding of NMS results: 99256cf4, 2018-09-21; soft NMS: fe748d4a, '
+     '2019-07-15)',
      lambda left, right, context, piece: _near_nms(context, piece) and _behind_nms(context, piece)
      and _has(left + right, 'NonMaxSuppressionV3', 'NonMaxSuppressionV4', 'NonMaxSuppressionV5', 'Where', 'TopKV2',
               'Select', 'GatherV2')),
@@ -242,14 +243,15 @@ def _moved_normalization(context):
         steps = [node for node in path if setting is not None and node in setting.nodes]
         if not resizers or not steps:
             return
-        above = set(reading._up_loops(resizers[0]))  # pylint: disable=protected-access
+        above = set(reading.up_all(resizers[0]))
         order.append('before' if not above & set(steps) else 'after')
         paths.append(set(path))
     if order[0] != order[1]:
         nodes = [[node for node in context.rest[side] if node in paths[side]] for side in (0, 1)]
-        context.claim(_causes.Cause('resize.order', 'the resize now comes {} the normalisation'.format(order[1]), 'numeric',
-                            nodes[0], nodes[1], revision='other revision of the meta architecture: OD API of 2020 and '
-                            'later normalises first' if order[1] == 'after' else ''))
+        context.claim(_causes.Cause('resize.order', 'the resize now comes {} the normalisation'.format(order[1]),
+                                    'numeric', nodes[0], nodes[1],
+                                    revision='other revision of the meta architecture: OD API of 2020 and later '
+                                    'normalises first' if order[1] == 'after' else ''))
 
 
 def _fused_batch_norms(context):
@@ -271,7 +273,8 @@ def _fused_batch_norms(context):
         context.claim(_causes.Cause(
             'batch_norm.fused', '{} batch norms are separate ops in the {} graph and one op each in the {}'.format(
                 len(roots), *(('first', 'second') if side == 0 else ('second', 'first'))), 'numeric', rows[0], rows[1],
-            revision='other revision of slim and of hyperparams_builder.py (fused batch norm), or Grappler\'s remapper'))
+            revision='other revision of slim and of hyperparams_builder.py (fused batch norm), or Grappler\'s '
+            'remapper'))
 
 
 def _nms_filter(context):
@@ -315,8 +318,9 @@ def _static_shapes(context):
         nodes = rest
     if nodes[0] or nodes[1]:
         context.claim(_causes.Cause(
-            'shapes.static', 'shapes and per-image loops that depend on the input\'s shape are worked out when the graph '
-            'is built on one side, and when it runs on the other', 'cosmetic', nodes[0], nodes[1], option='--input_shape'))
+            'shapes.static', 'shapes and per-image loops that depend on the input\'s shape are worked out when the '
+            'graph is built on one side, and when it runs on the other', 'cosmetic', nodes[0], nodes[1],
+            option='--input_shape'))
 
 
 _NOT_SHAPES = frozenset(['Conv2D', 'DepthwiseConv2dNative', 'MatMul', 'FusedBatchNorm', 'BiasAdd', 'Relu', 'Relu6',
@@ -344,8 +348,8 @@ def _changed_constants(context):
         op, slot = readers[0] if readers else ('nothing', 0)
         if all(_inferred_dimension(context, change) for change in changes):
             context.claim(_causes.Cause(
-                'reshape.inferred', '{} dimension{} of a Reshape stated on one side and left to be inferred (-1) on the '
-                'other'.format(len(changes), 's' if len(changes) > 1 else ''), 'cosmetic',
+                'reshape.inferred', '{} dimension{} of a Reshape stated on one side and left to be inferred (-1) on '
+                'the other'.format(len(changes), 's' if len(changes) > 1 else ''), 'cosmetic',
                 [change.left for change in changes], [change.right for change in changes]))
             continue
         values = [_tensors.brief(context.graph(side).tensors[node]) for side, node in ((0, one), (1, other))]
@@ -538,7 +542,8 @@ def _unrecognised(context):
 
 
 RECOGNISERS = [_folded_batch_norms, _quantized, _settings_differ, _outputs_differ, _asserts, _moved_normalization,
-               _fused_batch_norms, _nms_filter, _static_shapes, _constant_folded, _changed_constants, _changed_attributes, _grappler, _pieces, _rewired, _unrecognised]
+               _fused_batch_norms, _nms_filter, _static_shapes, _constant_folded, _changed_constants,
+               _changed_attributes, _grappler, _pieces, _rewired, _unrecognised]
 
 
 def explain(alignment, equivalence, weights):

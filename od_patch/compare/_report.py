@@ -25,7 +25,8 @@ _EFFECTS = {'weights': ('weights', 'red'), 'result': ('changes the result', 'red
 def console(stream=None):
     """A console of at most 100 columns; on a narrower terminal, as wide as that."""
     made = rich.console.Console(file=stream, highlight=False, soft_wrap=False)
-    return rich.console.Console(file=stream, highlight=False, width=min(WIDTH, made.width) if made.is_terminal else WIDTH)
+    width = min(WIDTH, made.width) if made.is_terminal else WIDTH
+    return rich.console.Console(file=stream, highlight=False, width=width)
 
 
 def show(answer, out):
@@ -42,7 +43,8 @@ def show(answer, out):
         out.print(_weights(answer))
     if answer.checkpoint:
         for which, row in zip(('first', 'second'), answer.checkpoint):
-            out.print(rich.text.Text('The {} graph holds the {} of {} ({} raw, {} averages, {} alike, {} neither).'.format(
+            text = 'The {} graph holds the {} of {} ({} raw, {} averages, {} alike, {} neither).'
+            out.print(rich.text.Text(text.format(
                 which, row['kind'], row['checkpoint'], row['raw'], row['moving_averages'], row['both'],
                 row['neither'])))
     if answer.run is not None:

@@ -612,15 +612,17 @@ RULES = [
          'parallel_iterations says how many iterations may be under way at once, not what they compute.',
          _drop_attr(_graph.LOOP_ENTERS, 'parallel_iterations')),
     Rule('Identity chains',
-         'Identity, StopGradient, PreventGradient, Snapshot and a Cast to the same type hand on their input unchanged. One with control inputs '
+         'Identity, StopGradient, PreventGradient, Snapshot and a Cast to the same type hand on their input '
+         'unchanged. One with control inputs '
          'is kept, and so is one that tells which side of a Switch was taken.', _skip_identities),
     Rule('control inputs of Consts',
-         'A Const has its value whenever it is asked; what it waits for cannot change it. Kept where it is what makes a '
-         'Const dead on one side of a conditional, and so decides which value a Merge takes.', _drop_const_controls),
+         'A Const has its value whenever it is asked; what it waits for cannot change it. Kept where it is what makes '
+         'a Const dead on one side of a conditional, and so decides which value a Merge takes.', _drop_const_controls),
     Rule('control groups',
          'To wait for a NoOp is to wait for all that it waits for.', _flatten_groups),
     Rule('Gather',
-         'Gather(p, i) is GatherV2(p, i, axis=0) by definition; validate_indices is not read by either kernel.', _gather),
+         'Gather(p, i) is GatherV2(p, i, axis=0) by definition; validate_indices is not read by either kernel.',
+         _gather),
     Rule('NMS without score threshold',
          'NonMaxSuppressionV2 is V3 with a score threshold of minus infinity: no score lies below it.', _nms_threshold),
     Rule('NMS without soft sigma',
@@ -629,8 +631,8 @@ RULES = [
     Rule('AddV2', 'AddV2 is Add without strings; only for numeric types.', _add_v2),
     Rule('float division', 'Div and RealDiv are one operation on floating point numbers; integers are left alone.',
          _float_division),
-    Rule('constant values', 'What is made of Consts alone, by moving elements or by integer arithmetic, has the same bits '
-         'wherever it is worked out. Floating point arithmetic is left alone.', _constant_values),
+    Rule('constant values', 'What is made of Consts alone, by moving elements or by integer arithmetic, has the same '
+         'bits wherever it is worked out. Floating point arithmetic is left alone.', _constant_values),
     Rule('times one', 'A floating point number times one or divided by one is that number; only where the one is a '
          'scalar, so that the shape stays.', _times_one),
     Rule('batch norm versions',
@@ -668,7 +670,7 @@ def _removed_text(graph, node, op):
     return [graph.tensors[source].digest for source, _ in graph.inputs[node][1:] if graph.tensors[source] is not None]
 
 
-# For rules that only remove: what each takes from a node (in the graph as read, ``op`` being what it is called in the end).
+# For rules that only remove: what each takes from a node of the graph as read; ``op`` is what it is called in the end.
 REMOVES = {'default attributes': _removed_defaults, 'hints': _removed_hints, 'Assert text': _removed_text}
 
 

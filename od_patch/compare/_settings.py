@@ -11,17 +11,18 @@ import numpy
 from od_patch.compare import _graph
 from od_patch.compare import _tensors
 
-# One setting: what it is, its value in plain Python, the option of pipeline.config that makes it, the nodes that say it.
+# What it is called, its value in plain Python, the option of pipeline.config that makes it, the nodes that say it.
 Setting = collections.namedtuple('Setting', 'key label value option nodes')
 
 _CONVOLUTIONS = frozenset(['Conv2D', 'DepthwiseConv2dNative', 'QuantizedConv2D', '_FusedConv2D',
                            '_FusedDepthwiseConv2dNative'])
 RESIZERS = {'ResizeBilinear': 'BILINEAR', 'ResizeNearestNeighbor': 'NEAREST_NEIGHBOR', 'ResizeBicubic': 'BICUBIC',
-             'ResizeArea': 'AREA'}
+            'ResizeArea': 'AREA'}
 _HANDING_ON = frozenset(['Cast', 'Identity', 'Sub', 'Mul', 'Add', 'AddV2', 'RealDiv', 'Div', 'Squeeze', 'ExpandDims',
                          'TensorArrayScatterV3', 'TensorArrayReadV3', 'TensorArrayWriteV3', 'TensorArrayGatherV3',
                          'Exit', 'Enter', 'Switch', 'Merge', 'NextIteration', 'Pack', 'Unpack', 'StridedSlice', 'Pad',
-                         'PadV2', 'ConcatV2', 'Split', 'Reverse', 'ReverseV2', 'Reshape', 'Tile', 'DecodeJpeg', 'DecodePng', 'DecodeImage', 'DecodeGif', 'DecodeBmp'] + sorted(RESIZERS))
+                         'PadV2', 'ConcatV2', 'Split', 'Reverse', 'ReverseV2', 'Reshape', 'Tile', 'DecodeJpeg',
+                         'DecodePng', 'DecodeImage', 'DecodeGif', 'DecodeBmp'] + sorted(RESIZERS))
 _PARSERS = {'ParseExample', 'ParseSingleExample', 'ParseExampleV2'}
 
 
@@ -30,6 +31,8 @@ class Reading:
 
     Attributes:
         settings: dict of key -> ``Setting``, in the order in which an image meets them.
+        nms: list of the positions of NMS ops; first_stage, last_stage: those that choose proposals, and detections.
+        behind: dict of position -> bits, which of ``nms`` come before it.
         two_stage: bool, whether proposals are chosen before boxes are classified.
     """
 
@@ -40,7 +43,7 @@ class Reading:
         self.settings = collections.OrderedDict()
         self._consumers = None
         self.nms = [node for node in order if graph.ops[node].startswith('NonMaxSuppression')]
-        self._behind = self._reached_from(self.nms)
+        self.behind = self._reached_from(self.nms)
         self.first_stage, self.last_stage = self._stages()
         self.two_stage = bool(self.first_stage)
         self._input()
@@ -109,7 +112,7 @@ class Reading:
 
     def _stages(self):
         """NMS nodes that choose proposals, and those that choose detections: the latter come behind the former."""
-        behind = {node: self._behind[node] & ~(1 << index) for index, node in enumerate(self.nms)}
+        behind = {node: self.behind[node] & ~(1 << index) for index, node in enumerate(self.nms)}
         last = [node for node in self.nms if behind[node]]
         return ([node for node in self.nms if not behind[node]], last) if last else ([], self.nms)
 
@@ -145,7 +148,7 @@ class Reading:
         first = next((node for node in self._order if graph.ops[node] in _CONVOLUTIONS), None)
         if first is None:
             return
-        found = [node for node in self._up_loops(first) if graph.ops[node] in RESIZERS]
+        found = [node for node in self.up_all(first) if graph.ops[node] in RESIZERS]
         if not found:
             return
         node = found[0]
@@ -161,7 +164,7 @@ class Reading:
         least = most = None
         nodes, told = [], {}
         for place in found:
-            for node in self._up_loops(graph.inputs[place][1][0], limit=400):
+            for node in self.up_all(graph.inputs[place][1][0], limit=400):
                 if graph.ops[node] not in ('RealDiv', 'Div'):
                     continue
                 value = self.constant(graph.inputs[node][0])
@@ -183,7 +186,7 @@ class Reading:
                 '?' if least is None else int(least), '?' if most is None else int(most)),
                 'model.*.image_resizer.keep_aspect_ratio_resizer', nodes)
 
-    def _up_loops(self, start, limit=4000):
+    def up_all(self, start, limit=4000):
         """As ``_up``, and through TensorArrays into the loop that fills them."""
         graph = self.graph
         seen, queue = {start}, collections.deque([start])
@@ -201,7 +204,7 @@ class Reading:
         first = next((node for node in self._order if graph.ops[node] in _CONVOLUTIONS), None)
         if first is None:
             return []
-        within = set(self._up_loops(first))
+        within = set(self.up_all(first))
         image = {node for node in self._order if graph.ops[node] in _graph.PLACEHOLDERS}
         before = -1
         while len(image) > before:  # once more for what comes round in a loop
@@ -220,7 +223,7 @@ class Reading:
             op = graph.ops[node]
             if op not in ('Sub', 'Mul', 'Add', 'RealDiv', 'Div') or len(graph.inputs[node]) != 2:
                 continue
-            sides = [graph.tensors[self._plain(edge)] for edge in graph.inputs[node]]
+            sides = [graph.tensors[self.plain(edge)] for edge in graph.inputs[node]]
             which = 1 if sides[1] is not None else 0
             tensor = sides[which]
             if tensor is None or tensor.dtype not in _tensors.FLOATING or tensor.size > 4:
@@ -229,11 +232,11 @@ class Reading:
             text = ', '.join('{:.6g}'.format(value) for value in values)
             sign = {'Sub': '−', 'Mul': '×', 'Add': '+', 'RealDiv': '÷', 'Div': '÷'}[op]
             steps.append('{} {}'.format(sign, '({})'.format(text) if len(values) > 1 else text))
-            nodes += [node, self._plain(graph.inputs[node][which])]
+            nodes += [node, self.plain(graph.inputs[node][which])]
         if steps:
             self._add('normalization', 'image normalisation', ' then '.join(steps), '', nodes)
 
-    def _plain(self, edge):
+    def plain(self, edge):
         node = edge[0]
         while self.graph.ops[node] in ('Identity', 'Enter') and self.graph.inputs[node]:
             node = self.graph.inputs[node][0][0]
@@ -266,7 +269,7 @@ class Reading:
         sizes = []
         for node in found:
             edge = graph.inputs[node][2]
-            place = self._plain(edge)
+            place = self.plain(edge)
             value = self.constant(edge)
             if value is None and graph.ops[place] == 'Minimum':
                 value = next((part for part in map(self.constant, graph.inputs[place]) if part), None)
@@ -277,7 +280,7 @@ class Reading:
                       options['size'], [node for _, node in sizes])
         self._total(prefix, label, options['total'], found)
         if found == self.last_stage:
-            converter = next((node for node in self._up_loops(graph.inputs[found[0]][1][0])
+            converter = next((node for node in self.up_all(graph.inputs[found[0]][1][0])
                               if graph.ops[node] in ('Sigmoid', 'Softmax')), None)
             if converter is not None:
                 option = base.replace('batch_non_max_suppression.', 'score_converter')
@@ -307,10 +310,10 @@ class Reading:
         for node in self.last_stage:
             if node not in found:
                 later |= 1 << self.nms.index(node)
-        sizes = {self._plain(graph.inputs[node][2]) for node in self.nms}
+        sizes = {self.plain(graph.inputs[node][2]) for node in self.nms}
         limits = []
         for node in self._order:
-            if graph.ops[node] != 'Minimum' or not self._behind[node] & bits or self._behind[node] & later:
+            if graph.ops[node] != 'Minimum' or not self.behind[node] & bits or self.behind[node] & later:
                 continue
             if node in sizes:
                 continue
@@ -337,13 +340,13 @@ class Reading:
         for node in self._order:
             if graph.ops[node] != 'Reshape':
                 continue
-            source = self._plain(graph.inputs[node][0])
+            source = self.plain(graph.inputs[node][0])
             if graph.ops[source] not in ('BiasAdd', 'Add', '_FusedConv2D'):
                 continue
-            sides = [graph.tensors[self._plain(edge)] for edge in graph.inputs[source][1:2]]
+            sides = [graph.tensors[self.plain(edge)] for edge in graph.inputs[source][1:2]]
             if not sides or sides[0] is None or len(sides[0].shape) != 1:
                 continue
-            below = self._plain(graph.inputs[source][0])
+            below = self.plain(graph.inputs[source][0])
             if graph.ops[source] != '_FusedConv2D' and graph.ops[below] not in ('Conv2D', 'DepthwiseConv2dNative'):
                 continue
             if self._last_dimensions(graph.inputs[node][1])[-2:] == [1, 4] and sides[0].size % 4 == 0:
@@ -355,7 +358,7 @@ class Reading:
                       'model.*anchor_generator', nodes)
 
     def _last_dimensions(self, edge):
-        node = self._plain(edge)
+        node = self.plain(edge)
         tensor = self.graph.tensors[node]
         if tensor is not None:
             return tensor.numbers().reshape(-1).tolist()

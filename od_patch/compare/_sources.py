@@ -163,7 +163,8 @@ def _parse_text(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
     if head not in heads:
         raise InputRefused(
             '{}: is text, but not of a graph: it begins with {!r}, where a GraphDef\'s text begins with "node {{".'
-            .format(file, head[:40]), 'Give the frozen graph, not a config, a label map or a web page saved in its place.')
+            .format(file, head[:40]),
+            'Give the frozen graph, not a config, a label map or a web page saved in its place.')
     kind, message_type = heads[head]
     message = message_type()
     try:

@@ -149,7 +149,8 @@ def brief(tensor):
     if tensor.dtype == 7:
         return repr(tensor.array().reshape(-1)[:1].tolist())[:40]
     values = tensor.numbers().reshape(-1)
-    text = ', '.join('{:.6g}'.format(value) if isinstance(value, float) else str(value) for value in values[:4].tolist())
+    text = ', '.join('{:.6g}'.format(value) if isinstance(value, float) else str(value)
+                     for value in values[:4].tolist())
     if len(values) == 1 and not tensor.shape:
         return text
     return '[{}{}]{}'.format(text, ', …' if len(values) > 4 else '', list(tensor.shape) if len(values) > 4 else '')

@@ -90,7 +90,7 @@ def _epsilon(graph, node):
 
 
 def _check(context, rows):
-    """Folds both sides of each pair; returns (worst relative difference, how many agree, unclaimed nodes of both sides).
+    """Folds both sides of each pair; returns (worst relative difference, how many agree, unclaimed nodes on each side).
 
     Weights of pairs that agree are explained: one side's can be had from the other's.
     """
@@ -131,8 +131,8 @@ def folded(context):
     if rewritten:
         worst, agree, rest = _check(context, rewritten)
         yield _causes.Cause(
-            'batch_norm.rewritten', '{} batch norms are one op in one graph, a scale and an offset worked out beforehand '
-            'in the other; {} agree within {:.1e} of the largest'.format(
+            'batch_norm.rewritten', '{} batch norms are one op in one graph, a scale and an offset worked out '
+            'beforehand in the other; {} agree within {:.1e} of the largest'.format(
                 len(rewritten), 'all' if agree == len(rewritten) else agree, worst),
             'numeric' if agree == len(rewritten) else 'weights', rest[0], rest[1], revision='Grappler\'s remapper, or '
             'fold_constants', detail={'convolutions': len(rewritten), 'agree': agree,
@@ -156,7 +156,7 @@ def folded(context):
 
 
 def dequantized(graph, node):
-    """The values that Dequantize makes of a quantized Const (mode MIN_FIRST), the size of a step, the Consts; or None."""
+    """What Dequantize (mode MIN_FIRST) makes of a quantized Const, the size of a step, and the Consts; or None."""
     row = graph.inputs[node]
     tensor = graph.tensors[_plain(graph, row[0])]
     limits = [_value(graph, edge) for edge in row[1:3]]
@@ -165,7 +165,8 @@ def dequantized(graph, node):
     low, high = (float(limit.reshape(-1)[0]) for limit in limits)
     step = (high - low) / 255.0
     offset = 0 if tensor.dtype == 12 else 128
-    return low + (tensor.numbers().astype(numpy.float64) + offset) * step, step, [_plain(graph, edge) for edge in row[:3]]
+    values = low + (tensor.numbers().astype(numpy.float64) + offset) * step
+    return values, step, [_plain(graph, edge) for edge in row[:3]]
 
 
 def quantized(context):
@@ -227,7 +228,8 @@ def traces(graph, order):
     weights = [node for node in order if graph.tensors[node] is not None and graph.tensors[node].size > 1
                and graph.tensors[node].dtype in _tensors.FLOATING | _tensors.QUANTIZED]
     users = graph.consumers()
-    slots = {node for node in weights if any(graph.ops[user] in _CONVOLUTIONS and slot == 1 for user, slot in users[node])}
+    slots = {node for node in weights if any(graph.ops[user] in _CONVOLUTIONS and slot == 1
+                                             for user, slot in users[node])}
     if slots and not any(graph.ops[user] == 'Identity' for node in weights for user, _ in users[node]):
         found.append(('identities removed', 'filters are read straight from their Consts, without the Identity that '
                       'freezing leaves: remove_nodes(op=Identity) or Grappler'))

@@ -83,7 +83,8 @@ class Answer:
                     for row in self.differences])])
         if self.alignment is not None:
             result['frontier'] = collections.OrderedDict(
-                (key, collections.OrderedDict([('count', len(nodes)), ('unmatched', len(self.alignment.unmatched[side])),
+                (key, collections.OrderedDict([('count', len(nodes)),
+                                               ('unmatched', len(self.alignment.unmatched[side])),
                                                ('nodes', self.names(side, nodes)[:most_nodes])]))
                 for side, (key, nodes) in enumerate(zip(('left', 'right'), self.alignment.frontier)))
         result['causes'] = [collections.OrderedDict([
@@ -116,7 +117,7 @@ def compare(left, right, outputs=None, checkpoint=None):
 
 @contextlib.contextmanager
 def _uncollected():
-    """No garbage collection meanwhile: millions of small tuples and no cycles, so it would only look and find nothing."""
+    """No garbage collection meanwhile: among millions of small tuples without cycles it would find nothing."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -154,8 +155,8 @@ def _compared(left, right, outputs, checkpoint):
 
 
 def _compare_weights(one, other, pairs):
-    return _weights.Comparison(one, other, _weights.weights(one, one.final_order()), _weights.weights(other, other.final_order()),
-                               pairs)
+    return _weights.Comparison(one, other, _weights.weights(one, one.final_order()),
+                               _weights.weights(other, other.final_order()), pairs)
 
 
 def _equivalent_reason(equivalence):
@@ -200,8 +201,9 @@ def _settle(answer):
                         weights.left, weights.right, paired))
     heads = _HEADS & (set(equivalence.outputs_left) ^ set(equivalence.outputs_right))
     if heads and (differing or reshaped or (only[0] and only[1])):
-        return _say(answer, NOT_COMPARABLE, 'Different architectures: {} only on one side, and the weights differ.'.format(
-            _list(sorted(heads))))
+        return _say(answer, NOT_COMPARABLE,
+                    'Different architectures: {} only on one side, and the weights differ.'.format(
+                        _list(sorted(heads))))
     if quantized and not differing and not reshaped:
         return _say(answer, DIFFERENT_WEIGHTS, '{} weights are 8-bit versions of the other graph\'s.'.format(
             len(context.quantized_weights)))

@@ -68,7 +68,8 @@ def twice_named(path):
 
 def damaged_tensor(path):
     graph_def = graphs.detector()
-    node = next(node for node in graph_def.node if node.op == 'Const' and len(node.attr['value'].tensor.tensor_content) > 40)
+    node = next(node for node in graph_def.node
+                if node.op == 'Const' and len(node.attr['value'].tensor.tensor_content) > 40)
     node.attr['value'].tensor.tensor_content = node.attr['value'].tensor.tensor_content[:-3]
     graphs.write(path, graph_def)
 

@@ -63,7 +63,8 @@ def test_a_vector_that_is_no_weight_is_a_constant_with_other_values(tmp_path):
     def build(values):
         return graphs.built(lambda tf: tf.matmul(tf.placeholder(tf.float32, [None, 2], name='x') * tf.constant(values),
                                                  tf.identity(tf.ones([2, 3]))))
-    paths = [graphs.write(tmp_path / name, build(values)) for name, values in (('a.pb', [1.5, 2.5]), ('b.pb', [1.5, 3.5]))]
+    paths = [graphs.write(tmp_path / name, build(values))
+             for name, values in (('a.pb', [1.5, 2.5]), ('b.pb', [1.5, 3.5]))]
     code, out, _ = od_patch('compare', *(paths + ['--json']))
     answer = json.loads(out)
     assert code == 1 and answer['verdict'] == 'same weights, different graph'
