@@ -30,6 +30,7 @@ def values_of_model(config, seed=0):
     tf = _tensorflow.tf1()
     random = np.random.RandomState(seed)
     with tf.Graph().as_default():
+        tf.set_random_seed(seed)
         model = model_builder.build(config.model, is_training=False)
         image, shapes = model.preprocess(tf.zeros([1, 96, 96, 3]))
         model.postprocess(model.predict(image, shapes), shapes)
