@@ -9,6 +9,8 @@ import tempfile
 import time
 
 import rich.console
+import rich.live
+import rich.spinner
 import rich.text
 
 from od_patch import _export
@@ -115,7 +117,10 @@ class Progress(_export.Observer):
         self._name = name
         self._began = time.time()
         if self._console.is_terminal:
-            self._spinner = self._console.status(name, spinner='line')
+            # Not Console.status: that one redirects sys.stdout and sys.stderr to the terminal, past our log.
+            self._spinner = rich.live.Live(
+                rich.spinner.Spinner('line', text='  ' + name), console=self._console, transient=True,
+                redirect_stdout=False, redirect_stderr=False)
             self._spinner.start()
 
     def finished(self, report):

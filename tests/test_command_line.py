@@ -1,5 +1,8 @@
 """What the extended entry point shows beside exports and refusals."""
 import os
+import pty
+import subprocess
+import sys
 
 import pytest
 
@@ -45,6 +48,30 @@ def test_what_tensorflow_prints_goes_to_the_log_file(checkpoint_of, tmp_path):
     assert '_TFProfRoot' not in result.stdout + result.stderr
     assert 'Next:  saved_model_cli show --all --dir {}'.format(tmp_path / 'out' / 'saved_model') in result.stdout
     assert 'raw weights of {}, step 1234'.format(checkpoint_of('ssd')) in result.stdout
+
+
+@pytest.mark.xdist_group('ssd')
+def test_on_a_terminal_there_is_a_spinner_and_none_of_tensorflows_words(checkpoint_of, tmp_path):
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'od_patch.export_inference_graph'] + exports.flags_of(
+            exports.config_path('ssd'), checkpoint_of('ssd'), tmp_path / 'out'),
+        stdin=slave, stdout=slave, stderr=slave, env=dict(os.environ, TERM='xterm', COLUMNS='100'))
+    os.close(slave)
+    shown = b''
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:  # what Linux says when the other side is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(master)
+    assert process.wait() == 0, shown
+    assert b'Exported to' in shown and b'saved model' in shown
+    assert b'\x1b[2K' in shown, 'no line was drawn over: there was no spinner'
+    assert b'WARNING' not in shown and b'tensorflow:' not in shown and b'incomplete shapes' not in shown
 
 
 @pytest.mark.xdist_group('ssd')
