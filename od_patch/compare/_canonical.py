@@ -6,10 +6,13 @@ names. The result is a graph that TensorFlow loads and runs, so that the rules
 can be checked by running it.
 """
 import os
+import re
 
 from od_patch.compare import _graph
 from od_patch.compare import _hashing
 from od_patch.compare import _rules
+
+_UNFIT = re.compile('[^A-Za-z0-9_./-]|^[^A-Za-z0-9.]')  # what no node's name may have
 
 
 def form(graph):
@@ -28,8 +31,24 @@ class _Writer:
         self._graph, self._hashes, self._result = graph, hashes, graph_def
         self._names = {}
         self._frames = {}
-        self._taken = set(name for name, _, _ in graph.outputs if graph.named_outputs)
+        # Names that stay as they are; no node in between may be called so.
+        self._taken = {graph.names[node] for node in graph.final_order() if graph.ops[node] in _graph.PLACEHOLDERS}
+        self._results = self._result_names()
+        self._taken.update(self._results.values())
         self._waiting = []
+
+    def _result_names(self):
+        """Output name -> the name of its node; another one only where an input or the syntax has the first claim."""
+        graph = self._graph
+        found = {}
+        taken = set(self._taken)
+        for name, node, port in graph.outputs if graph.named_outputs else ():
+            made = _UNFIT.sub('_', name)
+            if not (graph.ops[node] in _graph.PLACEHOLDERS and graph.names[node] == name and not port):
+                made = _free(made, taken)
+            taken.add(made)
+            found[name] = made
+        return found
 
     def write(self):
         graph = self._graph
@@ -52,7 +71,13 @@ class _Writer:
                 merge.input.append(_edge(name, key[1]))
         self._pivots()
         for index, (name, source, node, port) in enumerate(tails):
-            made = self._result.node.add(name=name if graph.named_outputs else 'output{}'.format(index), op='Identity')
+            if graph.named_outputs:
+                name = self._results[name]
+                if name == source and not port:
+                    continue  # an input that is an output as it is
+            else:
+                name = _free('output{}'.format(index), self._taken)
+            made = self._result.node.add(name=name, op='Identity')
             made.input.append(_edge(source, port))
             made.attr['T'].type = self._type_of(node, port)
         return self._result
@@ -111,7 +136,7 @@ class _Writer:
     def _write(self, node, frame, key, rows):
         graph = self._graph
         op = graph.ops[node]
-        name = graph.names[node] if op in _graph.PLACEHOLDERS else 'n{}'.format(len(self._names))
+        name = graph.names[node] if op in _graph.PLACEHOLDERS else _free('n{}'.format(len(self._names)), self._taken)
         made = self._result.node.add(name=name, op=op)
         self._names[key] = name
         for attr, value in sorted(graph.attrs[node].items()):
@@ -145,6 +170,12 @@ class _Writer:
             condition = getattr(self, '_conditions', {}).get(frame)
             if condition:
                 made.input.append('^' + condition)
+
+
+def _free(name, taken):
+    while name in taken:
+        name += '_'
+    return name
 
 
 class _Late:

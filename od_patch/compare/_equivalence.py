@@ -16,6 +16,10 @@ def identical(one, other):
     if len(one) != len(other) or set(one.names) != set(other.names):
         return False
     position = {name: node for node, name in enumerate(other.names)}
+    if one.signature_inputs is not None and other.signature_inputs is not None and \
+            [(name, one.names[node], port) for name, node, port in one.signature_inputs] != \
+            [(name, other.names[node], port) for name, node, port in other.signature_inputs]:
+        return False
     if [(name, one.names[node], port) for name, node, port in one.outputs] != \
             [(name, other.names[node], port) for name, node, port in other.outputs]:
         return False
@@ -52,13 +56,16 @@ class Equivalence:
     def __init__(self, one, other):
         self._graphs = self._common_outputs(one, other)
         self.renamed_inputs = False
-        names = [_graph.inputs_of(graph) for graph in self._graphs]
-        if names[0] != names[1]:
-            # Under other names they can only be told by where they are used.
-            self.renamed_inputs = True
+        # Where both have a signature, its names are what callers feed by.
+        signed = all(graph.signature_inputs is not None for graph in self._graphs)
+        names = [_graph.inputs_of(graph, signed) for graph in self._graphs]
+        common = set(names[0].values()) & set(names[1].values())
+        self.renamed_inputs = set(names[0].values()) != set(names[1].values())
+        if signed or self.renamed_inputs:
+            # A name that both have keeps its meaning; the others can only be told by where they are used.
             self._graphs = tuple(graph.copy() for graph in self._graphs)
-            for graph in self._graphs:
-                graph.named_inputs = False
+            for graph, rows in zip(self._graphs, names):
+                graph.input_names = {node: name for node, name in rows.items() if name in common}
         self._cache = {}
         self.rules = collections.OrderedDict()
         equal, plain_left, plain_right = self._test(())
@@ -108,6 +115,10 @@ class Equivalence:
                 graph.named_outputs = True
         else:
             self.renamed_outputs = True
+            # A name that both have keeps its meaning; the others are matched by structure.
+            kept = frozenset(_graph.result_names(ends[0]) & _graph.result_names(ends[1]))
+            for graph in ends:
+                graph.kept_outputs = kept
         return tuple(ends)
 
     def _rewritten(self, names):

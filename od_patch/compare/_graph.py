@@ -6,12 +6,13 @@ edges that lead nowhere, names used twice, cycles outside a loop. What two
 graphs have in common is not this module's business.
 """
 import hashlib
+import re
 
 from od_patch._errors import InputRefused
 from od_patch.compare import _optable
 from od_patch.compare import _tensors
 
-PLACEHOLDERS = frozenset(['Placeholder', 'PlaceholderV2'])
+PLACEHOLDERS = frozenset(['Placeholder', 'PlaceholderV2', 'PlaceholderWithDefault'])
 LOOP_ENTERS = frozenset(['Enter', 'RefEnter'])
 LOOP_BACK = frozenset(['NextIteration', 'RefNextIteration'])
 LOOP_MERGES = frozenset(['Merge', 'RefMerge'])
@@ -19,6 +20,9 @@ LOOP_MERGES = frozenset(['Merge', 'RefMerge'])
 FUNCTIONS = '@functions'
 # Attributes that hold a name given for this process only; none of them is a value that an op computes with.
 NAME_ATTRS = frozenset(['tensor_array_name', 'stack_name'])
+# Ends that are there to happen, or left over: nobody fetches them.
+_NO_RESULT = frozenset(['Assert', 'NoOp', 'Const']) | PLACEHOLDERS
+_PORT = re.compile('[0-9]+')  # not str.isdigit: that takes ² for a digit
 
 
 class Graph:
@@ -32,18 +36,22 @@ class Graph:
         tensors: list of ``Tensor`` or None: the value of a Const.
         outputs: list of (name, position, output number), the graph's results in the order of their names.
         named_outputs: bool, whether those names are an interface or just what ends happen to be called.
-        named_inputs: bool, whether the names of placeholders tell them apart.
+        kept_outputs: frozenset of output names that are an interface although ``named_outputs`` is not true.
+        conventional: bool, whether the outputs were found by the names that exporters give them.
+        input_names: dict of position -> the name that tells an input from others, or None: placeholders by their own.
+        signature_inputs: list of (name, position, output number) of a serving signature, or None.
         library: the GraphDef's ``FunctionDefLibrary``, or None.
         memo: dict that all copies share, for what depends on one attribute dict only (they never change).
     """
 
-    __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'named_inputs',
-                 'memo', 'library', '_order')
+    __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'kept_outputs',
+                 'conventional', 'input_names', 'signature_inputs', 'memo', 'library', '_order')
 
     def __init__(self):
         self.names, self.ops, self.inputs, self.controls, self.attrs, self.tensors = [], [], [], [], [], []
         self.outputs = []
-        self.named_outputs = self.named_inputs = True
+        self.named_outputs, self.kept_outputs, self.conventional = True, frozenset(), False
+        self.input_names = self.signature_inputs = None
         self.memo = {}
         self.library = self._order = None
 
@@ -57,7 +65,8 @@ class Graph:
         twin.inputs, twin.controls = [list(row) for row in self.inputs], list(self.controls)
         twin.attrs, twin.tensors = list(self.attrs), list(self.tensors)
         twin.outputs, twin.named_outputs = list(self.outputs), self.named_outputs
-        twin.named_inputs = self.named_inputs
+        twin.kept_outputs, twin.conventional = self.kept_outputs, self.conventional
+        twin.input_names, twin.signature_inputs = self.input_names, self.signature_inputs
         twin.memo, twin.library = self.memo, self.library
         return twin
 
@@ -105,8 +114,8 @@ class Graph:
             self._order = self.order()
         return self._order
 
-    def order(self):
-        """Positions that the outputs need, inputs first; loops are cut where an iteration ends.
+    def order(self, roots=None):
+        """Positions that the outputs (or ``roots``) need, inputs first; loops are cut where an iteration ends.
 
         Raises:
             InputRefused: there is a cycle that no loop of TensorFlow's makes.
@@ -115,7 +124,7 @@ class Graph:
         done = []
         later = []
         inputs, controls, ops = self.inputs, self.controls, self.ops
-        roots = [node for _, node, _ in self.outputs]
+        roots = [node for _, node, _ in self.outputs] if roots is None else list(roots)
         while roots:
             stack = [(root, None) for root in reversed(roots)]
             roots = []
@@ -180,7 +189,7 @@ def int_attr(value):
     return attr_value_pb2.AttrValue(i=value).SerializeToString()
 
 
-def build(graph_def, where, outputs=None, known_ops=None):
+def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, signature_inputs=None):
     """Brings a GraphDef into the form that rules work on.
 
     Args:
@@ -188,6 +197,8 @@ def build(graph_def, where, outputs=None, known_ops=None):
         where: str, what to call it in refusals.
         outputs: list of (name, tensor name), or None for the conventional outputs, or all ends of the graph.
         known_ops: callable telling of an op's name whether TensorFlow at hand knows it.
+        inputs_needed: callable telling of a ``NodeDef`` how many data inputs it must have at least.
+        signature_inputs: list of (name, tensor name) of a serving signature, or None.
 
     Raises:
         InputRefused: it is not a graph.
@@ -207,9 +218,7 @@ def build(graph_def, where, outputs=None, known_ops=None):
     library = None
     if functions:
         graph.library = graph_def.library
-        library = hashlib.blake2b(b''.join(sorted(function.SerializeToString(deterministic=True)
-                                                  for function in graph_def.library.function)),
-                                  digest_size=16).digest()
+        library = _Library(graph_def.library)
     unknown = {}
     for node in nodes:
         op = node.op
@@ -222,8 +231,14 @@ def build(graph_def, where, outputs=None, known_ops=None):
             if text[:1] == '^':
                 controls.append(_position(position, text[1:], node.name, where))
             else:
-                name, _, port = text.partition(':')
-                inputs.append((_position(position, name, node.name, where), int(port) if port.isdigit() else 0))
+                name, colon, port = text.partition(':')
+                if colon and not _PORT.fullmatch(port):
+                    raise InputRefused('{}: node {!r} reads {!r}, which names no output of a node.'.format(
+                        where, node.name, text), 'Export the graph again.')
+                inputs.append((_position(position, name, node.name, where), int(port or 0)))
+        if inputs_needed and len(inputs) < inputs_needed(node):
+            raise InputRefused('{}: node {!r} has {} inputs, but {} needs {}.'.format(
+                where, node.name, len(inputs), op, inputs_needed(node)), 'Export the graph again.')
         graph.inputs.append(inputs)
         graph.controls.append(tuple(controls))
         attrs, tensor = {}, None
@@ -236,8 +251,10 @@ def build(graph_def, where, outputs=None, known_ops=None):
                                        'Export the graph again, or copy the file again.')
             elif name not in NAME_ATTRS:
                 attrs[name] = value.SerializeToString(deterministic=True)
-                if library and (value.HasField('func') or value.list.func):
-                    attrs[FUNCTIONS] = library
+        if library:
+            called = library.called(node)
+            if called:
+                attrs[FUNCTIONS] = library.digest(called)
         if op == 'Const' and tensor is None:
             raise InputRefused('{}: Const {!r} has no value.'.format(where, node.name), 'Export the graph again.')
         graph.attrs.append(attrs)
@@ -250,9 +267,60 @@ def build(graph_def, where, outputs=None, known_ops=None):
                                        '' if len(unknown) == 1 else ', and more'),
             'Custom ops cannot be compared, as nothing says what they do: load their library into the graph that '
             'exports, or strip them.')
+    # Before anything is followed, and from all nodes: rules look at those that no output needs, too.
+    graph.order(range(len(graph)))
     graph.outputs, graph.named_outputs = _outputs(graph, position, outputs, where)
-    graph.final_order()  # refuses cycles
+    graph.conventional = graph.named_outputs and not outputs
+    if signature_inputs is not None:
+        graph.signature_inputs = []
+        for name, tensor in sorted(signature_inputs):
+            node, _, port = tensor.partition(':')
+            if node in position:  # what freezing left out cannot matter
+                graph.signature_inputs.append((name, position[node], int(port) if _PORT.fullmatch(port) else 0))
     return graph
+
+
+class _Library:
+    """The functions of a GraphDef, told by all that a call of them can reach."""
+
+    def __init__(self, library):
+        self._functions = {function.signature.name: function for function in library.function}
+        self._gradients = {row.function_name: row.gradient_func for row in library.gradient}
+        self._digests = {}
+
+    def called(self, node):
+        """Frozen set of names of the functions that a ``NodeDef`` itself calls or hands on."""
+        found = {node.op} if node.op in self._functions else set()
+        values = list(node.attr.values())
+        while values:
+            value = values.pop()
+            for function in ([value.func] if value.HasField('func') else []) + list(value.list.func):
+                found.add(function.name)
+                values.extend(function.attr.values())
+        return frozenset(found)
+
+    def digest(self, names):
+        """Bytes that say what the functions in ``names`` do; devices and functions out of their reach do not count."""
+        if names not in self._digests:
+            reached, waiting, parts = set(), sorted(names), []
+            while waiting:
+                name = waiting.pop()
+                if name in reached:
+                    continue
+                reached.add(name)
+                if name in self._functions:
+                    function = type(self._functions[name])()
+                    function.CopyFrom(self._functions[name])
+                    for node in function.node_def:
+                        node.device = ''
+                        waiting.extend(self.called(node))
+                    parts.append(function.SerializeToString(deterministic=True))
+                if name in self._gradients:
+                    parts.append('{}\0{}'.format(name, self._gradients[name]).encode())
+                    waiting.append(self._gradients[name])
+            lengths = [b'%d:' % len(part) + part for part in sorted(parts)]
+            self._digests[names] = hashlib.blake2b(b''.join(lengths), digest_size=16).digest()
+        return self._digests[names]
 
 
 def _position(position, name, consumer, where):
@@ -275,8 +343,8 @@ def _outputs(graph, position, wanted, where):
     if wanted:
         found = []
         for name, tensor in sorted(wanted):
-            node, _, port = tensor.partition(':')
-            if node not in position:
+            node, colon, port = tensor.partition(':')
+            if node not in position or (colon and not _PORT.fullmatch(port)):
                 raise InputRefused('{}: there is no node {!r} to be the output {!r}.'.format(where, node, name),
                                    'Name outputs that are in the graph with --outputs.')
             found.append((name, position[node], int(port or 0)))
@@ -284,25 +352,68 @@ def _outputs(graph, position, wanted, where):
     conventional = [name for name in CONVENTIONAL_OUTPUTS if name in position]
     if {'detection_boxes', 'detection_scores', 'num_detections'} & set(conventional):
         return [(name, position[name], 0) for name in sorted(conventional)], True
-    used = {source for row in graph.inputs for source, _ in row}
-    used.update(source for row in graph.controls for source in row)
-    ends = sorted((graph.names[node], node, 0) for node in range(len(graph)) if node not in used)
+    ends = _ends(graph)
     if not ends:
         raise InputRefused('{}: no node of the graph is an end: the graph is one cycle.'.format(where),
                            'Export it again.')
     return ends, False
 
 
-def inputs_of(graph):
-    """Sorted names of the placeholders that the outputs need."""
-    return sorted(graph.names[node] for node in graph.final_order() if graph.ops[node] in PLACEHOLDERS)
+def _ends(graph):
+    """Rows of outputs for what nothing reads; a Const that nothing reads only where there is nothing else."""
+    used = {source for row in graph.inputs for source, _ in row}
+    used.update(source for row in graph.controls for source in row)
+    ends = sorted((graph.names[node], node, 0) for node in range(len(graph)) if node not in used)
+    return [row for row in ends if graph.ops[row[1]] != 'Const'] or ends
+
+
+def with_common_ends(one, other):
+    """Both graphs with the results of the user's own beside those of convention: ends of one name on both sides.
+
+    What was asked for, by hand or by a signature, stays as it was asked for.
+    """
+    if not (one.conventional and other.conventional):
+        return one, other
+    graphs = (one, other)
+    extra = [{row[0]: row for row in _ends(graph) if graph.ops[row[1]] not in _NO_RESULT} for graph in graphs]
+    for rows, graph in zip(extra, graphs):
+        for name, _, _ in graph.outputs:
+            rows.pop(name, None)
+    common = set(extra[0]) & set(extra[1])
+    if not common:
+        return one, other
+    twins = tuple(graph.copy() for graph in graphs)
+    for rows, twin in zip(extra, twins):
+        twin.outputs = sorted(twin.outputs + [rows[name] for name in common])
+    return twins
+
+
+def inputs_of(graph, by_signature=False):
+    """Dict of position -> name of the inputs that the outputs need; with ``by_signature``, as the signature calls them.
+
+    A signature's name begins with a byte that no node's name has, so that the two are never taken for each other.
+    """
+    found = {}
+    keys = {}
+    if by_signature:
+        for name, node, port in graph.signature_inputs:
+            keys.setdefault(node, []).append('{}\0{}'.format(name, port))
+    for node in graph.final_order():
+        if node in keys:
+            found[node] = '\0' + '\0'.join(sorted(keys[node]))
+        elif graph.ops[node] in PLACEHOLDERS:
+            found[node] = graph.names[node]
+    return found
 
 
 def ends_as_outputs(graph):
     """The same graph with all its ends as its results, whatever they are called."""
     twin = graph.copy()
-    used = {source for row in graph.inputs for source, _ in row}
-    used.update(source for row in graph.controls for source in row)
-    twin.outputs = sorted((graph.names[node], node, 0) for node in range(len(graph)) if node not in used)
+    twin.outputs = _ends(graph)
     twin.named_outputs = False
     return twin
+
+
+def result_names(graph):
+    """Names of the outputs that can be fetched: an Assert or a NoOp has nothing to be fetched."""
+    return {name for name, node, _ in graph.outputs if graph.ops[node] not in ('Assert', 'NoOp')}

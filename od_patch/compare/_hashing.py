@@ -11,7 +11,7 @@ from od_patch.compare import _graph
 from od_patch.compare import _optable
 
 # Stateful by their own word, but what matters of them is that they happen, not which copy of them it is.
-_WITHOUT_IDENTITY = frozenset(['Assert', 'Print', 'PrintV2', 'PyFunc', 'NoOp', 'Abort'])
+_WITHOUT_IDENTITY = frozenset(['Assert', 'Print', 'PrintV2', 'NoOp', 'Abort'])
 
 
 def label(graph, node, abstract=False):
@@ -130,9 +130,13 @@ class Hashes:
         for node in discovered(graph, self.cut):
             op = graph.ops[node]
             row = known[op]
-            if op in _graph.PLACEHOLDERS and graph.named_inputs:
-                found[node] = graph.names[node].encode()
-            elif (op in _graph.PLACEHOLDERS or (row is not None and row.stateful and op not in _WITHOUT_IDENTITY)):
+            if graph.input_names is None and op in _graph.PLACEHOLDERS:
+                found[node] = b'\4' + graph.names[node].encode()
+            elif graph.input_names is not None and node in graph.input_names:
+                found[node] = b'\4' + graph.input_names[node].encode()
+            elif (op in _graph.PLACEHOLDERS or row is None or _graph.FUNCTIONS in graph.attrs[node]
+                  or (row.stateful and op not in _WITHOUT_IDENTITY)):
+                # Of ops out of the table and of functions nothing says that they keep no state: better two than one.
                 count = seen[self.cut[node]] = seen.get(self.cut[node], -1) + 1
                 found[node] = b'%d' % count
         frames = {}
@@ -145,10 +149,15 @@ class Hashes:
                 found[node] = together
         return found
 
+    def merged(self):
+        """The set of full hashes of the Merges, where loops begin."""
+        ops, full = self.graph.ops, self.full
+        return {full[node] for node in self.order if ops[node] in _graph.LOOP_MERGES}
+
     def roots(self, hashes):
         """List of (output name, hash); the names are empty where the outputs are not named."""
         graph = self.graph
-        rows = [(name if graph.named_outputs else '', hashes[node] + b':%d' % port)
+        rows = [(name if graph.named_outputs or name in graph.kept_outputs else '', hashes[node] + b':%d' % port)
                 for name, node, port in graph.outputs]
         return sorted(set(rows))
 
@@ -163,7 +172,8 @@ def discovered(graph, hashes):
     if graph.named_outputs:
         roots = [node for _, node, _ in graph.outputs]
     else:
-        roots = sorted((node for _, node, _ in graph.outputs), key=hashes.get)
+        rows = sorted(graph.outputs, key=lambda row: (row[0] if row[0] in graph.kept_outputs else '', hashes[row[1]]))
+        roots = [node for _, node, _ in rows]
     stack = list(reversed(roots))
     inputs, controls = graph.inputs, graph.controls
     while stack:
@@ -201,4 +211,9 @@ def settled(left, right):
     more = right.settle(rounds)
     if more != rounds:
         left.settle(more)
-    return left.roots(left.full) == right.roots(right.full)
+    if left.roots(left.full) != right.roots(right.full):
+        return False
+    # A difference may need more rounds to reach the outputs than it takes to tell a graph's own nodes apart (a value
+    # handed from one loop variable to the next). Where both partitions are stable and the Merges of both have the same
+    # hashes, though, another round would find nothing: each Merge's partner reads partners.
+    return left.merged() == right.merged()

@@ -4,6 +4,7 @@ Reads frozen graphs (binary or text), SavedModels, ``.meta`` files with their
 checkpoint, and export directories. What the bytes cannot be is said in words.
 It compares nothing and opens no session.
 """
+import functools
 import os
 
 from od_patch._errors import InputRefused
@@ -22,30 +23,57 @@ class Source:
         file: str, the file that was read.
         kind: str, 'frozen graph', 'SavedModel', 'MetaGraph'.
         graph_def: ``GraphDef``, its variables replaced by Consts where a checkpoint had them.
-        outputs: list of (name, tensor name) of the signature, or None.
+        outputs, inputs: lists of (name, tensor name) of the signature, or None.
         made_by: dict, what the file itself says of the TensorFlow that wrote it.
         bytes: int, the size of the file (and of the weights read beside it).
     """
 
-    def __init__(self, path, file, kind, graph_def, outputs=None, made_by=None, size=0):
+    def __init__(self, path, file, kind, graph_def, outputs=None, made_by=None, size=0, inputs=None):
         self.path, self.file, self.kind, self.graph_def = path, file, kind, graph_def
-        self.outputs, self.made_by, self.bytes = outputs, made_by or {}, size
+        self.outputs, self.made_by, self.bytes, self.inputs = outputs, made_by or {}, size, inputs
 
     def graph(self, outputs=None):
         """The ``Graph``; ``outputs`` is a list of names that the user gave, or None."""
         wanted = [(name, name) for name in outputs] if outputs else self.outputs
-        return _graph.build(self.graph_def, self.path, wanted, _known_here)
+        return _graph.build(self.graph_def, self.path, wanted, _known_here, _inputs_needed, self.inputs)
 
 
 def _known_here(op):
     """Whether the TensorFlow at hand has this op registered (it knows ops that plugins have added)."""
+    return _definition(op) is not None
+
+
+def _definition(op):
     try:
         from tensorflow.python.framework import op_def_registry
     except ImportError:
-        return False
+        return None
     if hasattr(op_def_registry, 'get'):
-        return op_def_registry.get(op) is not None
-    return op in op_def_registry.get_registered_ops()
+        return op_def_registry.get(op)
+    return op_def_registry.get_registered_ops().get(op)
+
+
+@functools.lru_cache(maxsize=None)
+def _arguments(op):
+    """(how many inputs always, attributes that count more, attributes that list the types of more)."""
+    definition = _definition(op)
+    if definition is None:
+        return 0, (), ()
+    counted = tuple(arg.number_attr for arg in definition.input_arg if arg.number_attr)
+    listed = tuple(arg.type_list_attr for arg in definition.input_arg if arg.type_list_attr)
+    return len(definition.input_arg) - len(counted) - len(listed), counted, listed
+
+
+def _inputs_needed(node):
+    """How many data inputs a ``NodeDef`` must have; no release has changed that for an op of one name."""
+    number, counted, listed = _arguments(node.op)
+    for name in counted:
+        if name in node.attr:
+            number += node.attr[name].i
+    for name in listed:
+        if name in node.attr:
+            number += len(node.attr[name].list.type)
+    return number
 
 
 def locate(path):
@@ -212,6 +240,20 @@ def serving_meta_graph(file, saved_model):
 
 def signature_outputs(meta_graph):
     """List of (name, tensor name) of the serving signature, or None where there is none."""
+    signature = _signature(meta_graph)
+    if signature is None:
+        return None
+    return sorted((name, info.name) for name, info in signature.outputs.items() if info.name) or None
+
+
+def signature_inputs(meta_graph):
+    """List of (name, tensor name) of the serving signature's inputs, or None where there is no signature."""
+    signature = _signature(meta_graph)
+    return None if signature is None else sorted(
+        (name, info.name) for name, info in signature.inputs.items() if info.name)
+
+
+def _signature(meta_graph):
     signatures = meta_graph.signature_def
     key = 'serving_default' if 'serving_default' in signatures else None
     if key is None:
@@ -219,8 +261,7 @@ def signature_outputs(meta_graph):
         if not keys:
             return None
         key = keys[0]
-    outputs = [(name, info.name) for name, info in signatures[key].outputs.items() if info.name]
-    return sorted(outputs) or None
+    return signatures[key]
 
 
 def _from_saved_model(path, file, message, size):
@@ -229,7 +270,8 @@ def _from_saved_model(path, file, message, size):
     if not len(graph_def.node):
         raise InputRefused('{}: its graph has no nodes.'.format(path), 'Export it again.')
     made_by = _meta_info(meta_graph)
-    source = Source(path, file, 'SavedModel', graph_def, signature_outputs(meta_graph), made_by, size)
+    source = Source(path, file, 'SavedModel', graph_def, signature_outputs(meta_graph), made_by, size,
+                    signature_inputs(meta_graph))
     _refuse_variables(source, graph_def.node)
     return source
 
@@ -238,7 +280,8 @@ def _from_meta_graph(path, file, message, size):
     from od_patch.compare import _freezing
     made_by = _meta_info(message)
     graph_def = message.graph_def
-    source = Source(path, file, 'MetaGraph', graph_def, signature_outputs(message), made_by, size)
+    source = Source(path, file, 'MetaGraph', graph_def, signature_outputs(message), made_by, size,
+                    signature_inputs(message))
     if any(node.op in VARIABLE_OPS for node in graph_def.node):
         prefix = file[:-len('.meta')] if file.endswith('.meta') else file
         if not (os.path.exists(prefix + '.index') or os.path.exists(prefix)):

@@ -10,6 +10,7 @@ import gc
 from od_patch.compare import _alignment
 from od_patch.compare import _causes
 from od_patch.compare import _equivalence
+from od_patch.compare import _graph
 from od_patch.compare import _provenance
 from od_patch.compare import _recognisers
 from od_patch.compare import _sources
@@ -130,7 +131,7 @@ def _uncollected():
 def _compared(left, right, outputs, checkpoint):
     answer = Answer()
     answer.sources = tuple(_sources.load(path) for path in (left, right))
-    answer.graphs = tuple(source.graph(outputs) for source in answer.sources)
+    answer.graphs = _graph.with_common_ends(*[source.graph(outputs) for source in answer.sources])
     answer.provenance = tuple(_provenance.of(source, graph) for source, graph in zip(answer.sources, answer.graphs))
     if checkpoint:
         from od_patch.compare import _checkpoints
