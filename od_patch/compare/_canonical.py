@@ -77,6 +77,9 @@ class _Writer:
                     continue  # an input that is an output as it is
             else:
                 name = _free('output{}'.format(index), self._taken)
+            if graph.ops[node] in ('Assert', 'NoOp'):  # it has no value to hand on
+                self._result.node.add(name=name, op='NoOp').input.append('^' + source)
+                continue
             made = self._result.node.add(name=name, op='Identity')
             made.input.append(_edge(source, port))
             made.attr['T'].type = self._type_of(node, port)

@@ -53,13 +53,19 @@ def _definition(op):
     return op_def_registry.get_registered_ops().get(op)
 
 
+# Inputs of ops that rules read by position and that an old TensorFlow at hand does not know.
+_NEWER = {'AddV2': 2, 'FusedBatchNormV2': 5, 'FusedBatchNormV3': 5, 'GatherV2': 3, 'NonMaxSuppressionV3': 5,
+          'NonMaxSuppressionV4': 5, 'NonMaxSuppressionV5': 6}
+
+
 @functools.lru_cache(maxsize=None)
 def _arguments(op):
-    """(how many inputs always, attributes that count more, attributes that list the types of more)."""
+    """(how many inputs always, (attribute that counts more, its minimum) …, attributes that list the types of more)."""
     definition = _definition(op)
     if definition is None:
-        return 0, (), ()
-    counted = tuple(arg.number_attr for arg in definition.input_arg if arg.number_attr)
+        return _NEWER.get(op, 0), (), ()
+    least = {attr.name: attr.minimum for attr in definition.attr}
+    counted = tuple((arg.number_attr, least[arg.number_attr]) for arg in definition.input_arg if arg.number_attr)
     listed = tuple(arg.type_list_attr for arg in definition.input_arg if arg.type_list_attr)
     return len(definition.input_arg) - len(counted) - len(listed), counted, listed
 
@@ -67,9 +73,8 @@ def _arguments(op):
 def _inputs_needed(node):
     """How many data inputs a ``NodeDef`` must have; no release has changed that for an op of one name."""
     number, counted, listed = _arguments(node.op)
-    for name in counted:
-        if name in node.attr:
-            number += node.attr[name].i
+    for name, least in counted:
+        number += max(least, node.attr[name].i if name in node.attr else 0)
     for name in listed:
         if name in node.attr:
             number += len(node.attr[name].list.type)

@@ -118,7 +118,7 @@ def test_an_input_that_both_sides_name_keeps_its_role():
 
 
 def test_an_output_that_both_sides_name_keeps_its_role():
-    def build(boxes, scores, third, check='check'):
+    def build(boxes, scores, third):
         return made(placeholder('x'), row('p', 'Neg', 'x'), row('q', 'Exp', 'x'), row('boxes', 'Identity', boxes),
                     row('scores', 'Identity', scores), row(third, 'Abs', 'x'))
     assert not judged(build('p', 'q', 't'), build('q', 'p', 't2'), None).equal
@@ -160,7 +160,7 @@ def test_a_cycle_that_no_output_needs_is_refused_and_does_not_hang():
 
 
 @pytest.mark.parametrize('op, inputs', [('Cast', 0), ('Transpose', 1), ('LoopCond', 0), ('NonMaxSuppressionV2', 3),
-                                        ('ConcatV2', 2), ('Merge', 1)])
+                                        ('ConcatV2', 2), ('Merge', 1), ('NonMaxSuppressionV5', 2)])
 def test_a_node_with_too_few_inputs_is_refused(op, inputs):
     attrs = {'N': 2} if op in ('ConcatV2', 'Merge') else {'T': FLOAT}
     with pytest.raises(InputRefused) as caught:
@@ -213,6 +213,12 @@ def test_a_const_that_nothing_reads_is_no_output():
     plain = made(placeholder('x'), row('out', 'Neg', 'x'))
     more = made(placeholder('x'), row('out', 'Neg', 'x'), row('unused', 'Const', value=1.0))
     assert judged(plain, more, None).equal
+
+
+def test_the_canonical_form_of_an_end_without_a_value_loads():
+    form = _canonical.form(graphs.graph_of(made(placeholder('x'), row('out', 'Neg', 'x'),
+                                                ('end', 'NoOp', ['^out'], {})), None))
+    graphs.run(form, ['x'], {'x': 1.0})
 
 
 def test_seven_thousand_nodes_take_seconds():
