@@ -53,7 +53,7 @@ def judged(one, other, outputs=('out',)):
 
 
 def shifting(factor, prefix='', order=range(6)):
-    """Six loop variables, each handed to the one before it; the last is multiplied."""
+    """Six loop variables that begin with 0, 1, …, each handed to the one before it; the last is multiplied."""
     p = prefix
     loop = dict(T=FLOAT, frame_name=b'loop', parallel_iterations=10)
     rows = [row(p + 'limit', 'Const', value=9.0), row(p + 'zero', 'Const', value=0.0),
@@ -66,7 +66,7 @@ def shifting(factor, prefix='', order=range(6)):
     for index in order:
         i = str(index)
         source = p + 'mul' if index == 5 else '{}s{}:1'.format(p, index + 1)
-        rows += [row(p + 'init' + i, 'Const', value=1.0), row(p + 'e' + i, 'Enter', p + 'init' + i, **loop),
+        rows += [row(p + 'init' + i, 'Const', value=float(index)), row(p + 'e' + i, 'Enter', p + 'init' + i, **loop),
                  row(p + 'm' + i, 'Merge', p + 'e' + i, p + 'n' + i, T=FLOAT, N=2),
                  row(p + 's' + i, 'Switch', p + 'm' + i, p + 'cond'), row(p + 'n' + i, 'NextIteration', source)]
     return made(*(rows + [row('out', 'Exit', p + 's0')]))
@@ -194,7 +194,7 @@ def test_inputs_of_a_signature_are_told_by_its_names(tmp_path):
 
 
 @pytest.mark.parametrize('graph, outputs', [
-    ([placeholder('n0'), row('p', 'Neg', 'n0'), row('out', 'Exp', 'p')], ['out']),
+    ([placeholder('n0'), row('k', 'Const', value=2.0), row('out', 'Sub', 'k', 'n0')], ['out']),
     ([placeholder('x'), row('out', 'Exp', 'x')], ['out', 'x']),
     ([placeholder('x'), row('p', 'Neg', 'x'), row('n1', 'Exp', 'p')], ['n1']),
     ([placeholder('x'), row('p', 'Neg', 'x'), row('out', 'Exp', 'p')], ['out:0']),
