@@ -101,8 +101,9 @@ def padded(waits=None):
     made.const('b', [0], np.int32).const('e', [1], np.int32).node('shape', 'Shape', ['nms'], T=INT32)
     made.node('count', 'StridedSlice', ['shape', 'b', 'e', 'e'], T=INT32, Index=INT32, shrink_axis_mask=1)
     made.node('mask', 'Less', ['steps', 'count'], T=INT32).node('out', 'Select', ['mask', 'padded', 'else'], T=FLOAT)
+    made.placeholder('p', BOOL).node('kept', 'Identity', ['p'], T=BOOL)  # so that both have the same inputs
     if waits:
-        made.placeholder('p', BOOL).node('fine', 'Assert', ['p', 'p'])
+        made.node('fine', 'Assert', ['p', 'p'])
         made.graph_def.node[-1].attr['T'].list.type.append(BOOL)
         made.change(waits).input.append('^fine')
     return made
@@ -110,7 +111,7 @@ def padded(waits=None):
 
 @pytest.mark.parametrize('waits', ['padded', 'values', 'fill'])
 def test_padding_that_waits_for_an_assert_goes_on_waiting(waits):
-    assert not equal(padded(waits), padded(), ['out'])
+    assert not equal(padded(waits), padded(), ['kept', 'out'])
 
 
 def sides(kind, swapped):
@@ -147,7 +148,7 @@ def test_a_const_that_is_dead_on_one_side_stays_on_that_side(kind):
 
 
 def test_a_permutation_says_the_rank_of_what_it_takes():
-    def build(length, shape=None):
+    def build(length):
         made = Made().placeholder('x').const('perm', list(range(length))[::-1], np.int32)
         return made.node('out', 'Transpose', ['x', 'perm'], T=FLOAT, Tperm=INT32)
     assert not equal(build(2), build(3), ['out'])
@@ -193,7 +194,7 @@ def test_the_second_output_of_a_merge_is_no_counter():
 def test_a_long_range_is_not_written_out(delta, monkeypatch):
     made = Made().const('a', 0, np.int32).const('b', 6 * 10 ** 8, np.int32).const('d', delta, np.int32)
     made.node('out', 'Range', ['a', 'b', 'd'], Tidx=INT32)
-    monkeypatch.setattr(np, 'arange', None)
+    monkeypatch.setattr(np, 'arange', lambda *_, **__: pytest.fail('written out'))
     graph = graphs.graph_of(made.graph_def, ['out'])
     assert _folding.evaluate(graph, graph.names.index('out')) is None
 
@@ -201,7 +202,7 @@ def test_a_long_range_is_not_written_out(delta, monkeypatch):
 def test_a_broadcast_that_grows_is_not_written_out(monkeypatch):
     made = Made().const('a', np.zeros((30000, 1)), np.int32).const('b', np.zeros((1, 30000)), np.int32)
     made.node('out', 'Mul', ['a', 'b'], T=INT32)
-    monkeypatch.setitem(_folding.ARITHMETIC, 'Mul', None)
+    monkeypatch.setitem(_folding.ARITHMETIC, 'Mul', lambda *_: pytest.fail('written out'))
     graph = graphs.graph_of(made.graph_def, ['out'])
     assert _folding.evaluate(graph, graph.names.index('out')) is None
 
