@@ -499,7 +499,9 @@ def _softmax(graph):
 
 def _is_shape_of(graph, edge, source):
     edge = _through(graph, edge)
-    return graph.ops[edge[0]] == 'Shape' and not graph.controls[edge[0]] and graph.inputs[edge[0]] and _through(graph, graph.inputs[edge[0]][0]) == source
+    if graph.ops[edge[0]] != 'Shape' or graph.controls[edge[0]] or not graph.inputs[edge[0]]:
+        return False
+    return _through(graph, graph.inputs[edge[0]][0]) == source
 
 
 def _keeps_last(graph, edge, source):
@@ -630,7 +632,9 @@ def _masked_padding(graph):
         if _scalar(graph, along) != 0 or not graph.ops[places[0]].startswith('NonMaxSuppression') or places[1]:
             continue
         steps = _through(graph, graph.inputs[mask][0])[0]
-        if graph.ops[steps] != 'Range' or len(graph.inputs[steps]) != 3 or [_scalar(graph, _through(graph, graph.inputs[steps][slot]))
+        if len(graph.inputs[steps]) != 3:
+            continue
+        if graph.ops[steps] != 'Range' or [_scalar(graph, _through(graph, graph.inputs[steps][slot]))
                                            for slot in (0, 2)] != [0, 1]:
             continue
         if not _is_length_of(graph, graph.inputs[mask][1], places):

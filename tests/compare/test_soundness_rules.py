@@ -1,4 +1,4 @@
-"""Pairs of graphs that compute different things and that rules once called equivalent, and files that once were lost."""
+"""Pairs of graphs that differ and that rules once called equivalent, and files that once were lost."""
 import collections
 import json
 
@@ -97,7 +97,7 @@ def padded(waits=None):
     made.node('values', 'GatherV2', ['scores', 'nms', 'zero'], Tparams=FLOAT, Tindices=INT32, Taxis=INT32)
     made.node('fill', 'Fill', ['more', 'pad'], T=FLOAT)
     made.node('padded', 'ConcatV2', ['values', 'fill', 'zero'], T=FLOAT, Tidx=INT32, N=2)
-    made.node('steps', 'Range', ['zero', 'most', 'one'], Tidx=INT32)
+    made.placeholder('length', INT32).node('steps', 'Range', ['zero', 'length', 'one'], Tidx=INT32)
     made.const('b', [0], np.int32).const('e', [1], np.int32).node('shape', 'Shape', ['nms'], T=INT32)
     made.node('count', 'StridedSlice', ['shape', 'b', 'e', 'e'], T=INT32, Index=INT32, shrink_axis_mask=1)
     made.node('mask', 'Less', ['steps', 'count'], T=INT32).node('out', 'Select', ['mask', 'padded', 'else'], T=FLOAT)
