@@ -20,7 +20,7 @@ class Attempt:
 
     Attributes:
         flags: dict of flag -> value beyond the checkpoint and the config; answer: ``Answer`` against the shipped graph.
-        folder: str, the export.
+        folder: str, the export, or None where it was not kept.
     """
 
     def __init__(self, flags, folder, answer):
@@ -109,6 +109,7 @@ def regenerate(checkpoint, pipeline_config, like, apply, output, config):
         output: str or None: where the last export is to stay.
         config: ``TrainEvalPipelineConfig`` read from ``pipeline_config``.
     """
+    _refuse_taken(output)  # before exports that take minutes
     work = tempfile.mkdtemp(prefix='od-patch-regenerate-')
     attempts = []
     try:
@@ -123,13 +124,19 @@ def regenerate(checkpoint, pipeline_config, like, apply, output, config):
                 break
             flags = dict(wanted, **({'config_override': override} if override else {}))
         if output:
-            if os.path.exists(output):
-                raise InputRefused('{} is there already.'.format(output), 'Give another --output_directory.')
+            _refuse_taken(output)  # it may have come to be in the meantime
             shutil.move(attempts[-1].folder, output)
-            attempts[-1].folder = output
+        for attempt in attempts:
+            attempt.folder = output if output and attempt is attempts[-1] else None
+            attempt.answer.sources[1].path = attempt.folder or 'the new export'  # nobody can look into a removed folder
         return attempts
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _refuse_taken(output):
+    if output and os.path.lexists(output):
+        raise InputRefused('{} is there already.'.format(output), 'Give another --output_directory.')
 
 
 def pin(answer):

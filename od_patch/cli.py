@@ -6,7 +6,9 @@ own entry point, ``export_inference_graph``.
 import contextlib
 import functools
 import os
+import re
 import sys
+import traceback
 import warnings
 
 import click
@@ -55,12 +57,43 @@ def _questions(function):
         except (MemoryError, OSError) as error:
             raise _errors.UsageError('{}: {}'.format(type(error).__name__, error), 'Free some memory or disk, or check '
                                      'the paths.')
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # click's own way to leave
+        except Exception as error:  # pylint: disable=broad-except  (Python would exit with 1, which says "differ")
+            if os.environ.get('OD_PATCH_TRACEBACK'):
+                traceback.print_exc()
+            raise _errors.UsageError(
+                'This is a defect of od-patch, not of your files: {}: {}'.format(type(error).__name__, error),
+                'Please report it with the traceback, which OD_PATCH_TRACEBACK=1 in the environment shows.')
     return run
 
 
 def _names(context, parameter, value):
     del context, parameter
-    return [name.strip() for name in value.split(',') if name.strip()] if value else None
+    names = [name.strip() for name in value.split(',') if name.strip()] if value else None
+    for name in names or ():
+        if not re.match(r'[^:^]+(:[0-9]{1,6})?$', name):
+            raise _errors.UsageError('--outputs: {!r} names no output.'.format(name),
+                                     'Give a node, NAME, or one of its outputs, NAME:NUMBER.')
+    return names
+
+
+def _refuse_to_replace(paths, inputs, overwrite):
+    """Before any work: whether all of ``paths`` may be written to; what is being read never, whatever the flags say."""
+    if len({os.path.realpath(path) for path in paths}) != len(paths):
+        raise _errors.OutputRefused('Two results would be written to one file: {}.'.format(', '.join(paths)),
+                                    'Give them names of their own.')
+    for path in paths:
+        if not os.path.exists(path):
+            continue
+        for given in inputs:
+            if os.path.exists(given) and (os.path.samefile(path, given) or os.path.isdir(given) and os.path.realpath(
+                    path).startswith(os.path.join(os.path.realpath(given), ''))):
+                raise _errors.OutputRefused('{} belongs to what is read ({}) and is never written over.'.format(
+                    path, given), 'Give another file to write to.')
+        if not overwrite:
+            raise _errors.OutputRefused('{} is there already.'.format(path),
+                                        'Give another file to write to, or --overwrite.')
 
 
 @contextlib.contextmanager
@@ -90,10 +123,11 @@ _CHECKPOINT = click.option('--checkpoint', metavar='PREFIX',
               'too, as OUT.b.pb). B may be left out.')
 @click.option('--run', 'run_images', is_flag=False, flag_value=2, type=int, default=0, metavar='[IMAGES]',
               help='Run both graphs on so many made-up images (2), and find the first tensor that differs.')
+@click.option('--overwrite', is_flag=True, help='Replace what --html and --canonical find there; never A or B.')
 @_OUTPUTS
 @_CHECKPOINT
 @_questions
-def compare(left, right, as_json, html, canonical, run_images, outputs, checkpoint):
+def compare(left, right, as_json, html, canonical, run_images, overwrite, outputs, checkpoint):
     """Says whether two frozen graphs differ, whether it matters, and why.
 
     A and B: frozen .pb files (binary or text), SavedModels, .meta files or export directories. Exit code 0: identical
@@ -103,6 +137,10 @@ def compare(left, right, as_json, html, canonical, run_images, outputs, checkpoi
     from od_patch.compare import _report
     from od_patch.compare import _sources
     from od_patch.compare import _verdict
+    results = [path for path in (html, canonical) if path]
+    if canonical and right is not None:
+        results.append('{0}.b{1}'.format(*os.path.splitext(canonical)))
+    _refuse_to_replace(results, [path for path in (left, right) if path], overwrite)
     if right is None:
         if not canonical:
             raise _errors.UsageError('One graph cannot be compared.', 'Give two, or --canonical OUT.pb.')
@@ -158,8 +196,7 @@ def freeze(saved_model, output, overwrite):
     """Writes the frozen graph of an unfrozen SavedModel: every variable a constant again."""
     from od_patch.compare import _freezing
     from od_patch.compare import _report
-    if os.path.exists(output) and not overwrite:
-        raise _errors.OutputRefused('{} is there already.'.format(output), 'Give another --output, or --overwrite.')
+    _refuse_to_replace([output], [saved_model], overwrite)
     graph_def, variables = _freezing.saved_model(saved_model)
     data = graph_def.SerializeToString(deterministic=True)
     with _written(output) as path:

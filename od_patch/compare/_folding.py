@@ -48,6 +48,14 @@ ARITHMETIC = {'Add': numpy.add, 'AddV2': numpy.add, 'Sub': numpy.subtract, 'Mul'
 FOLDABLE = MOVING | frozenset(['Add', 'AddV2', 'Sub', 'Mul', 'Maximum', 'Minimum', 'Neg'])
 
 
+def _product(sizes):
+    """Without the overflow of numpy's."""
+    product = 1
+    for size in sizes:
+        product *= size
+    return product
+
+
 def _port(graph, node, port, depth):
     if graph.ops[node] == 'Unpack':
         value = _port(graph, graph.inputs[node][0][0], graph.inputs[node][0][1], depth)
@@ -75,7 +83,10 @@ def evaluate(graph, node, depth=0):
             return None
         inputs.append(value)
     try:
+        most = max([MOST] + [value.size for value in inputs])  # what grows beyond both is never written out
         if op in ARITHMETIC:
+            if _product(numpy.broadcast(*inputs).shape if len(inputs) == 2 else inputs[0].shape) > most:
+                return None
             return ARITHMETIC[op](*inputs)
         if op in ('Identity', 'StopGradient'):
             return inputs[0]
@@ -89,13 +100,16 @@ def evaluate(graph, node, depth=0):
             return numpy.array(inputs[0].shape, _tensors.numpy_type(
                 _graph.attr_type(graph.attrs[node], 'out_type') or 3))
         if op == 'Range':
+            start, limit, delta = (value.reshape(()).item() for value in inputs)
+            if not delta or abs(limit - start) > abs(delta) * MOST:
+                return None  # an error, or more than is worth having
             return numpy.arange(inputs[0], inputs[1], inputs[2], dtype=inputs[0].dtype)
         if op == 'Fill':
-            if numpy.prod(inputs[0]) > MOST:
+            if _product(inputs[0].tolist()) > MOST:
                 return None
             return numpy.full(inputs[0].tolist(), inputs[1], dtype=inputs[1].dtype)
         if op == 'Tile':
-            if inputs[0].size * numpy.prod(inputs[1]) > MOST:
+            if inputs[0].size * _product(inputs[1].tolist()) > MOST:
                 return None
             return numpy.tile(inputs[0], inputs[1].tolist())
         if op == 'ExpandDims':
@@ -105,6 +119,9 @@ def evaluate(graph, node, depth=0):
         if op == 'Cast':
             return inputs[0].astype(_tensors.numpy_type(_graph.attr_type(graph.attrs[node], 'DstT')))
         if op == 'Slice':
+            if any(begin < 0 or begin + max(size, 0) > length for begin, size, length in zip(
+                    inputs[1].tolist(), inputs[2].tolist(), inputs[0].shape)):
+                return None  # numpy cuts it to what there is, TensorFlow refuses
             return inputs[0][tuple(slice(begin, None if size < 0 else begin + size)
                                    for begin, size in zip(inputs[1].tolist(), inputs[2].tolist()))]
         if op == 'Squeeze':
@@ -118,8 +135,13 @@ def evaluate(graph, node, depth=0):
         if op == 'Prod':
             return numpy.prod(inputs[0], axis=tuple(inputs[1].reshape(-1).tolist()), dtype=inputs[0].dtype)
         if op == 'GatherV2':
+            # numpy counts negative places from the end, TensorFlow refuses them (or, on a GPU, makes them 0).
+            if _int(graph, node, 'batch_dims', 0) or (inputs[1] < 0).any():
+                return None
+            if inputs[1].size * inputs[0].size > most * max(1, inputs[0].shape[int(inputs[2])]):
+                return None
             return numpy.take(inputs[0], inputs[1], axis=int(inputs[2]))
-    except (ValueError, IndexError, TypeError):
+    except (ValueError, IndexError, TypeError, ArithmeticError):
         return None
     return None
 

@@ -71,6 +71,7 @@ def freeze(graph_def, prefix, outputs, where):
         return known.get(name)
 
     for node in nodes:
+        _refuse_handles(node, known, where)
         if node.op in _REFERENCE or node.op in _RESOURCE:
             key = keys.get(node.name, node.name)
             if key not in there:
@@ -108,6 +109,18 @@ def freeze(graph_def, prefix, outputs, where):
         raise InputRefused('{}: the outputs need {!r} ({}), which changes a variable.'.format(
             where, stateful[0].name, stateful[0].op), 'Such a graph cannot be frozen.')
     return frozen
+
+
+def _refuse_handles(node, known, where):
+    """A Const is no handle: what asks for more than a variable's value would make a graph that cannot be loaded."""
+    if node.op == 'ReadVariableOp' or node.op == 'VarIsInitializedOp' or node.op.startswith('Assign'):
+        return  # read by its value, or refused below with the reason
+    for text in node.input:
+        source = None if text.startswith('^') else known.get(text.split(':')[0])
+        if source is not None and (source.op in _RESOURCE or source.op in _REFERENCE and node.op.startswith('Ref')):
+            raise InputRefused('{}: {!r} ({}) takes the variable {!r} itself and not its value.'.format(
+                where, node.name, node.op, source.name),
+                'Such a graph cannot be frozen here; freeze it with the tool that wrote it.')
 
 
 def _restored_keys(graph_def):

@@ -21,9 +21,9 @@ _FLOAT, _INT32, _BOOL = 1, 3, 10
 
 
 def _scalar(graph, edge):
-    """The number that a Const of one element holds, or None."""
+    """The number that a Const of one element holds, or None; one that waits for something may be dead, so None too."""
     tensor = graph.tensors[edge[0]]
-    if tensor is None or tensor.size != 1 or tensor.dtype not in _tensors.NUMERIC:
+    if tensor is None or graph.controls[edge[0]] or tensor.size != 1 or tensor.dtype not in _tensors.NUMERIC:
         return None
     return tensor.numbers().reshape(-1)[0]
 
@@ -88,6 +88,8 @@ def _drop_attr(ops, name):
 
 _PASSING = frozenset(['Identity', 'StopGradient', 'PreventGradient', 'Snapshot'])
 _BRANCHES = frozenset(['Switch', 'RefSwitch', 'Merge', 'RefMerge'])
+_SWITCHES = frozenset(['Switch', 'RefSwitch'])
+_LOOP = 'a loop'
 
 
 def _skip_identities(graph):
@@ -95,7 +97,7 @@ def _skip_identities(graph):
     for node, op in enumerate(graph.ops):
         if op in _PASSING and not graph.controls[node] and graph.inputs[node]:
             moves[(node, 0)] = graph.inputs[node][0]
-        elif op == 'Cast' and not graph.controls[node]:
+        elif op == 'Cast' and not graph.controls[node] and graph.inputs[node]:
             attrs = graph.attrs[node]
             if attrs.get('SrcT') == attrs.get('DstT'):
                 moves[(node, 0)] = graph.inputs[node][0]
@@ -128,14 +130,29 @@ def _drop_const_controls(graph):
 
 
 def _branch(graph, control):
-    """(predicate edge, side) of the conditional that a control input waits for, or None for that of a loop."""
-    node, port = control, 0
-    while graph.ops[node] in _PASSING and graph.inputs[node]:
-        node, port = graph.inputs[node][0]
-    if graph.ops[node] not in ('Switch', 'RefSwitch'):
+    """(predicate edge, side) of the conditional that a control input waits for, _LOOP for a loop's, None for others."""
+    edge = _through(graph, (control, 0))
+    node, port = edge
+    # The control edge of a Switch itself is alive on both sides; only what reads one of its outputs tells them apart.
+    if node == control or graph.ops[node] not in _SWITCHES or len(graph.inputs[node]) != 2 or graph.controls[node]:
         return None
     predicate = _through(graph, graph.inputs[node][1])
-    return None if graph.ops[predicate[0]] == 'LoopCond' else (predicate, port)
+    if graph.ops[predicate[0]] == 'LoopCond':
+        return _LOOP if port == 1 else None
+    return predicate, port
+
+
+def _decided(graph, consumers):
+    """Nodes that a Switch of no loop may leave dead: all that depend on one, by data or by control."""
+    stack = [node for node, op in enumerate(graph.ops) if op in _SWITCHES and not (
+        len(graph.inputs[node]) == 2 and graph.ops[_through(graph, graph.inputs[node][1])[0]] == 'LoopCond')]
+    found = set(stack)
+    while stack:
+        for consumer, _ in consumers[stack.pop()]:
+            if consumer not in found:
+                found.add(consumer)
+                stack.append(consumer)
+    return found
 
 
 def _deciding_consts(graph):
@@ -143,12 +160,20 @@ def _deciding_consts(graph):
     guarded = {}
     for node, row in enumerate(graph.controls):
         if row and graph.ops[node] == 'Const':
-            branches = {_branch(graph, control) for control in row} - {None}
-            if branches:
+            branches = {control: _branch(graph, control) for control in row}
+            if set(branches.values()) != {_LOOP}:
                 guarded[node] = branches
     if not guarded:
         return ()
-    held = set()
+    consumers = graph.consumers()
+    decided = _decided(graph, consumers)
+    # What no Switch of a conditional comes before is alive whenever its loop is, whatever it is.
+    guarded = {node: {branch for control, branch in branches.items() if branch != _LOOP and control in decided}
+               for node, branches in guarded.items()}
+    guarded = {node: branches for node, branches in guarded.items() if branches}
+    held = {node for node, branches in guarded.items()
+            if None in branches or any(slot == -1 for _, slot in consumers[node])}
+    held.update(node for _, node, _ in graph.outputs if node in guarded)
     for node, row in enumerate(graph.inputs):
         for source, _ in row:
             if source in guarded and source not in held:
@@ -223,10 +248,10 @@ def _nms_threshold(graph):
 
 def _nms_soft(graph):
     """V5 with a sigma of 0 is V3; its second output is then what the scores hold at the selected places."""
-    moves = {}
+    moves, count = {}, 0
     used = {edge for row in graph.inputs for edge in row} | {edge[1:] for edge in graph.outputs}
     for node in range(len(graph)):
-        if graph.ops[node] != 'NonMaxSuppressionV5' or (node, 2) in used:
+        if graph.ops[node] != 'NonMaxSuppressionV5' or (node, 2) in used or len(graph.inputs[node]) < 6:
             continue
         if _scalar(graph, _through(graph, graph.inputs[node][5])) != 0:
             continue
@@ -242,10 +267,7 @@ def _nms_soft(graph):
                                {'Tparams': attrs.get('T', _graph.type_attr(_FLOAT)),
                                 'Tindices': _graph.type_attr(_INT32), 'Taxis': _graph.type_attr(_INT32)})
             moves[(node, 1)] = (scores, 0)
-        attrs = None
-        moves[(node, 0)] = (node, 0)
-    moves = {edge: to for edge, to in moves.items() if edge != to}
-    count = sum(1 for _ in moves)
+        count += 1
     graph.redirect(moves)
     return count
 
@@ -357,12 +379,14 @@ def _assert_text(graph):
 
 # forms ----------------------------------------------------------------------------------------------------------------
 
-def _loop_counter(graph, merge):
-    """Whether the Merge at ``merge`` is a loop variable that runs 0, 1, 2, …; returns its Switch and Add or None."""
+def _loop_counter(graph, merge, condition):
+    """The (Switch, Add) of a variable of ``condition``'s loop that runs 0, 1, 2, …, held by ``merge``; or None."""
     if graph.ops[merge] != 'Merge' or len(graph.inputs[merge]) != 2:
         return None
     enter, back = graph.inputs[merge][0][0], graph.inputs[merge][1][0]
     if graph.ops[enter] != 'Enter' or graph.ops[back] != 'NextIteration':
+        return None
+    if not graph.inputs[enter] or not graph.inputs[back]:
         return None
     if _scalar(graph, _through(graph, graph.inputs[enter][0])) != 0:
         return None
@@ -371,8 +395,9 @@ def _loop_counter(graph, merge):
         return None
     sides = [_through(graph, edge) for edge in graph.inputs[step]]
     for own, other in (sides, sides[::-1]):
-        if (graph.ops[own[0]] == 'Switch' and own[1] == 1 and graph.inputs[own[0]][0][0] == merge
-                and _scalar(graph, other) == 1):
+        if (graph.ops[own[0]] == 'Switch' and own[1] == 1 and graph.inputs[own[0]][0] == (merge, 0)
+                and _through(graph, graph.inputs[own[0]][1]) == (condition, 0) and _scalar(graph, other) == 1
+                and not any(graph.controls[part] for part in (merge, enter, back, step, own[0]))):
             return own[0], step
     return None
 
@@ -382,7 +407,7 @@ def _bound(graph, edge):
     edge = _through(graph, edge)
     if graph.ops[edge[0]] == 'Enter' and graph.attrs[edge[0]].get('is_constant', _FALSE) == _TRUE:
         return _through(graph, graph.inputs[edge[0]][0])
-    return edge if graph.tensors[edge[0]] is not None else None
+    return edge if graph.tensors[edge[0]] is not None and not graph.controls[edge[0]] else None
 
 
 def _same_bound(graph, one, other):
@@ -398,18 +423,20 @@ def _while_counter(graph):
     consumers = None
     count = 0
     for node, op in enumerate(graph.ops):
-        if op != 'LoopCond':
+        if op != 'LoopCond' or not graph.inputs[node]:
             continue
         both = _through(graph, graph.inputs[node][0])[0]
-        if graph.ops[both] != 'LogicalAnd':
+        if graph.ops[both] != 'LogicalAnd' or graph.controls[both]:
             continue
         tests = []
         for edge in graph.inputs[both]:
             less = _through(graph, edge)[0]
-            if graph.ops[less] != 'Less':
+            if graph.ops[less] != 'Less' or len(graph.inputs[less]) != 2 or graph.controls[less]:
                 break
-            merge = _through(graph, graph.inputs[less][0])[0]
-            tests.append((less, merge, _loop_counter(graph, merge), _bound(graph, graph.inputs[less][1])))
+            merge, port = _through(graph, graph.inputs[less][0])
+            if port:
+                break  # the second output of a Merge says which input came, not what it holds
+            tests.append((less, merge, _loop_counter(graph, merge, node), _bound(graph, graph.inputs[less][1])))
         if len(tests) != 2 or not all(test[2] for test in tests):
             continue
         if not _same_bound(graph, tests[0][3], tests[1][3]):
@@ -450,51 +477,58 @@ def _used_nowhere_else(graph, consumers, test):
 def _softmax(graph):
     """Reshape(Softmax(Reshape(x, [-1, last])), Shape(x)) is Softmax(x): it works along the last dimension anyhow."""
     moves = {}
-    for node, op in enumerate(graph.ops):
-        if op != 'Reshape':
+    for node, op in enumerate(list(graph.ops)):
+        if op != 'Reshape' or graph.controls[node] or len(graph.inputs[node]) != 2:
             continue
         inner = _through(graph, graph.inputs[node][0])
-        if graph.ops[inner[0]] != 'Softmax':
+        if graph.ops[inner[0]] != 'Softmax' or graph.controls[inner[0]] or not graph.inputs[inner[0]]:
             continue
         flat = _through(graph, graph.inputs[inner[0]][0])
-        if graph.ops[flat[0]] != 'Reshape':
+        if graph.ops[flat[0]] != 'Reshape' or graph.controls[flat[0]] or len(graph.inputs[flat[0]]) != 2:
             continue
         source = _through(graph, graph.inputs[flat[0]][0])
         if not _is_shape_of(graph, graph.inputs[node][1], source):
             continue
         if not _keeps_last(graph, graph.inputs[flat[0]][1], source):
             continue
-        graph.inputs[inner[0]] = [source]
-        moves[(node, 0)] = inner
+        # A node of its own: what else reads the flat one goes on reading it.
+        moves[(node, 0)] = (graph.add('Softmax', [source], graph.attrs[inner[0]]), 0)
     graph.redirect(moves)
     return len(moves)
 
 
 def _is_shape_of(graph, edge, source):
     edge = _through(graph, edge)
-    return graph.ops[edge[0]] == 'Shape' and _through(graph, graph.inputs[edge[0]][0]) == source
+    if graph.ops[edge[0]] != 'Shape' or graph.controls[edge[0]] or not graph.inputs[edge[0]]:
+        return False
+    return _through(graph, graph.inputs[edge[0]][0]) == source
 
 
 def _keeps_last(graph, edge, source):
     """Whether a shape is [-1, last dimension of ``source``] as tf.nn.softmax wrote it until TF 1.10."""
     edge = _through(graph, edge)
-    if graph.ops[edge[0]] != 'ConcatV2' or len(graph.inputs[edge[0]]) != 3:
+    if graph.ops[edge[0]] != 'ConcatV2' or len(graph.inputs[edge[0]]) != 3 or graph.controls[edge[0]]:
         return False
     first, last, axis = (_through(graph, part) for part in graph.inputs[edge[0]])
     if _scalar(graph, first) != -1 or _scalar(graph, axis) != 0 or graph.ops[last[0]] != 'Slice':
+        return False
+    if graph.controls[last[0]] or len(graph.inputs[last[0]]) != 3:
         return False
     shape, begin, size = graph.inputs[last[0]]
     if not _is_shape_of(graph, shape, source) or _scalar(graph, _through(graph, size)) != 1:
         return False
     begin = _through(graph, begin)
+    if graph.controls[begin[0]]:
+        return False
     if graph.ops[begin[0]] == 'Pack' and len(graph.inputs[begin[0]]) == 1:
         begin = _through(graph, graph.inputs[begin[0]][0])
     place = _scalar(graph, begin)
-    if place is None and graph.ops[begin[0]] == 'Sub':
+    if place is None and graph.ops[begin[0]] == 'Sub' and not graph.controls[begin[0]] and \
+            len(graph.inputs[begin[0]]) == 2:
         rank, one = (_through(graph, part) for part in graph.inputs[begin[0]])
         if _scalar(graph, one) != 1:
             return False
-        if graph.ops[rank[0]] == 'Rank':
+        if graph.ops[rank[0]] == 'Rank' and not graph.controls[rank[0]] and graph.inputs[rank[0]]:
             return _through(graph, graph.inputs[rank[0]][0]) == source
         place = None if _scalar(graph, rank) is None else _scalar(graph, rank) - 1
     return place is not None and place + 1 == _rank(graph, source)
@@ -503,41 +537,62 @@ def _keeps_last(graph, edge, source):
 _SAME_RANK = frozenset(['BiasAdd', 'Relu', 'Relu6', 'Sigmoid', 'Softmax', 'Cast', 'Neg', 'Exp', 'Transpose'])
 _RANK_4 = frozenset(['Conv2D', 'DepthwiseConv2dNative', 'MaxPool', 'AvgPool', 'FusedBatchNorm', 'ResizeBilinear',
                      'CropAndResize'])
+_BROADCASTING = frozenset(['Add', 'AddV2', 'Sub', 'Mul', 'Div', 'RealDiv', 'Maximum', 'Minimum'])
 
 
-def _rank(graph, edge):
+def _rank(graph, edge, known=None, depth=24):
     """The rank that a tensor must have by the ops that make it, or None where they do not say."""
-    for _ in range(12):
-        edge = _through(graph, edge)
-        node = edge[0]
-        op = graph.ops[node]
-        if graph.tensors[node] is not None:
-            return len(graph.tensors[node].shape)
-        if op == 'Reshape':
-            shape = _through(graph, graph.inputs[node][1])[0]
-            if graph.tensors[shape] is not None:
-                return graph.tensors[shape].size
-            return len(graph.inputs[shape]) if graph.ops[shape] == 'Pack' else None
-        if op in _RANK_4:
-            return 4
-        if op == 'MatMul':
-            return 2
-        if op not in _SAME_RANK:
-            return None
-        edge = graph.inputs[node][0]
-    return None
+    edge = _through(graph, edge)
+    known = {} if known is None else known
+    if edge not in known and depth:
+        known[edge] = None  # what is asked for again on the way is a cycle, and says nothing
+        known[edge] = _rank_by_op(graph, edge, known, depth - 1)
+    return known.get(edge)
+
+
+def _rank_by_op(graph, edge, known, depth):
+    node, port = edge
+    op, inputs = graph.ops[node], graph.inputs[node]
+    if op == 'Unpack' and inputs:
+        rank = _rank(graph, inputs[0], known, depth)
+        return rank - 1 if rank else None
+    if port:
+        return None  # only of their first outputs is anything known here
+    if graph.tensors[node] is not None:
+        return len(graph.tensors[node].shape)
+    if op == 'Pack' and inputs:
+        rank = _rank(graph, inputs[0], known, depth)  # Pack takes tensors of one shape
+        return None if rank is None else rank + 1
+    if op in _BROADCASTING and len(inputs) == 2:
+        ranks = [_rank(graph, source, known, depth) for source in inputs]
+        return None if None in ranks else max(ranks)
+    if op == 'Reshape' and len(inputs) == 2:
+        shape = _through(graph, inputs[1])[0]
+        if graph.tensors[shape] is not None:
+            return graph.tensors[shape].size
+        return len(graph.inputs[shape]) if graph.ops[shape] == 'Pack' else None
+    if op in _graph.PLACEHOLDERS and 'shape' in graph.attrs[node]:
+        shape = _graph.attr_proto(graph.attrs[node]['shape']).shape
+        return len(shape.dim) or None  # old graphs wrote [] for an unknown one
+    if op in _RANK_4:
+        return 4
+    if op == 'MatMul':
+        return 2
+    return _rank(graph, inputs[0], known, depth) if op in _SAME_RANK and inputs else None
 
 
 def _transpose(graph):
     """A constant permutation [n-1 … 0] is written as TF <= 1.12 did: from the rank of what is transposed."""
-    count = 0
+    count, ranks = 0, {}
     for node, op in enumerate(list(graph.ops)):
-        if op != 'Transpose':
+        if op != 'Transpose' or len(graph.inputs[node]) != 2:
             continue
         edge = _through(graph, graph.inputs[node][1])
         tensor = graph.tensors[edge[0]]
-        if tensor is None or tensor.dtype != _INT32 or len(tensor.shape) != 1:
+        if tensor is None or tensor.dtype != _INT32 or len(tensor.shape) != 1 or graph.controls[edge[0]]:
             continue
+        if _rank(graph, graph.inputs[node][0], ranks) != tensor.size:
+            continue  # of another rank the tensor would be refused, and the computed permutation takes any
         if not numpy.array_equal(tensor.numbers(), numpy.arange(tensor.size)[::-1]):
             continue
         source = graph.inputs[node][0]
@@ -565,6 +620,10 @@ def _masked_padding(graph):
         if graph.ops[mask] != 'Less' or graph.ops[padded] != 'ConcatV2' or len(graph.inputs[padded]) != 3:
             continue
         values, fill, axis = (_through(graph, edge) for edge in graph.inputs[padded])
+        if len(graph.inputs[mask]) != 2 or any(graph.controls[part] for part in (padded, values[0], fill[0])):
+            continue  # what they wait for would be waited for no more
+        if len(graph.inputs[values[0]]) != 3 or len(graph.inputs[fill[0]]) != 2:
+            continue
         if graph.ops[values[0]] != 'GatherV2' or graph.ops[fill[0]] != 'Fill' or _scalar(graph, axis) not in (0, -1):
             continue
         source, places, along = graph.inputs[values[0]]
@@ -573,6 +632,8 @@ def _masked_padding(graph):
         if _scalar(graph, along) != 0 or not graph.ops[places[0]].startswith('NonMaxSuppression') or places[1]:
             continue
         steps = _through(graph, graph.inputs[mask][0])[0]
+        if len(graph.inputs[steps]) != 3:
+            continue
         if graph.ops[steps] != 'Range' or [_scalar(graph, _through(graph, graph.inputs[steps][slot]))
                                            for slot in (0, 2)] != [0, 1]:
             continue
@@ -591,7 +652,7 @@ def _masked_padding(graph):
 def _is_length_of(graph, edge, source):
     """Whether an edge is Shape(source)[0] of a vector."""
     edge = _through(graph, edge)
-    if graph.ops[edge[0]] != 'StridedSlice':
+    if graph.ops[edge[0]] != 'StridedSlice' or len(graph.inputs[edge[0]]) != 4:
         return False
     shape, begin, end, step = graph.inputs[edge[0]]
     return (_is_shape_of(graph, shape, source)
@@ -648,7 +709,7 @@ RULES = [
          'Where a Select takes only the first n elements, n being how many NMS chose, it is one whether the rest was '
          'padded with a number after gathering or with place 0 before it.', _masked_padding),
     Rule('transpose', 'A constant permutation [n-1 … 0] is what Sub(Sub(Rank, 1), Range(0, Rank, 1)) computes for a '
-         'tensor of rank n, and Transpose takes no other length.', _transpose),
+         'tensor of rank n; only where the ops that make the tensor say that n is its rank.', _transpose),
 ]
 NAMES = [rule.name for rule in RULES]
 

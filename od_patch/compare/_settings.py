@@ -268,6 +268,8 @@ class Reading:
                 self._add(prefix + 'nms_' + key, label + text, _one(told), options[key], [value[1] for value in values])
         sizes = []
         for node in found:
+            if len(graph.inputs[node]) < 3:
+                continue
             edge = graph.inputs[node][2]
             place = self.plain(edge)
             value = self.constant(edge)
@@ -310,7 +312,7 @@ class Reading:
         for node in self.last_stage:
             if node not in found:
                 later |= 1 << self.nms.index(node)
-        sizes = {self.plain(graph.inputs[node][2]) for node in self.nms}
+        sizes = {self.plain(graph.inputs[node][2]) for node in self.nms if len(graph.inputs[node]) > 2}
         limits = []
         for node in self._order:
             if graph.ops[node] != 'Minimum' or not self.behind[node] & bits or self.behind[node] & later:
