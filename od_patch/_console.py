@@ -4,6 +4,7 @@ Not for: deciding anything; it shows what ``_export`` tells it.
 """
 import contextlib
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -33,7 +34,6 @@ class Log:
         self.verbose = verbose
         self.path = None
         self._kept = path is not None
-        self._saved = []
         if verbose:
             self.terminal = sys.stdout
             self.error_terminal = sys.stderr
@@ -176,7 +176,7 @@ def show_summary(report, seconds, stream):
         console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
     console.print()
     console.print(rich.text.Text('Next:  saved_model_cli show --all --dir {}'.format(
-        _quoted(os.path.join(report.output_directory, 'saved_model')))))
+        shlex.quote(os.path.join(report.output_directory, 'saved_model')))))
 
 
 def show_refusal(error, stream):
@@ -250,8 +250,3 @@ def _size(size):
             return '{:,.{}f} {}'.format(size, 0 if unit == 'B' else 1, unit)
         size /= 1000.0
     return '{:,.1f} GB'.format(size)
-
-
-def _quoted(path):
-    import shlex
-    return shlex.quote(path)

@@ -183,12 +183,6 @@ def attr_proto(value):
     return attr_value_pb2.AttrValue.FromString(value)
 
 
-def int_attr(value):
-    """The serialized ``AttrValue`` of an integer."""
-    from tensorflow.core.framework import attr_value_pb2
-    return attr_value_pb2.AttrValue(i=value).SerializeToString()
-
-
 def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, signature_inputs=None):
     """Brings a GraphDef into the form that rules work on.
 

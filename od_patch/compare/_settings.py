@@ -39,7 +39,6 @@ class Reading:
     def __init__(self, graph, order):
         self.graph = graph
         self._order = order
-        self._within = set(order)
         self.settings = collections.OrderedDict()
         self._consumers = None
         self.nms = [node for node in order if graph.ops[node].startswith('NonMaxSuppression')]

@@ -79,11 +79,6 @@ class Tensor:
             size *= dim
         return size
 
-    @property
-    def nbytes(self):
-        kind = _TYPES.get(self.dtype, (None, None))[1]
-        return self.size * numpy.dtype(kind).itemsize if kind else 0
-
     def _strings(self):
         values = list(self._proto.string_val)
         if len(values) > self.size or (not values and self.size):
