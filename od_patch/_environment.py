@@ -12,6 +12,7 @@ import sys
 
 from od_patch import _errors
 from od_patch import _patching
+from od_patch import legacy
 
 _ON_PATH = ('Put the folder research of the models repo, and research/slim, on PYTHONPATH:\n'
             '  export PYTHONPATH=$PYTHONPATH:/path/to/models/research:/path/to/models/research/slim')
@@ -39,7 +40,7 @@ def require():
                 os.path.join(research, 'object_detection', 'protos')),
             'Compile them (protoc 3.0 or later; "apt-get install protobuf-compiler", or the package grpcio-tools):\n'
             '  cd {} && protoc object_detection/protos/*.proto --python_out=.'.format(research))
-    if not _is_there('nets'):
+    if not _is_there('nets') and 'slim_folder' not in [bridge.name for bridge in legacy.needed()]:
         raise _errors.EnvironmentRefused(
             'The package nets of slim cannot be found, which the feature extractors are built from.', _ON_PATH)
 
@@ -52,7 +53,8 @@ def import_exporter():
             installed, or something that it imports is missing.
     """
     try:
-        return importlib.import_module(_patching.EXPORTER)
+        with legacy.tf1_behaviour():
+            return importlib.import_module(_patching.EXPORTER)
     except (ImportError, AttributeError) as error:
         raise _explained(error)
 

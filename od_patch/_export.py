@@ -17,6 +17,7 @@ import re
 import threading
 
 from od_patch import _checkpoint
+from od_patch import _config
 from od_patch import _errors
 from od_patch import _saved_model
 from od_patch import _staging
@@ -205,7 +206,7 @@ def whole(options, observer, release_text, arguments):
     try:
         with _staging.staged(output_directory) as staged:
             export = Export(options, observer, release_text, prefix, output_directory, staged)
-            _check_averages(arguments, export.inventory)
+            _check_config(arguments, export.inventory)
             arguments['trained_checkpoint_prefix'] = prefix
             arguments['output_directory'] = staged.export
             _current.export = export
@@ -276,9 +277,11 @@ def bind(function, args, kwargs):
     return inspect.signature(function).bind(*args, **kwargs).arguments
 
 
-def _check_averages(arguments, inventory):
-    """Refuses moving averages that the checkpoint does not have, where the config is at hand: before the graph."""
+def _check_config(arguments, inventory):
+    """Refuses, before the graph, a config that cannot be exported here, and averages that the checkpoint lacks."""
     config = arguments.get('pipeline_config')
+    if config is not None:
+        _config.check(config)
     if config is not None and config.eval_config.use_moving_averages and not _checkpoint.has_averages(inventory):
         raise _errors.CheckpointMismatch(
             'The pipeline config asks for moving averages (eval_config.use_moving_averages), and the checkpoint {} '

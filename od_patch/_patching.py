@@ -3,7 +3,8 @@
 Three steps that can be asked for one by one: ``recognise`` says which release
 an exporter module is and what would be replaced; ``install`` replaces it;
 ``uninstall`` puts it back. Nothing but the attributes of one module is ever
-changed.
+changed; what TensorFlow 2 needs beside that is in ``legacy``, and is on for as
+long as the patch is.
 
 Not for: what the replacements do, which is ``_export``.
 """
@@ -20,6 +21,7 @@ import threading
 from od_patch import _errors
 from od_patch import _export
 from od_patch import _releases
+from od_patch import legacy
 
 EXPORTER = 'object_detection.exporter'
 
@@ -265,7 +267,8 @@ def _around_export(original, recognised):
         with _held(recognised.module) as is_on:
             if not is_on:  # somebody kept this function from a time when the patch was on
                 return original(*args, **kwargs)
-            with _export.whole(options, observer, describe(recognised), arguments) as under_way:
+            with legacy.tf1_behaviour(), _export.whole(
+                    options, observer, describe(recognised), arguments) as under_way:
                 _enter(under_way, arguments)
                 return original(**arguments)
     return export
@@ -383,35 +386,53 @@ def _put_on(exporter, strict_pin, warn):
     """Returns the ``_Patch`` on an exporter, which is applied if it was not; the caller says what holds it."""
     name = _name(exporter)
     patch = _patches.get(name)
-    module = exporter if inspect.ismodule(exporter) else _import(name)
-    if patch and patch.recognised.module is module:
-        _check_pin(patch.recognised, strict_pin, warn)
-        if not patch.is_on():
-            patch.apply()
+    with legacy.on():  # importing the exporter needs the bridges, too
+        module = exporter if inspect.ismodule(exporter) else _import(name)
+        if patch and patch.recognised.module is module:
+            _check_pin(patch.recognised, strict_pin, warn)
+            if not patch.is_on():
+                patch.apply()
+            return patch
+        recognised = recognise(module)
+        _check_pin(recognised, strict_pin, warn)
+        patch = _Patch(recognised)
+        patch.apply()
+        if name not in _patches:
+            legacy.put_on()
+        _patches[name] = patch
         return patch
-    recognised = recognise(module)
-    _check_pin(recognised, strict_pin, warn)
-    patch = _Patch(recognised)
-    patch.apply()
-    _patches[name] = patch
-    return patch
 
 
 def _take_off_if_unused(patch):
     if not patch.installed and not patch.uses and _patches.get(patch.recognised.module.__name__) is patch:
         del _patches[patch.recognised.module.__name__]
         patch.remove()
+        legacy.take_off()
 
 
 def _import(name):
-    if name in sys.modules:  # also while it is being imported: patches/*.patch call install() from its last line
-        return sys.modules[name]
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
+    if name not in sys.modules:  # or it is being imported: patches/*.patch call install() from its last line
+        try:
+            with legacy.tf1_behaviour():  # the OD API asks it at import which of its halves to import
+                importlib.import_module(name)
+        except ImportError as error:
+            raise _errors.EnvironmentRefused(
+                '{} cannot be imported: {}'.format(name, error),
+                'Put the folder research of the models repo, and research/slim, on PYTHONPATH.')
+    _check_half()
+    return sys.modules[name]
+
+
+def _check_half():
+    """Refuses an OD API whose model builder was imported under TensorFlow 2's behaviour: it lacks the TF 1 models."""
+    builder = sys.modules.get('object_detection.builders.model_builder')
+    if hasattr(builder, 'SSD_KERAS_FEATURE_EXTRACTOR_CLASS_MAP') and not hasattr(
+            builder, 'SSD_FEATURE_EXTRACTOR_CLASS_MAP'):
         raise _errors.EnvironmentRefused(
-            '{} cannot be imported: {}'.format(name, error),
-            'Put the folder research of the models repo, and research/slim, on PYTHONPATH.')
+            'object_detection.builders.model_builder was imported before od-patch, and under TensorFlow 2 it then has '
+            'the models of TensorFlow 2 only.',
+            'Call od_patch.install(), or enter od_patch.patched(), before importing anything of object_detection; '
+            'or use the command export_inference_graph.')
 
 
 def _check_pin(recognised, strict_pin, warn):

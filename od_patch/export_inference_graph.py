@@ -25,6 +25,7 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _patching
 from od_patch import _version
+from od_patch import legacy
 
 _SCRIPT = 'object_detection.export_inference_graph'
 _FLAGS_MODULE = 'od_patch.export_inference_graph'  # also when this is run as __main__
@@ -124,14 +125,24 @@ def _interrupted(progress, log, exit_code):
 
 
 def _export_as_told(argv, log, progress):
-    """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    """Answers --version, or exports with what the installed TensorFlow needs for it."""
     if '--version' in argv[1:]:
         log.terminal.write('od-patch {}\n'.format(_version.__version__))
         return
-    wants_help = _wanted_help(argv)
     progress.stage('imports')
     with log.redirected():
         _environment.require()
+        legacy.put_on()
+    try:
+        _export_with_release(argv, log, progress)
+    finally:
+        legacy.take_off()
+
+
+def _export_with_release(argv, log, progress):
+    """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    wants_help = _wanted_help(argv)
+    with log.redirected():
         exporter = _environment.import_exporter()
         script = importlib.import_module(_SCRIPT)
         flags = _define_flags()

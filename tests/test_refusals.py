@@ -226,6 +226,7 @@ def test_other_feature_extractor(refuse, checkpoint_of):
     assert 'builds MobilenetV1' in message and 'holds InceptionV2' in message
 
 
+@exports.NEEDS_CONTRIB
 def test_quantized_graph_on_a_float_checkpoint(refuse):
     code, message = refuse(config=exports.config_path('ssd_quantized'))
     assert code == 6
