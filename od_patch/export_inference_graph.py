@@ -157,6 +157,7 @@ def _export_with_release(argv, log, progress):
                 exporter, strict_pin=values.strict_pin, saved_model_variables=values.saved_model_variables,
                 overwrite=values.overwrite,
                 additional_output_tensor_names=_split(values.additional_output_tensor_names),
+                artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
                 _observer=progress):
             _expand_home(values)
             _preflight(values, exporter)
@@ -178,6 +179,11 @@ def _define_flags():
              'Decline an exporter that is not one of the pinned releases, rather than warn.'),
             (flags.DEFINE_string, 'additional_output_tensor_names', None,
              'Comma-separated names of further nodes to export beside the outputs.'),
+            (flags.DEFINE_string, 'artifacts', ','.join(_export.ARTIFACTS),
+             'What to export, comma-separated; what is not named is not computed.'),
+            (flags.DEFINE_boolean, 'profile_graph', None,
+             'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
+             'where all artifacts are exported.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,
@@ -295,6 +301,27 @@ def _check_input_shape(values, exporter):
             'This release takes --input_shape only with --input_type=image_tensor, not with {}.'.format(
                 values.input_type),
             'Leave it out: encoded images have the size that they have.')
+
+
+def _artifacts(names):
+    """Returns what --artifacts names, a tuple.
+
+    Raises:
+        od_patch.UsageError: a name is unknown, or there is none.
+    """
+    wanted = tuple(_split(names) or ())
+    for name in wanted:
+        if name not in _export.ARTIFACTS:
+            nearest = difflib.get_close_matches(name, _export.ARTIFACTS, n=1, cutoff=0.5)
+            raise _errors.UsageError(
+                '--artifacts={} asks for {!r}; it can be some of {}.'.format(
+                    names, name, ', '.join(_export.ARTIFACTS)),
+                'Did you mean --artifacts={} ?'.format(nearest[0]) if nearest else '')
+    if not wanted:
+        raise _errors.UsageError(
+            '--artifacts is empty: there would be nothing to export.',
+            'Give some of {}, or leave it out for all of them.'.format(','.join(_export.ARTIFACTS)))
+    return wanted
 
 
 def _split(names):
