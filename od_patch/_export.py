@@ -43,8 +43,9 @@ _RECORD_FORMAT = 1
 _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
 
 Options = collections.namedtuple('Options', [
-    'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts', 'profile_graph'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None)
+    'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts', 'profile_graph',
+    'target_tf'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None)
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
@@ -55,6 +56,8 @@ Attributes:
     artifacts: which of ``ARTIFACTS`` to write.
     profile_graph: bool, whether the release may print its profile of the graph;
         None for yes where all artifacts are written, as it does, and no else.
+    target_tf: str, the TensorFlow whose ops ``saved_model/`` is to keep to, such
+        as '1.12'; None for those of the one at hand.
 """
 
 Report = collections.namedtuple('Report', [
@@ -182,7 +185,8 @@ class Export:
             return
         some_input = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
         composed = _saved_model.compose(
-            some_input.graph, inputs, outputs, self.options.saved_model_variables, self.additional_output_tensor_names)
+            some_input.graph, inputs, outputs, self.options.saved_model_variables, self.additional_output_tensor_names,
+            self.options.target_tf)
         for note in composed.notes:
             self.observer.note(note)
         if CHECKPOINT in self.artifacts:

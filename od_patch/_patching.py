@@ -20,6 +20,7 @@ import threading
 
 from od_patch import _errors
 from od_patch import _export
+from od_patch import _lowering
 from od_patch import _releases
 from od_patch import legacy
 
@@ -106,7 +107,8 @@ def uninstall(exporter=None):
 
 @contextlib.contextmanager
 def patched(exporter=None, strict_pin=False, saved_model_variables='resource', overwrite=False,
-            additional_output_tensor_names=None, artifacts=None, profile_graph=None, _observer=None):
+            additional_output_tensor_names=None, artifacts=None, profile_graph=None, target_tf=None,
+            _observer=None):
     """Context manager: the patch is on inside, for all threads, and as before outside.
 
     The options are those of exports in this thread.
@@ -124,14 +126,24 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
             is not computed.
         profile_graph: bool, whether the release may print its profile of the
             graph; default only where all artifacts are written.
+        target_tf: str, the TensorFlow release that ``saved_model/`` is to run
+            on, such as '1.12', where that is an earlier one: its ops are put
+            back to those of that release. The other artefacts stay the release's own.
 
     Raises:
+        od_patch.UsageError: an unknown ``target_tf``, or one for frozen constants.
         od_patch.EnvironmentRefused, od_patch.ExporterDeclined: as ``install``.
         ValueError: an unknown ``saved_model_variables``, or one of ``artifacts``.
     """
     if saved_model_variables not in _export.KINDS:
         raise ValueError('saved_model_variables is {!r}; it can be one of {}'.format(
             saved_model_variables, ', '.join(_export.KINDS)))
+    if target_tf:
+        _lowering.release_of(target_tf)
+        if saved_model_variables == _export.FROZEN:
+            raise _errors.UsageError(
+                '--target_tf is for a SavedModel with variables; the frozen one is the release\'s own.',
+                'Leave out --target_tf, or --saved_model_variables=frozen.')
     artifacts = tuple(_export.ARTIFACTS if artifacts is None else artifacts)
     if not artifacts or not set(artifacts) <= set(_export.ARTIFACTS):
         raise ValueError('artifacts is {!r}; it can have some of {}'.format(artifacts, ', '.join(_export.ARTIFACTS)))
@@ -141,7 +153,8 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
         patch.uses += 1
     before = _thread_options()
     _threads.options = (
-        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph),
+        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph,
+                        target_tf),
         observer)
     try:
         yield

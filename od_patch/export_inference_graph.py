@@ -158,6 +158,7 @@ def _export_with_release(argv, log, progress):
                 overwrite=values.overwrite,
                 additional_output_tensor_names=_split(values.additional_output_tensor_names),
                 artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
+                target_tf=values.target_tf,
                 _observer=progress):
             _expand_home(values)
             _preflight(values, exporter)
@@ -184,6 +185,9 @@ def _define_flags():
             (flags.DEFINE_boolean, 'profile_graph', None,
              'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
              'where all artifacts are exported.'),
+            (flags.DEFINE_string, 'target_tf', None,
+             'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops that '
+             'it lacks are put back to those that it has, or the export is refused.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,

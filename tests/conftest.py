@@ -31,10 +31,8 @@ def pytest_configure(config):
     if given:
         entries = [os.path.abspath(given), os.path.join(os.path.abspath(given), 'slim')]
     else:
-        sys.path.insert(0, os.path.join(_ROOT, 'tools'))
-        import assemble_models
         vintage = os.environ.setdefault('OD_PATCH_VINTAGE', 'C' if tensorflow.__version__.startswith('1.') else 'D')
-        entries = assemble_models.assemble(vintage, os.path.join(_ROOT, '.tox', 'research', vintage))
+        entries = exports.research(vintage)
     sys.path[:0] = entries
     os.environ['PYTHONPATH'] = os.pathsep.join(
         entries + [_ROOT] + [entry for entry in [os.environ.get('PYTHONPATH')] if entry])

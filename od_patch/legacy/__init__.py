@@ -20,7 +20,7 @@ from od_patch.legacy import _old_protos
 from od_patch.legacy import _slim_folder
 from od_patch.legacy import _versions
 
-__all__ = ['BRIDGES', 'Bridge', 'needed', 'on', 'put_on', 'take_off', 'tf1_behaviour']
+__all__ = ['BRIDGES', 'Bridge', 'lacks_legacy_layers', 'needed', 'on', 'put_on', 'take_off', 'tf1_behaviour']
 
 tf1_behaviour = _graph_mode.tf1_behaviour
 
@@ -57,6 +57,11 @@ _take_off = []
 def needed():
     """Returns the list of ``Bridge`` that the installed versions call for; [] on TensorFlow 1. Changes nothing."""
     return [bridge for bridge in BRIDGES if _is_needed(bridge)]
+
+
+def lacks_legacy_layers():
+    """Returns whether ``tf.compat.v1.layers`` has nothing to load, since the installed Keras is 3 and alone."""
+    return _versions.at_least('tensorflow', '2.16') and not _legacy_layers.are_there()
 
 
 def put_on():

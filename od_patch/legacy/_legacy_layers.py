@@ -8,6 +8,7 @@ Not for: Keras 3, which has no such layers; ``tf_keras`` is what it needs beside
 """
 import importlib
 import importlib.util
+import os
 
 from od_patch.legacy import _finder
 
@@ -16,6 +17,11 @@ _PACKAGES = ('tf_keras', 'keras')
 
 def is_needed():
     return bool(_moved())
+
+
+def are_there():
+    """Returns whether the package that TensorFlow 2.16 and later ask for is installed, at either place."""
+    return _has_folder('tf_keras', 'src', 'legacy_tf_layers') or _has_folder('tf_keras', 'legacy_tf_layers')
 
 
 def put_on():
@@ -42,7 +48,6 @@ def _moved():
 
 def _has_folder(package, *parts):
     """Asked of the disk: finding a submodule would import all of Keras, which takes seconds."""
-    import os
     spec = importlib.util.find_spec(package)
     return any(os.path.isdir(os.path.join(folder, *parts))
                for folder in (spec.submodule_search_locations or [] if spec else []))

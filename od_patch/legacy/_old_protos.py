@@ -19,20 +19,37 @@ from od_patch.legacy import _versions
 
 _PACKAGE = 'object_detection.protos'
 
-# What protoc writes, oldest first: the words it is known by, and the first and the last major version of the
-# protobuf package that runs it. Read from generated code of 3.0, 3.6, 3.17, 3.19, 3.20, 21 and 27.
+# What protoc writes, oldest first: the words it is known by, the first and the last major version of the
+# protobuf package that runs it, and which protoc that is. Read from generated code of 3.0, 3.6, 3.17, 3.19, 3.20, 21 and 27.
 _STYLES = (
-    ('_descriptor.FieldDescriptor(', (0,), 3),
-    ('_reflection.GeneratedProtocolMessageType(', (3,), 4),
-    ('_builder.BuildTopDescriptorsAndMessages(', (3, 20), None),
+    ('_descriptor.FieldDescriptor(', (0,), 3, 'protoc 3.18 or earlier'),
+    ('_reflection.GeneratedProtocolMessageType(', (3,), 4, 'protoc 3.19'),
+    ('_builder.BuildTopDescriptorsAndMessages(', (3, 20), None, 'protoc 3.20 to 26'),
 )
 _MADE_BY = re.compile(r'ValidateProtobufRuntimeVersion\(\s*[\w.]+,\s*(\d+),\s*(\d+),\s*(\d+)')
 
 
 def is_needed():
+    return not all(map(_runs, modules()))
+
+
+def modules():
+    """Returns the paths of the OD API's compiled protos, sorted."""
     folder = _folder()
-    return folder is not None and any(not _runs(os.path.join(folder, name)) for name in sorted(os.listdir(folder))
-                                      if name.endswith('_pb2.py'))
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith('_pb2.py')] \
+        if folder else []
+
+
+def made_by(paths):
+    """Returns which protoc made these modules, in words, as far as the first of them tells."""
+    source = _read(paths[0])
+    version = _MADE_BY.search(source)
+    if version:  # the Python package of protoc 27.1 is 5.27.1
+        return 'protoc {}.{}'.format(*version.groups()[1:])
+    for words, _, _, protoc in _STYLES:
+        if words in source:
+            return protoc
+    return 'nobody knows'
 
 
 def put_on():
@@ -91,7 +108,7 @@ def _runs(path):
         # Newer code is refused, and so is code that is more than one major version older.
         made_by = tuple(map(int, made_by.groups()))
         return made_by <= version and version[0] - made_by[0] <= 1
-    for words, first, last in _STYLES:
+    for words, first, last, _ in _STYLES:
         if words in source:
             return version >= first and (last is None or version[0] <= last)
     return True  # an empty file, or none that protoc made
