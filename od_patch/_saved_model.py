@@ -162,9 +162,9 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources):
     input_tensors = inputs.values() if isinstance(inputs, dict) else [inputs]
     roots = {tensor.op.name for tensor in list(input_tensors) + list(outputs.values())}
     for variable in variables:
-        # A loader that finds a variable in the collection looks all of these up, and raises KeyError for a missing one.
-        roots.update(_node_name(name) for name in (variable.variable_name, variable.initializer_name,
-                                                   variable.snapshot_name, variable.initial_value_name) if name)
+        # A loader that finds a variable in the collection looks these up, and raises KeyError for a missing one. The
+        # nodes that draw random initial values are not among them: _add_saver gives the variables other initialisers.
+        roots.update(_node_name(name) for name in (variable.variable_name, variable.snapshot_name) if name)
     _prune(graph.as_graph_def(), roots, also_keep, graph_def)
     for node in graph_def.node:
         node.device = ''
@@ -232,7 +232,7 @@ def _make_resources(graph_def, variables):
     """
     references = {node.name: node for node in graph_def.node if node.op in _REFERENCE_OPS}
     dtypes = {name: node.attr['dtype'].type for name, node in references.items()}
-    initializers = {_node_name(variable.initializer_name) for variable in variables}
+    initializers = {_node_name(variable.initializer_name) for variable in variables if variable.initializer_name}
     snapshots = {}
     readers = []
     for node in graph_def.node:
@@ -318,7 +318,11 @@ def _add_saver(graph_def, variables):
     """Adds one save/restore subgraph for ``variables`` to a GraphDef; returns its ``SaverDef``.
 
     Loaders feed the file name and run the restore op; a session that loaded the
-    model can save it again through the save op.
+    model can save it again through the save op. A variable's initialiser becomes
+    the assignment of what is restored (TensorFlow 2 does the same to what it
+    loads): a third of a detector's nodes draw initial values that nobody wants,
+    and running the initialisers of a loaded model is an error then, where it
+    would replace the weights by random numbers.
     """
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import saver_pb2
@@ -365,6 +369,8 @@ def _add_saver(graph_def, variables):
             assign.attr['use_locking'].b = True
             assign.attr['validate_shape'].b = True
         assignments.append('^' + assign.name)
+        variable.initializer_name = assign.name
+        variable.initial_value_name = value if number else value + ':0'
     restore_all = add('restore_all', 'NoOp', assignments)
     return saver_pb2.SaverDef(
         filename_tensor_name=filename + ':0',
