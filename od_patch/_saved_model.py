@@ -209,7 +209,14 @@ def _node_name(tensor_name):
 
 
 def _prune(graph_def, roots, also_keep, pruned):
-    """Fills the GraphDef ``pruned`` with what ``roots`` and ``also_keep`` depend on, in the same node order."""
+    """Fills the GraphDef ``pruned`` with what ``roots`` and ``also_keep`` depend on, in the same node order.
+
+    Args:
+        graph_def: ``GraphDef``, which is used up.
+        roots: set of names of nodes.
+        also_keep: iterable of names; those that the graph does not have are passed over.
+        pruned: ``GraphDef`` to fill.
+    """
     by_name = {node.name: node for node in graph_def.node}
     kept = set()
     waiting = list(roots) + [name for name in also_keep if name in by_name]
@@ -220,7 +227,37 @@ def _prune(graph_def, roots, also_keep, pruned):
             waiting.extend(map(_node_name, by_name[name].input))
     pruned.versions.CopyFrom(graph_def.versions)
     pruned.library.CopyFrom(graph_def.library)
-    pruned.node.extend(node for node in graph_def.node if node.name in kept)
+    pruned.node.extend(_merge_constants(
+        [node for node in graph_def.node if node.name in kept], roots.union(also_keep)))
+
+
+def _merge_constants(nodes, named):
+    """Returns ``nodes`` with one of several Consts that have the same value and wait for the same nodes.
+
+    Every slice, reshape and loop brings its own; they are a third of a
+    detector's nodes, and loading takes as long as there are nodes. Consts in a
+    loop wait for a node of it, so that those of different loops stay apart.
+
+    Args:
+        nodes: list of ``NodeDef``; the inputs of those that stay are changed.
+        named: set of names of nodes that somebody may look up, which stay.
+    """
+    first = {}
+    merged = {}
+    for node in nodes:
+        if node.op == 'Const' and node.name not in named:
+            alike = (tuple(sorted(node.input)), node.attr['value'].SerializeToString(deterministic=True))
+            kept = first.setdefault(alike, node.name)
+            if kept != node.name:
+                merged[node.name] = kept
+    left = [node for node in nodes if node.name not in merged]
+    for node in left:
+        inputs = [name if _node_name(name) not in merged else
+                  ('^' if name.startswith('^') else '') + merged[_node_name(name)] for name in node.input]
+        if inputs != list(node.input):
+            controls = collections.OrderedDict.fromkeys(name for name in inputs if name.startswith('^'))
+            node.input[:] = [name for name in inputs if not name.startswith('^')] + list(controls)
+    return left
 
 
 def _make_resources(graph_def, variables):
