@@ -59,3 +59,9 @@ class OutputRefused(ODPatchError):
     """The place to write to holds something already, is in use, or cannot be written."""
 
     exit_code = 7
+
+
+class SomeFailed(ODPatchError):
+    """Some of several checkpoints could not be exported; the others were."""
+
+    exit_code = 8

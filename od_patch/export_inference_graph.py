@@ -158,11 +158,16 @@ def _export_with_release(argv, log, progress):
                 overwrite=values.overwrite,
                 additional_output_tensor_names=_split(values.additional_output_tensor_names),
                 artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
-                target_tf=values.target_tf,
+                target_tf=values.target_tf, **_series(values),
                 _observer=progress):
             _expand_home(values)
             _preflight(values, exporter)
-            script.main(argv[:1])
+            try:
+                script.main(argv[:1])
+            except _errors.SomeFailed:
+                progress.stop()
+                _console.show_summary(progress.report, progress.seconds, log.terminal)
+                raise
     _console.show_summary(progress.report, progress.seconds, log.terminal)
 
 
@@ -188,6 +193,14 @@ def _define_flags():
             (flags.DEFINE_string, 'target_tf', None,
              'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops that '
              'it lacks are put back to those that it has, or the export is refused.'),
+            (flags.DEFINE_boolean, 'all_checkpoints', False,
+             'Take --trained_checkpoint_prefix for a directory or a pattern, and export every checkpoint there as a '
+             'SavedModel named by its global step; those that are done are skipped.'),
+            (flags.DEFINE_string, 'checkpoint_steps', None,
+             'Comma-separated global steps; as --all_checkpoints, for these only.'),
+            (flags.DEFINE_boolean, 'watch', False,
+             'As --all_checkpoints, and go on as a training writes new ones, until Ctrl-C or SIGTERM.'),
+            (flags.DEFINE_float, 'watch_interval', 10.0, 'Seconds between two looks for new checkpoints.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,
@@ -305,6 +318,29 @@ def _check_input_shape(values, exporter):
             'This release takes --input_shape only with --input_type=image_tensor, not with {}.'.format(
                 values.input_type),
             'Leave it out: encoded images have the size that they have.')
+
+
+def _series(values):
+    """Returns the arguments of ``patched`` that say which of many checkpoints to export; empty for one.
+
+    Raises:
+        od_patch.UsageError
+    """
+    steps = _split(values.checkpoint_steps)
+    if not (values.all_checkpoints or values.checkpoint_steps is not None or values.watch):
+        return {}
+    if values['artifacts'].present and _artifacts(values.artifacts) != (_export.SAVED_MODEL,):
+        raise _errors.UsageError(
+            'Of many checkpoints, SavedModels are exported, and nothing else.',
+            'Leave out --artifacts, or export the checkpoints one by one.')
+    if values.checkpoint_steps is not None and (not steps or not all(step.isdigit() for step in steps)):
+        raise _errors.UsageError(
+            '--checkpoint_steps={} is no list of global steps.'.format(values.checkpoint_steps),
+            'Give numbers, such as --checkpoint_steps=100000,200000.')
+    if values.watch_interval <= 0:
+        raise _errors.UsageError('--watch_interval={} is no time.'.format(values.watch_interval), 'Give seconds.')
+    return {'all_checkpoints': True, 'checkpoint_steps': None if steps is None else [int(step) for step in steps],
+            'watch': values.watch, 'watch_interval': values.watch_interval}
 
 
 def _artifacts(names):
