@@ -59,3 +59,9 @@ class OutputRefused(ODPatchError):
     """The place to write to holds something already, is in use, or cannot be written."""
 
     exit_code = 7
+
+
+class ProofFailed(ODPatchError):
+    """The export that was just made is not what was trained, or is not whole; it is not moved into place."""
+
+    exit_code = 8
