@@ -169,7 +169,7 @@ def show_summary(report, seconds, stream):
         console.print(rich.text.Text('  {:<{w}}  {:>10}'.format(name, _size(size), w=width)))
     console.print()
 
-    facts = [('weights', _weights(report)), ('saved_model', _variables(report))]
+    facts = [('weights', _weights(report)), ('saved_model', _variables(report)), ('proof', _proof(report))]
     facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
     facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
@@ -232,6 +232,14 @@ def _variables(report):
     if not report.written:
         return 'frozen constants, as upstream writes them'
     return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind, _size(report.written.num_bytes))
+
+
+def _proof(report):
+    counts = report.proof.counts
+    words = ', '.join('{} {}'.format(counts[status], status) for status in ('ok', 'note', 'not checked')
+                      if counts[status])
+    return '{}: {}{}'.format('files, weights and outputs' if report.proof.runs else 'files and weights', words,
+                             '' if report.proof.runs else ' (--verify runs it, too)')
 
 
 def _tensor(key, info):

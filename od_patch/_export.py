@@ -22,14 +22,16 @@ from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch import _version
+from od_patch import proof
 
 FROZEN = 'frozen'
 KINDS = (_saved_model.RESOURCE, _saved_model.REFERENCE, FROZEN)
 
 _RECORD_FORMAT = 1
 
-Options = collections.namedtuple('Options', ['saved_model_variables', 'overwrite', 'additional_output_tensor_names'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None)
+Options = collections.namedtuple('Options', [
+    'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'verify'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, False)
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
@@ -37,11 +39,13 @@ Attributes:
     overwrite: bool, whether an export that is there already may be replaced.
     additional_output_tensor_names: list of node names to export beside the
         outputs, or None; for callers of a release whose script cannot pass them.
+    verify: bool, whether the staged export is proved in full, outputs included,
+        before it is moved into place; files and weights always are.
 """
 
 Report = collections.namedtuple('Report', [
     'output_directory', 'files', 'written', 'kind', 'use_moving_averages', 'checkpoint', 'step', 'signature',
-    'release', 'replaced'])
+    'release', 'replaced', 'proof'])
 Report.__doc__ = """What an export has made.
 
 Attributes:
@@ -55,6 +59,7 @@ Attributes:
     signature: ``SignatureDef`` of ``serving_default``.
     release: str, the pin of the exporter, in words.
     replaced: bool, whether an earlier export was replaced.
+    proof: ``proof._answer.Answer``, what was checked before it was moved into place.
 """
 
 _log = logging.getLogger('od_patch')
@@ -138,7 +143,7 @@ class Export:
         for note in self.written.notes:
             self.observer.note(note)
 
-    def report(self, replaced):
+    def report(self, replaced, proven):
         """Returns the ``Report``; the staged files are still where they were written."""
         return Report(
             output_directory=self.output_directory,
@@ -150,7 +155,8 @@ class Export:
             step=self.inventory.step,
             signature=self.signature,
             release=self.release_text,
-            replaced=replaced)
+            replaced=replaced,
+            proof=proven)
 
     def _record(self):
         """Returns the record of what made this export, as JSON bytes, for ``assets.extra/od_patch.json``."""
@@ -191,6 +197,8 @@ def whole(options, observer, release_text, arguments):
         ``Export``.
     """
     observer.stage('checks')
+    if options.verify:
+        proof.require()
     output_directory = os.fspath(arguments['output_directory'])
     if not output_directory:
         raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
@@ -214,7 +222,7 @@ def whole(options, observer, release_text, arguments):
                 yield export
             finally:
                 _current.export = None
-            report = export.report(replaced)
+            report = export.report(replaced, proof.staged(export))
             observer.stage('moving into place')
     finally:
         if staged is not None and staged.in_place:  # also where a signal arrived just then

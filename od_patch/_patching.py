@@ -100,7 +100,7 @@ def uninstall(exporter=None):
 
 @contextlib.contextmanager
 def patched(exporter=None, strict_pin=False, saved_model_variables='resource', overwrite=False,
-            additional_output_tensor_names=None, _observer=None):
+            additional_output_tensor_names=None, verify=False, _observer=None):
     """Context manager: the patch is on inside, for all threads, and as before outside.
 
     The options are those of exports in this thread.
@@ -113,6 +113,9 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
         overwrite: bool, whether an export may replace one that is there.
         additional_output_tensor_names: list of str, node names to export beside
             the outputs where the caller cannot pass them itself; or None.
+        verify: bool, run SavedModel and frozen graph on the same images before
+            the export is moved into place; its files and weights always are
+            checked against the checkpoint.
 
     Raises:
         od_patch.EnvironmentRefused, od_patch.ExporterDeclined: as ``install``.
@@ -127,7 +130,7 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
         patch.uses += 1
     before = _thread_options()
     _threads.options = (
-        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names), observer)
+        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, verify), observer)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ Not for: running another script with the patch on; that is ``python -m od_patch`
 
 Exit codes: 0 exported; 1 the export failed; 2 a flag; 3 the environment; 4 the
 exporter is declined; 5 an input file; 6 the checkpoint does not fit the model;
-7 the output directory; 130 and 143 interrupted by SIGINT and SIGTERM.
+7 the output directory; 8 the proof: the export is not what was trained; 130 and 143 interrupted by SIGINT and SIGTERM.
 """
 import difflib
 import importlib
@@ -145,7 +145,7 @@ def _export_as_told(argv, log, progress):
         with _patching.patched(
                 exporter, strict_pin=values.strict_pin, saved_model_variables=values.saved_model_variables,
                 overwrite=values.overwrite,
-                additional_output_tensor_names=_split(values.additional_output_tensor_names),
+                additional_output_tensor_names=_split(values.additional_output_tensor_names), verify=values.verify,
                 _observer=progress):
             _expand_home(values)
             _preflight(values, exporter)
@@ -167,6 +167,9 @@ def _define_flags():
              'Decline an exporter that is not one of the pinned releases, rather than warn.'),
             (flags.DEFINE_string, 'additional_output_tensor_names', None,
              'Comma-separated names of further nodes to export beside the outputs.'),
+            (flags.DEFINE_boolean, 'verify', False,
+             'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
+             'nothing behind where they differ. Files and weights are always checked.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,

@@ -17,3 +17,9 @@ def staged(export):
     """See ``_run.staged``."""
     from od_patch.proof import _run
     return _run.staged(export)
+
+
+def require():
+    """Refuses where what a full proof needs beside TensorFlow is not installed; see ``_images.pillow``."""
+    from od_patch.proof import _images
+    _images.pillow()

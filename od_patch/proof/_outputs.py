@@ -19,7 +19,7 @@ from od_patch.proof import _models
 from od_patch.proof._answer import Check
 
 _PART = 'outputs'
-OFF, DEFAULTS = 'optimizations off', 'TensorFlow\'s defaults'
+OFF, DEFAULTS = 'unoptimized', 'defaults'
 _LAST_DIGITS = 1e-3  # of scores and boxes, both between 0 and 1
 
 _BOXES, _SCORES, _CLASSES, _COUNT = 'detection_boxes', 'detection_scores', 'detection_classes', 'num_detections'

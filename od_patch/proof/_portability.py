@@ -20,13 +20,12 @@ _GIB = 1 << 30
 _HARMLESS = re.compile(r'(/job:localhost|/replica:0|/task:0)*/(device:)?CPU:(0|\*)$', re.IGNORECASE)
 
 
-def check(subject, servable, frozen, runs, target):
+def check(subject, servable, frozen, target):
     """Returns the list of ``Check`` of the portability.
 
     Args:
         subject: ``Subject``; servable: ``Servable`` or None; frozen: ``GraphDef`` or None.
-        runs: list of ``_outputs.Run``.
-        target: str, a TensorFlow release such as '1.12', or None.
+        target: str, a release as ``known_release`` returns it, or None.
     """
     graphs, sizes = [], []
     if servable is not None:
@@ -42,23 +41,28 @@ def check(subject, servable, frozen, runs, target):
         checks.append(_ops(label, graph_def, target))
     if sizes:
         checks.append(_sizes(sizes))
-    if servable is not None:
-        checks.append(_first_dimensions(servable, runs))
     return checks
 
 
 def known_release(text):
-    """The release of the op table that a user means, such as '1.12' by '1.12.0'.
+    """The release of the op table that a user means by '1.12' or '1.12.3': '1.12.0'.
 
     Raises:
         UsageError: the table does not have it.
     """
     releases, _ = _optable.table()
     found = re.match(r'(\d+\.\d+)(\.\w+)?$', text.strip())
-    if not found or found.group(1) not in releases:
-        raise UsageError('--target_tf={}: the table of ops has TensorFlow {} to {}.'.format(
-            text, releases[0], releases[-1]), 'Give one of {}.'.format(', '.join(releases)))
-    return found.group(1)
+    for release in releases:
+        if found and _short(release) == found.group(1):
+            return release
+    raise UsageError('--target_tf={}: the table of ops has TensorFlow {} to {}.'.format(
+        text, _short(releases[0]), _short(releases[-1])),
+        'Give one of {}.'.format(', '.join(map(_short, releases))))
+
+
+def _short(release):
+    """'1.12' of '1.12.0': no op ever came or went with a patch release."""
+    return '.'.join(release.split('.')[:2])
 
 
 def _nodes(graph_def):
@@ -94,9 +98,10 @@ def _ops(label, graph_def, target):
     """Whether a TensorFlow release knows every op and attribute; without one, which release is the first to."""
     name = 'ops, {}'.format(label)
     releases, known = _optable.table()
+    place = None if target is None else releases.index(target)
+    releases = [_short(release) for release in releases]
     functions = {function.signature.name for function in graph_def.library.function}
     first, strange, custom = 0, {}, {}
-    place = None if target is None else releases.index(target)
     for where, node in _nodes(graph_def):
         if node.op in functions:
             continue
@@ -119,13 +124,13 @@ def _ops(label, graph_def, target):
     details = ['{} (node {})'.format(*row) for row in sorted(strange.items())]
     if strange:
         return Check(_PART, name, _answer.WRONG, 'TensorFlow {} does not know {}'.format(
-            target, _answer.few([text.split(':')[0] for text in sorted(strange)])), tuple(details))
+            releases[place], _answer.few([text.split(':')[0] for text in sorted(strange)])), tuple(details))
     if custom:
         return Check(_PART, name, _answer.NOTE if target is None else _answer.WRONG,
                      'in no release of TensorFlow: {}'.format(_answer.few(sorted(custom))),
                      tuple('op {} (node {})'.format(*row) for row in sorted(custom.items())))
     if target is not None:
-        return Check(_PART, name, _answer.OK, 'TensorFlow {} knows all ops and attributes'.format(target))
+        return Check(_PART, name, _answer.OK, 'TensorFlow {} knows all ops and attributes'.format(releases[place]))
     return Check(_PART, name, _answer.OK, 'TensorFlow {} and later know all of them{}'.format(
         releases[first], ' ({} is the oldest in the table)'.format(releases[0]) if not first else ''))
 
@@ -143,8 +148,12 @@ def _sizes(sizes):
     return Check(_PART, 'sizes', _answer.OK, '{}: below 1 GiB'.format(words))
 
 
-def _first_dimensions(servable, runs):
-    """Whether every output has one row an image: REST's row format and a server's batching rely on it."""
+def first_dimensions(servable, runs):
+    """The ``Check`` whether every output has one row an image: REST's row format and a server's batching rely on it.
+
+    Args:
+        servable: ``Servable``; runs: list of ``_outputs.Run``, which may be empty.
+    """
     name = 'first dimensions'
     wrong, seen = {}, False
     for run in runs:

@@ -58,11 +58,10 @@ def staged(export):
     Raises:
         ProofFailed: with what is wrong.
     """
+    export.observer.stage('proof')
     began = time.time()
-    subject = _subject.find(export.staged_directory)
-    subject.given = export.output_directory
-    subject.trained = export.inventory.prefix
-    subject.averages, subject.averages_from = export.use_moving_averages, 'the pipeline config'
+    subject = _subject.of_staged(export.staged_directory, export.output_directory, export.inventory.prefix,
+                                 export.use_moving_averages)
     full = export.options.verify
     answer = _prove(subject, _images.drawn(DRAWN) if full else None, None)
     answer.seconds = time.time() - began
@@ -88,6 +87,8 @@ def _prove(subject, pictures, target):
     answer.checks += _weights.check(subject, servable, frozen)
     if pictures is None:
         return answer
+    # Before anything runs: importing a GraphDef writes the defaults of the TensorFlow at hand into it.
+    portability = _portability.check(subject, servable, frozen, target)
     broken = [check.name for check in answer.of('files') if check.status == _answer.WRONG
               and check.name in ('saved_model.pb', 'variables', 'restore', 'frozen graph', 'assets')]
     if broken:
@@ -96,7 +97,9 @@ def _prove(subject, pictures, target):
     else:
         checks, answer.runs = _outputs.check(servable, frozen, pictures)
         answer.checks += checks
-    answer.checks += _portability.check(subject, servable, frozen, answer.runs, target)
+    if servable is not None:
+        portability.append(_portability.first_dimensions(servable, answer.runs))
+    answer.checks += portability
     return answer
 
 

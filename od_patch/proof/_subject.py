@@ -63,7 +63,12 @@ def find(export=None, saved_model=None, frozen_graph=None, checkpoint=None, pipe
                          '--pipeline_config.')
     subject = Subject(' and '.join(path for path in (export, saved_model, frozen_graph) if path))
     if export:
-        _look_into(subject, export)
+        _locate(subject, export)
+        if not (subject.saved_model or subject.frozen_graph or subject.checkpoint):
+            raise InputRefused(
+                '{}: the directory holds neither saved_model nor frozen_inference_graph.pb nor model.ckpt (it holds '
+                '{}).'.format(export, ', '.join(sorted(os.listdir(export))[:6]) or 'nothing'),
+                'Give the output directory of an export.')
     if saved_model:
         subject.saved_model = _folder_of_saved_model(saved_model)
     if frozen_graph:
@@ -76,7 +81,21 @@ def find(export=None, saved_model=None, frozen_graph=None, checkpoint=None, pipe
     return subject
 
 
-def _look_into(subject, export):
+def of_staged(directory, given, trained, averages):
+    """Returns the ``Subject`` of an export that is not in its place yet.
+
+    Args:
+        directory: str, where its artefacts are staged; given: str, where they are to go.
+        trained: str, the prefix of the checkpoint that was exported; averages: bool, whether moving averages were asked for.
+    """
+    subject = Subject(given)
+    _locate(subject, directory)
+    subject.trained, subject.averages, subject.averages_from = trained, averages, 'the pipeline config'
+    return subject
+
+
+def _locate(subject, export):
+    """Takes note of the artefacts in an export directory, or of the one SavedModel that the directory is."""
     if not os.path.isdir(export):
         raise InputRefused('{}: there is no such directory.'.format(export), 'Give the output directory of an export.')
     if os.path.isfile(os.path.join(export, 'saved_model.pb')):
@@ -91,10 +110,6 @@ def _look_into(subject, export):
     names = os.listdir(export)
     if any(name == 'model.ckpt' or name.startswith(('model.ckpt.index', 'model.ckpt.data-')) for name in names):
         subject.checkpoint = prefix
-    if not (subject.saved_model or subject.frozen_graph or subject.checkpoint):
-        raise InputRefused(
-            '{}: the directory holds neither saved_model nor frozen_inference_graph.pb nor model.ckpt (it holds {}).'
-            .format(export, ', '.join(sorted(names)[:6]) or 'nothing'), 'Give the output directory of an export.')
 
 
 def _folder_of_saved_model(path):

@@ -138,9 +138,9 @@ def _open_trained(subject):
     if not subject.trained:
         return None, []
     try:
-        return Checkpoint(subject.trained, 'trained checkpoint'), []
+        return Checkpoint(subject.trained, 'checkpoint'), []
     except InputRefused as error:  # a training may remove it at any time
-        return None, [_skipped('trained checkpoint', error.problem)]
+        return None, [_skipped('checkpoint', error.problem)]
 
 
 def _variables(servable, own, trained):
@@ -214,7 +214,7 @@ def _wrong(name, different, total, more=''):
 
 def _against_trained(exported, trained, variables, subject):
     """The check of what was exported against the checkpoint that it was exported from, averages mapped."""
-    name = '{} = trained checkpoint'.format(exported.label)
+    name = '{} = checkpoint'.format(exported.label)
     averaged = _Averaged(trained)
     names = exported.names() & averaged.names() & (variables if variables is not None else averaged.names())
     if not names:
@@ -225,7 +225,7 @@ def _against_trained(exported, trained, variables, subject):
             return Check(_PART, name, _answer.WRONG,
                          'moving averages are asked for ({}), and {} holds none'.format(
                              subject.averages_from, subject.trained))
-        return _told(name, _differing(exported, trained, names), names, 'its weights')
+        return _told(name, _differing(exported, trained, names), names, 'the weights of {}'.format(subject.trained))
     lost = sorted((variables or set()) & exported.names() - averaged.names())
     if lost:
         return Check(_PART, name, _answer.WRONG, '{} not in {}'.format(
@@ -243,7 +243,7 @@ def _against_trained(exported, trained, variables, subject):
     if expected and not differing(not subject.averages):
         return _wrong(name, expected, len(names), ': these are the {}, and the {} are asked for ({})'.format(
             words[not subject.averages], words[subject.averages], subject.averages_from))
-    return _told(name, expected, names, 'its {}'.format(words[subject.averages]))
+    return _told(name, expected, names, 'the {} of {}'.format(words[subject.averages], subject.trained))
 
 
 def _told(name, different, names, what):
