@@ -264,12 +264,13 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
 @click.option('--most_images', type=click.IntRange(1, 1000), default=8, show_default=True,
               help='Take no more than so many of them.')
 @click.option('--target_tf', metavar='VERSION', help='Does this TensorFlow know all ops and attributes? E.g. 1.12.')
+@click.option('--quick', is_flag=True, help='Run nothing: files, weights and portability only.')
 @click.option('--json', 'as_json', is_flag=True, help='Print the answer as JSON (docs/verify.md has the schema).')
 @click.option('--report', metavar='OUT.html', help='Also write the answer as one self-contained page, with pictures.')
 @click.option('--overwrite', is_flag=True, help='Replace what --report finds there; never what is verified.')
 @_questions
-def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images, target_tf, as_json,
-           report, overwrite):
+def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images, target_tf, quick,
+           as_json, report, overwrite):
     """Proves an export: checkpoint, frozen graph and SavedModel against each other, in files, weights and outputs.
 
     Exit code 0: all the same; 1: something is not; 2: trouble, or nothing that could be compared.
@@ -281,11 +282,13 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
     _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
     given = [path for path in (export, saved_model, frozen_graph, pipeline_config) + images if path]
     _refuse_to_replace([report] if report else [], given, overwrite)
+    if quick and images:
+        raise _errors.UsageError('--quick runs nothing, and --images is what to run on.', 'Leave out one of them.')
     with contextlib.ExitStack() as stack:
         if checkpoint and pipeline_config and not (export or saved_model or frozen_graph):
             export = stack.enter_context(_exported(checkpoint, pipeline_config))
         answer = proof.verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images,
-                              target_tf)
+                              target_tf, quick)
         if report:
             from od_patch.proof import _page
             with _written(report) as path:

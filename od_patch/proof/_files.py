@@ -19,14 +19,13 @@ from od_patch.proof._answer import Check
 _PART = 'files'
 
 
-def check(subject, servable, refused, quick):
+def check(subject, servable, refused):
     """Returns the list of ``Check`` of the files.
 
     Args:
         subject: ``Subject``.
         servable: ``Servable``, or None where its file could not be read.
         refused: dict of file kind ('saved_model', 'frozen_graph') -> the ``InputRefused`` of reading it.
-        quick: bool: leave out what the export under way has just worked out itself (the digests of its record).
     """
     checks = [_wrong(name, text) for name, text in subject.problems]
     if subject.saved_model:
@@ -40,7 +39,7 @@ def check(subject, servable, refused, quick):
                       _ok('frozen graph', '{}, parses'.format(_report.size(os.path.getsize(subject.frozen_graph)))))
     if subject.checkpoint:
         checks.append(_bundle_check('model.ckpt', subject.checkpoint))
-    if subject.record and subject.export and not quick:
+    if subject.record and subject.export:  # of an export that is being made, nothing can have changed since
         checks.append(_digests(subject))
     return checks
 

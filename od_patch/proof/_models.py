@@ -114,10 +114,20 @@ def _png(array):
 
 
 @contextlib.contextmanager
-def saved_model(servable, config):
-    """Context: the SavedModel, ``Running``; ``config`` is a ``ConfigProto`` or None for TensorFlow's defaults."""
+def _session(config):
+    """Context: a session with a graph of its own, under TensorFlow 2, too."""
     tf = _tensorflow.tf1()
+    # A node that is bound to a GPU runs on the CPU where there is none: that it is bound, _portability says.
+    config.allow_soft_placement = True
     with tf.Graph().as_default() as graph, tf.Session(graph=graph, config=config) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def saved_model(servable, config):
+    """Context: the SavedModel, ``Running``; ``config`` is a ``ConfigProto``."""
+    tf = _tensorflow.tf1()
+    with _session(config) as session:
         with _failures():
             tf.saved_model.loader.load(session, servable.tags, servable.folder)
         info, = servable.signature.inputs.values()
@@ -132,7 +142,7 @@ def frozen_graph(graph_def, servable, model_input, config):
     Keys that it has no tensor for are left out.
     """
     tf = _tensorflow.tf1()
-    with tf.Graph().as_default() as graph, tf.Session(graph=graph, config=config) as session:
+    with _session(config) as session:
         with _failures():
             tf.import_graph_def(graph_def, name='')
         names = {node.name for node in graph_def.node}

@@ -11,6 +11,7 @@ import collections
 
 import numpy
 
+from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.compare import _run
 from od_patch.proof import _answer
@@ -92,7 +93,7 @@ def check(servable, frozen, pictures):
         return [_skipped('outputs', error.problem)], []
     checks, runs = [], []
     batches = _batches(model_input, pictures)
-    for mode, config in ((OFF, _run.unoptimized_config()), (DEFAULTS, None)):
+    for mode, config in ((OFF, _run.unoptimized_config()), (DEFAULTS, _tensorflow.tf1().ConfigProto())):
         for run in _run_both(mode, config, servable, frozen, model_input, batches):
             runs.append(run)
             checks.append(_judge(run))
