@@ -191,7 +191,7 @@ def _row(run, name, left, right, counts):
     shape = list(pairs[0][0].shape)
     equal = all(_same_bits(one, other) for one, other in pairs)
     apart, values = [], []
-    by_detection = (run.mode == DEFAULTS and run.matchings and name.startswith('detection_')
+    by_detection = (run.matchings and name.startswith('detection_')
                     and all(array.ndim >= 2 and array.shape[1] == values_of[_SCORES].shape[1]
                             for side in (left, right) for values_of in side for array in [values_of[name]]))
     if by_detection:
@@ -264,6 +264,14 @@ def _judge(run):
     return _judge_defaults(run, name)
 
 
+def pairing(run):
+    """In words, which detections are not where their partners are; empty where all are."""
+    paired = run.paired()
+    return [words.format(_answer.number(paired[key], noun)) for key, noun, words in (
+        ('swapped', 'near-tie', '{} changed places'), ('moved', 'detection', '{} moved'),
+        ('alone', 'detection', '{} without a partner')) if paired[key]]
+
+
 def _images(run):
     text = _answer.number(run.images, 'image')
     if run.matchings:
@@ -278,9 +286,11 @@ def _judge_exact(run, name):
             _answer.number(len(run.rows), 'output'), _images(run)))
     details = tuple('{}: {}'.format(row.name, row.note or (
         'by {:.3g} at most, {:.3g} in the mean'.format(row.largest, row.mean) if row.differing else
-        'other bits or another type of the same values')) for row in wrong)
+        'where detections are paired, by nothing' if run.matchings else 'other bits or another type of the same values'))
+        for row in wrong)
     swapped = [row.name for row in wrong if row.note.endswith('swapped')]
-    text = '{} of {} differ ({})'.format(len(wrong), _answer.number(len(run.rows), 'output'), _images(run))
+    text = '; '.join(['{} of {} differ ({})'.format(len(wrong), _answer.number(len(run.rows), 'output'), _images(run))] +
+                     pairing(run))
     if swapped:
         text = 'outputs are swapped: {}'.format(' and '.join(swapped))
     return Check(_PART, name, _answer.WRONG, text, details)
@@ -296,16 +306,8 @@ def _judge_defaults(run, name):
         row.largest, row.mean)) for row in unequal]
     counted = [row for row in unequal if not run.matchings or row.name.startswith(('detection_', 'num_'))]
     most = max([float('inf') if row.largest is None else row.largest for row in counted or unequal])
-    words = ['{:.2g} at most ({})'.format(most, _images(run))]
-    far = most > _LAST_DIGITS
-    if run.matchings:
-        paired = run.paired()
-        if paired['swapped']:
-            words.append('{} changed places'.format(_answer.number(paired['swapped'], 'near-tie')))
-        if paired['moved']:
-            words.append('{} moved'.format(_answer.number(paired['moved'], 'detection')))
-        if paired['alone']:
-            words.append('{} without a partner'.format(_answer.number(paired['alone'], 'detection')))
-        far = far or bool(paired['alone'] or paired['moved'])
+    words = ['{:.2g} at most ({})'.format(most, _images(run))] + pairing(run)
+    paired = run.paired()
+    far = most > _LAST_DIGITS or bool(paired['alone'] or paired['moved'])
     return Check(_PART, name, _answer.NOTE if far else _answer.OK, '{}: {}'.format(
         'more than the last digits differ' if far else 'only the last digits differ', '; '.join(words)), tuple(details))

@@ -25,7 +25,7 @@ _TEMPLATE = os.path.join(os.path.dirname(__file__), 'page.html')
 _WIDEST = 640  # pixels of a picture in the page
 _MOST_BOXES = 20
 _SURE = 0.3  # boxes with a lower score are drawn only where there is no surer one
-_MOST_DETAILS = 40
+_AT_ONCE, _MOST_DETAILS = 5, 200  # details of a check that is not ok: shown, and shown when opened
 _MOST_DOTS = 400
 _LOWEST = -10  # the exponent that the plot begins with; a float32 score has some 7 digits
 
@@ -93,15 +93,21 @@ def _checks(answer):
 
 def _row(check):
     found = _text(check.text)
-    if check.details:
-        shown = ''.join(_element('li', _text(line)) for line in check.details[:_MOST_DETAILS])
-        if len(check.details) > _MOST_DETAILS:
-            shown += _element('li', _text('… {:,} more'.format(len(check.details) - _MOST_DETAILS)))
-        listed = _element('summary', _text(_answer.number(len(check.details), 'detail'))) + _element('ul', shown)
-        opened = ' open' if check.status == _answer.WRONG else ''
-        found += '<details{}>{}</details>'.format(opened, listed)
+    at_once = _AT_ONCE if check.status in (_answer.WRONG, _answer.NOTE) else 0
+    first, rest = check.details[:at_once], check.details[at_once:]
+    if first:
+        found += _list(first)
+    if rest:
+        more = '{:,} more'.format(len(rest)) if first else _answer.number(len(rest), 'detail')
+        found += _element('details', _element('summary', _text(more)) + _list(
+            rest[:_MOST_DETAILS] + (('… {:,} more'.format(len(rest) - _MOST_DETAILS),)
+                                    if len(rest) > _MOST_DETAILS else ())))
     tag = _element('span', _text(check.status), class_='tag ' + _TAGS[check.status])
     return _element('tr', _element('th', _text(check.name)) + _element('td', tag) + _element('td', found))
+
+
+def _list(lines):
+    return _element('ul', ''.join(_element('li', _text(line)) for line in lines))
 
 
 def _plots(answer):
@@ -167,13 +173,8 @@ def _paired(run):
     if not run.matchings:
         return ''
     told = run.paired()
-    words = ['{:,} and {:,} detections, {} paired'.format(told['left'], told['right'], '{:,}'.format(
-        told['pairs']) if told['alone'] else 'all')]
-    for key, noun in (('swapped', 'near-tie{} changed places'), ('moved', 'pair{} moved otherwise'),
-                      ('alone', 'detection{} without a partner')):
-        if told[key]:
-            words.append('{:,} {}'.format(told[key], noun.format('' if told[key] == 1 else 's')))
-    return '; '.join(words)
+    return '; '.join(['{:,} and {:,} detections, {} paired'.format(
+        told['left'], told['right'], '{:,}'.format(told['pairs']) if told['alone'] else 'all')] + _outputs.pairing(run))
 
 
 def _n(value):
@@ -244,7 +245,8 @@ def _box(detections, row, side, width, height):
         return ''
     left, top, right, bottom = corners
     return _element('rect', x=_n(left), y=_n(top), width=_n(max(0, right - left)), height=_n(max(0, bottom - top)),
-                    class_='box ' + ('left', 'right')[side], stroke_width=_n((2.2, 4.6)[side] * width / 480.0))
+                    class_='box ' + ('left', 'right')[side], stroke_width=_n((2.2, 4.6)[side] * width / 480.0),
+                    stroke_dasharray=(None, '{0} {0}'.format(_n(width / 60.0)))[side])
 
 
 def _tags(pair, chosen, width, height):
