@@ -257,8 +257,8 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
 @click.option('--frozen_graph', metavar='FILE', help='The frozen graph; default: that of EXPORT_DIR.')
 @click.option('--checkpoint', metavar='PREFIX', help='The trained checkpoint; default: the one that the export names. '
               'With --pipeline_config and nothing else, it is exported to a temporary folder and that is verified.')
-@click.option('--pipeline_config', metavar='FILE', help='What it was trained with: says whether its moving averages are '
-              'meant.')
+@click.option('--pipeline_config', metavar='FILE', help='What it was trained with: says whether its moving averages '
+              'are meant.')
 @click.option('--images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you like; '
               'default: two drawn scenes.')
 @click.option('--most_images', type=click.IntRange(1, 1000), default=8, show_default=True,

@@ -1,4 +1,4 @@
-"""The same images through SavedModel and frozen graph: first with TensorFlow's optimizations off, then with its defaults.
+"""The same images through SavedModel and frozen graph: first with the optimizations off, then with the defaults.
 
 With them off, the two are one computation, and every bit must be the same. With
 the defaults TensorFlow folds constants in the one and cannot in the other, so
@@ -284,16 +284,19 @@ def _judge_exact(run, name):
     if not wrong:
         return Check(_PART, name, _answer.OK, 'all {} are equal bit for bit ({})'.format(
             _answer.number(len(run.rows), 'output'), _images(run)))
-    details = tuple('{}: {}'.format(row.name, row.note or (
-        'by {:.3g} at most, {:.3g} in the mean'.format(row.largest, row.mean) if row.differing else
-        'where detections are paired, by nothing' if run.matchings else 'other bits or another type of the same values'))
-        for row in wrong)
+    otherwise = ('where detections are paired, by nothing' if run.matchings else
+                 'other bits or another type of the same values')
+    details = tuple('{}: {}'.format(row.name, row.note or (_by(row) if row.differing else otherwise)) for row in wrong)
     swapped = [row.name for row in wrong if row.note.endswith('swapped')]
-    text = '; '.join(['{} of {} differ ({})'.format(len(wrong), _answer.number(len(run.rows), 'output'), _images(run))] +
-                     pairing(run))
+    text = '; '.join(['{} of {} differ ({})'.format(
+        len(wrong), _answer.number(len(run.rows), 'output'), _images(run))] + pairing(run))
     if swapped:
         text = 'outputs are swapped: {}'.format(' and '.join(swapped))
     return Check(_PART, name, _answer.WRONG, text, details)
+
+
+def _by(row):
+    return 'by {:.3g} at most, {:.3g} in the mean'.format(row.largest, row.mean)
 
 
 def _judge_defaults(run, name):
@@ -302,8 +305,7 @@ def _judge_defaults(run, name):
     if not unequal:
         return Check(_PART, name, _answer.OK, 'all {} are equal bit for bit ({})'.format(
             _answer.number(len(run.rows), 'output'), _images(run)))
-    details = ['{}: {}'.format(row.name, row.note or 'by {:.3g} at most, {:.3g} in the mean'.format(
-        row.largest, row.mean)) for row in unequal]
+    details = ['{}: {}'.format(row.name, row.note or _by(row)) for row in unequal]
     counted = [row for row in unequal if not run.matchings or row.name.startswith(('detection_', 'num_'))]
     most = max([float('inf') if row.largest is None else row.largest for row in counted or unequal])
     words = ['{:.2g} at most ({})'.format(most, _images(run))] + pairing(run)

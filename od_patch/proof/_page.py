@@ -1,4 +1,4 @@
-"""An ``Answer`` as one self-contained HTML page: pictures with the boxes of both models, differences plotted, every check.
+"""An ``Answer`` as one self-contained HTML page: every check, pictures with the boxes of both models, differences.
 
 The page has no script and loads nothing: its Content-Security-Policy allows its
 own style and the pictures inside it. Whatever came out of a file or a graph is
@@ -117,8 +117,8 @@ def _plots(answer):
         return
     yield _element('h2', 'Differences')
     yield _element('p', _text(
-        'Absolute difference between SavedModel and frozen graph, a dot a detection (or an image), the bar at the mean. '
-        'With the optimizations off, every bit must be the same; with TensorFlow\'s defaults the last digits may '
+        'Absolute difference between SavedModel and frozen graph, a dot a detection (or an image), the bar at the '
+        'mean. With the optimizations off, every bit must be the same; with TensorFlow\'s defaults the last digits may '
         'differ, as constants are folded in one of the two only.'), class_='small')
     yield _element('div', ''.join(_plot(run) for run in runs), class_='plots')
 
@@ -155,7 +155,8 @@ def _strips(run):
                               text_anchor='middle'))
     for index, row in enumerate(rows):
         middle = line * index + 17
-        parts.append(_element('text', _text(_short(row.name)), x=left - 6, y=middle + 4, class_='label', text_anchor='end'))
+        parts.append(_element('text', _text(_short(row.name)), x=left - 6, y=middle + 4, class_='label',
+                              text_anchor='end'))
         for value in row.values[:_MOST_DOTS]:
             parts.append(_element('circle', cx=_n(place(value)), cy=middle, r=3.2,
                                   class_='dot equal' if not value else 'dot'))
@@ -164,8 +165,8 @@ def _strips(run):
                                   class_='mean'))
         told = row.note or ('equal' if row.equal else 'equal values' if not row.largest else 'max {:.2g}'.format(
             row.largest))
-        parts.append(_element('text', _element('title', _text(row.note)) + _text(_short(told, 20)), x=width - right + 6, y=middle + 4,
-                              class_='told' if not row.note else 'told bad'))
+        parts.append(_element('text', _element('title', _text(row.note)) + _text(_short(told, 20)), x=width - right + 6,
+                              y=middle + 4, class_='told' if not row.note else 'told bad'))
     return _element('svg', ''.join(parts), viewBox='0 0 {} {}'.format(width, height), role='img')
 
 

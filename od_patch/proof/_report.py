@@ -31,8 +31,8 @@ def summary(answer):
 
 def show(answer, out):
     """Prints an ``Answer``."""
-    out.print(rich.text.Text.assemble((answer.verdict, 'bold ' + _VERDICTS[answer.verdict]), '  ', answer.subject.given),
-              soft_wrap=True)
+    verdict = (answer.verdict, 'bold ' + _VERDICTS[answer.verdict])
+    out.print(rich.text.Text.assemble(verdict, '  ', answer.subject.given), soft_wrap=True)  # a path stays whole
     out.print(rich.text.Text(summary(answer)))
     widths = [max(map(len, texts)) for texts in zip(*[(check.name, check.status) for check in answer.checks])]
     for part in _answer.PARTS:

@@ -86,7 +86,8 @@ def of_staged(directory, given, trained, averages):
 
     Args:
         directory: str, where its artefacts are staged; given: str, where they are to go.
-        trained: str, the prefix of the checkpoint that was exported; averages: bool, whether moving averages were asked for.
+        trained: str, the prefix of the checkpoint that was exported.
+        averages: bool, whether its moving averages were asked for.
     """
     subject = Subject(given)
     _locate(subject, directory)

@@ -146,7 +146,8 @@ def test_nothing_that_is_shown_becomes_markup(exported, tmp_path):
     with defects.saved_model(folder) as meta_graph:
         defects.node_of(meta_graph.graph_def, 'Preprocessor/sub').device = '/device:GPU:0' + _HOSTILE
     with open(os.path.join(folder, 'saved_model', 'assets.extra', 'od_patch.json'), 'w') as record:
-        json.dump({'od_patch': _HOSTILE, 'exporter': _HOSTILE, 'tensorflow': [_HOSTILE], 'sha256': {_HOSTILE: 1}}, record)
+        json.dump({'od_patch': _HOSTILE, 'exporter': _HOSTILE, 'tensorflow': [_HOSTILE], 'sha256': {_HOSTILE: 1}},
+                  record)
     answer = proof.verify(folder, quick=True)
     answer.subject.given = _HOSTILE
     run = _outputs.Run('unoptimized', 1, _HOSTILE)

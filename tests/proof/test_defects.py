@@ -92,11 +92,13 @@ def test_an_op_that_the_target_does_not_know_is_named(exported):
 def test_where_nothing_says_which_weights_are_meant_it_is_told_which_they_are(exported, copy_of):
     folder = copy_of()
     os.remove(os.path.join(folder, 'saved_model', 'assets.extra', 'od_patch.json'))
-    check = by_name(proof.verify(folder, checkpoint=defects.SHAPES_CHECKPOINT, quick=True))['weights', 'SavedModel = checkpoint']
+    answer = proof.verify(folder, checkpoint=defects.SHAPES_CHECKPOINT, quick=True)
+    check = by_name(answer)['weights', 'SavedModel = checkpoint']
     assert check.status == 'note' and 'are its moving averages' in check.text
     with defects.bundle(defects.variables(folder)) as values:
         values[defects.WEIGHT] += 1
-    check = by_name(proof.verify(folder, checkpoint=defects.SHAPES_CHECKPOINT, quick=True))['weights', 'SavedModel = checkpoint']
+    answer = proof.verify(folder, checkpoint=defects.SHAPES_CHECKPOINT, quick=True)
+    check = by_name(answer)['weights', 'SavedModel = checkpoint']
     assert check.status == 'wrong' and check.text == '1 of 200 variables differ from its moving averages'
 
 
