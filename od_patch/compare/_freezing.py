@@ -65,10 +65,7 @@ def freeze(graph_def, prefix, outputs, where):
 
     def handle(name):
         """The variable that a resource comes from, through Identity and Enter."""
-        name = name.lstrip('^').split(':')[0]
-        while name in known and known[name].op in ('Identity', 'Enter'):
-            name = known[name].input[0].split(':')[0]
-        return known.get(name)
+        return known.get(_origin(known, name.lstrip('^'), ('Identity', 'Enter')).split(':')[0])
 
     for node in nodes:
         _refuse_handles(node, known, where)
@@ -109,6 +106,17 @@ def freeze(graph_def, prefix, outputs, where):
         raise InputRefused('{}: the outputs need {!r} ({}), which changes a variable.'.format(
             where, stateful[0].name, stateful[0].op), 'Such a graph cannot be frozen.')
     return frozen
+
+
+def _origin(nodes, tensor, ops):
+    """The name of the tensor that ``tensor`` is handed on from, through nodes of ``ops``; a circle ends where it began."""
+    seen = set()
+    while True:
+        name = tensor.split(':')[0]
+        if name in seen or name not in nodes or nodes[name].op not in ops or not nodes[name].input:
+            return tensor
+        seen.add(name)
+        tensor = nodes[name].input[0]
 
 
 def _refuse_handles(node, known, where):
@@ -155,9 +163,7 @@ def restored_keys(graph_def, among=None):
         if among is not None and node.name not in among:
             continue
         target, value = node.input[0].split(':')[0], node.input[1]
-        name, _, port = value.partition(':')
-        while name in nodes and nodes[name].op == 'Identity':
-            name, _, port = nodes[name].input[0].partition(':')
+        name, _, port = _origin(nodes, value, ('Identity',)).partition(':')
         source = nodes.get(name)
         if source is None or source.op != 'RestoreV2' or len(source.input) < 3:
             continue
@@ -172,9 +178,12 @@ def sliced(array, spec):
     """The part of a tensor that a slice of ``RestoreV2`` names, such as '6 4 0,3:-': shape, then begin,length."""
     if not spec:
         return array
-    places = spec.rpartition(' ')[2].split(':')
-    return array[tuple(slice(None) if place == '-' else slice(int(place.split(',')[0]), sum(map(int, place.split(','))))
-                       for place in places)]
+    try:
+        return array[tuple(slice(None) if place == '-' else slice(
+            int(place.split(',')[0]), sum(map(int, place.split(',')))) for place in spec.rpartition(' ')[2].split(':'))]
+    except (ValueError, IndexError):
+        raise InputRefused('A variable is restored from the slice {!r} of a tensor of shape {}, which is none.'.format(
+            spec, list(array.shape)), 'Export it again.')
 
 
 def saved_model(path):

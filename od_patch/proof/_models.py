@@ -17,6 +17,8 @@ from od_patch._errors import InputRefused
 from od_patch.compare import _run
 from od_patch.proof import _images
 
+_MOST_ELEMENTS = 1 << 28  # of an input whose shape is fixed
+_MOST_MILLISECONDS = 10 * 60 * 1000  # of one batch; a graph that is damaged may loop for ever
 IMAGE, ENCODED, EXAMPLE = 'image_tensor', 'encoded_image_string_tensor', 'tf_example'
 
 Input = collections.namedtuple('Input', ['name', 'kind', 'dtype', 'shape'])
@@ -72,7 +74,10 @@ def input_of(servable):
     shape = None if info.tensor_shape.unknown_rank else [
         None if dim.size < 0 else int(dim.size) for dim in info.tensor_shape.dim]
     tf = _tensorflow.tf1()
-    dtype = tf.as_dtype(info.dtype)
+    try:
+        dtype = tf.as_dtype(info.dtype)
+    except TypeError:
+        raise InputRefused('the input {} has a type of no known number, {}'.format(info.name, info.dtype), '')
     if dtype == tf.string:
         ops = {node.op for node in servable.meta_graph.graph_def.node}
         for function in servable.meta_graph.graph_def.library.function:
@@ -81,6 +86,11 @@ def input_of(servable):
     if shape is not None and (len(shape) != 4 or shape[3] not in (None, 3)) or not (
             dtype.is_integer or dtype.is_floating):
         raise InputRefused('the input {} takes {} {}, which are no images'.format(info.name, dtype.name, shape), '')
+    elements = 1
+    for size in shape or ():
+        elements *= size or 1
+    if elements > _MOST_ELEMENTS:
+        raise InputRefused('the input {} takes {}, which is more than can be fed here'.format(info.name, shape), '')
     return Input(info.name, IMAGE, dtype.as_numpy_dtype().dtype.name, shape)
 
 
@@ -119,6 +129,7 @@ def _session(config):
     tf = _tensorflow.tf1()
     # A node that is bound to a GPU runs on the CPU where there is none: that it is bound, _portability says.
     config.allow_soft_placement = True
+    config.operation_timeout_in_ms = _MOST_MILLISECONDS
     with tf.Graph().as_default() as graph, tf.Session(graph=graph, config=config) as session:
         yield session
 

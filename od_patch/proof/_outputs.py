@@ -191,10 +191,7 @@ def _row(run, name, left, right, counts):
     shape = list(pairs[0][0].shape)
     equal = all(_same_bits(one, other) for one, other in pairs)
     apart, values = [], []
-    by_detection = (run.matchings and name.startswith('detection_')
-                    and all(array.ndim >= 2 and array.shape[1] == values_of[_SCORES].shape[1]
-                            for side in (left, right) for values_of in side for array in [values_of[name]]))
-    if by_detection:
+    if _has_rows(run, name, left, right):
         matchings = iter(run.matchings)
         for (one, other), count in zip(pairs, counts):
             for place in range(count):
@@ -215,6 +212,14 @@ def _row(run, name, left, right, counts):
     note = '' if equal or run.mode != OFF else _stands_in(name, left, right)
     return Row(name, shape, equal, int((flat > 0).sum()), int(flat.size), _largest(flat),
                float(flat.mean()) if flat.size else 0.0, values, note)
+
+
+def _has_rows(run, name, left, right):
+    """Whether an output has a row a detection in both models, so that it can be compared pair by pair."""
+    if not run.matchings or not name.startswith('detection_'):
+        return False
+    return all(one[name].shape[2:] == other[name].shape[2:] and all(
+        values[name].shape[:2] == values[_SCORES].shape for values in (one, other)) for one, other in zip(left, right))
 
 
 def _same_bits(one, other):

@@ -145,7 +145,7 @@ def _find_trained(subject, checkpoint, pipeline_config):
     recorded = subject.record.get('checkpoint')
     if checkpoint:
         subject.trained = _checkpoint.resolve(checkpoint)
-    elif isinstance(recorded, str) and recorded:
+    elif isinstance(recorded, str) and recorded and '://' not in recorded:  # what a file says opens no connection
         try:
             subject.trained = _checkpoint.resolve(recorded)
         except InputRefused:

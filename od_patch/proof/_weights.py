@@ -107,15 +107,21 @@ def check(subject, servable, frozen):
     graph = Constants(frozen, 'frozen graph') if frozen is not None else None
     trained, checks = _open_trained(subject)
     variables = _variables(servable, own, trained)
-    pairs = [(saved, own), (graph, own)] if own else [(saved, graph)]
+    pairs = [(one, other) for one, other in ([(saved, own), (graph, own)] if own else [(saved, graph)])
+             if one is not None and other is not None]
+    names = [_common(one, other, variables) for one, other in pairs]
+    exported = next((holder for holder in (saved, graph, own) if holder is not None), None)
+    if trained is not None and exported is not None:
+        expected = _Averaged(trained) if subject.averages else trained
+        pairs.append((exported, expected))
+        names.append(_common(exported, expected, variables))
     try:
-        for one, other in pairs:
-            if one is not None and other is not None:
-                checks.append(_compare(one, other, variables, servable))
-        if trained is not None:
-            exported = [holder for holder in (saved, graph) if holder is not None][:1] or [own]
-            if exported[0] is not None:
-                checks.append(_against_trained(exported[0], trained, variables, subject))
+        differences = _differing(pairs, names)
+        for (one, other), common, different in zip(pairs, names, differences):
+            if other is own or other is graph:
+                checks.append(_compared(one, other, common, different, variables, servable))
+            else:
+                checks.append(_against_trained(one, trained, common, different, variables, subject))
     except _Unreadable as error:
         checks.append(_skipped('weights', 'not compared further: {}'.format(str(error).split('\n')[0][:200])))
     return checks or [_skipped('weights', 'there are not two of checkpoint, frozen graph and SavedModel to compare')]
@@ -152,13 +158,15 @@ def _variables(servable, own, trained):
     return {name for name in trained.names() if not name.endswith(AVERAGE_SUFFIX)} if trained is not None else None
 
 
-def _compare(one, other, variables, servable):
+def _common(one, other, variables):
+    """Names of the variables that both holders have."""
+    names = one.names() & other.names()
+    return names if variables is None else names & variables
+
+
+def _compared(one, other, names, different, variables, servable):
     """The check of one holder against another, over the variables that both have."""
     name = '{} = {}'.format(one.label, other.label)
-    names = one.names() & other.names()
-    if variables is not None:
-        names &= variables
-    different = _differing(one, other, names)
     if different:
         return _wrong(name, different, len(names))
     if not names:
@@ -177,14 +185,27 @@ def _compare(one, other, variables, servable):
     return Check(_PART, name, _answer.OK, text)
 
 
-def _differing(one, other, names):
-    """List of (name, what differs in words, largest difference or None), the largest first."""
-    found = []
-    for name in sorted(names):
-        left, right = one.get(name), other.get(name)
-        if not _equal(left, right):
-            found.append((name,) + _described(left, right))
-    return sorted(found, key=lambda row: (-float('inf') if row[2] is None else -row[2], row[0]))
+def _differing(pairs, names):
+    """For each pair of holders, the list of (name, what differs in words, largest difference), the largest first.
+
+    Every tensor is read once, and one variable is in memory at a time.
+
+    Args:
+        pairs: list of pairs of holders; names: list of sets, the variables to compare in each.
+    """
+    found = [[] for _ in pairs]
+    for name in sorted(set().union(*names)):
+        values = {}
+        for place, pair in enumerate(pairs):
+            if name not in names[place]:
+                continue
+            for holder in pair:
+                if holder not in values:
+                    values[holder] = holder.get(name)
+            left, right = (values[holder] for holder in pair)
+            if not _equal(left, right):
+                found[place].append((name,) + _described(left, right))
+    return [sorted(rows, key=lambda row: (-float('inf') if row[2] is None else -row[2], row[0])) for rows in found]
 
 
 def _equal(left, right):
@@ -212,38 +233,41 @@ def _wrong(name, different, total, more=''):
         tuple('{}: {}'.format(row[0], row[1]) for row in different))
 
 
-def _against_trained(exported, trained, variables, subject):
-    """The check of what was exported against the checkpoint that it was exported from, averages mapped."""
+def _against_trained(exported, trained, names, different, variables, subject):
+    """The check of what was exported against the checkpoint that it was exported from, averages mapped.
+
+    Args:
+        exported, trained: holders.
+        names, different: what they have in common, and what of it differs from the weights that are asked for: the
+            moving averages or the raw ones.
+        variables: set of names, or None; subject: ``Subject``.
+    """
     name = '{} = checkpoint'.format(exported.label)
     averaged = _Averaged(trained)
-    names = exported.names() & averaged.names() & (variables if variables is not None else averaged.names())
     if not names:
         return Check(_PART, name, _answer.WRONG, 'they have no variable in common: {} is of another model'.format(
             subject.trained))
-    if not averaged.averaged & names:
-        if subject.averages:
-            return Check(_PART, name, _answer.WRONG,
-                         'moving averages are asked for ({}), and {} holds none'.format(
-                             subject.averages_from, subject.trained))
-        return _told(name, _differing(exported, trained, names), names, 'the weights of {}'.format(subject.trained))
     lost = sorted((variables or set()) & exported.names() - averaged.names())
     if lost:
         return Check(_PART, name, _answer.WRONG, '{} not in {}'.format(
             _answer.number(len(lost), 'variable') + (' is' if len(lost) == 1 else ' are'), subject.trained),
             tuple(lost))
-
-    def differing(from_averages):
-        holder = averaged if from_averages else trained
-        return _differing(exported, holder, names & holder.names())
-
-    if subject.averages is None:
-        return _untold(name, differing(False), differing(True), names)
-    words = {True: 'moving averages', False: 'raw weights'}
-    expected = differing(subject.averages)
-    if expected and not differing(not subject.averages):
-        return _wrong(name, expected, len(names), ': these are the {}, and the {} are asked for ({})'.format(
-            words[not subject.averages], words[subject.averages], subject.averages_from))
-    return _told(name, expected, names, 'the {} of {}'.format(words[subject.averages], subject.trained))
+    if not averaged.averaged & names:
+        if subject.averages:
+            return Check(_PART, name, _answer.WRONG, 'moving averages are asked for ({}), and {} holds none'.format(
+                subject.averages_from, subject.trained))
+        return _told(name, different, names, 'the weights of {}'.format(subject.trained))
+    if different or subject.averages is None:
+        other = trained if subject.averages else averaged
+        otherwise, = _differing([(exported, other)], [_common(exported, other, variables)])
+        if subject.averages is None:
+            return _untold(name, different, otherwise, names)
+        if not otherwise:
+            words = ('moving averages', 'raw weights')
+            return _wrong(name, different, len(names), ': these are the {}, and the {} are asked for ({})'.format(
+                words[subject.averages], words[not subject.averages], subject.averages_from))
+    return _told(name, different, names, 'the {} of {}'.format(
+        'moving averages' if subject.averages else 'raw weights', subject.trained))
 
 
 def _told(name, different, names, what):

@@ -42,6 +42,8 @@ def exported(tmp_path_factory, tf1_python):
         return checkpoints.prefix_of(folders[config], form)
 
     def export(config='shapes', form='plain', **flags):
+        if config == 'shapes':
+            flags['verify'] = True
         key = (config, form, tuple(sorted(flags.items())))
         if key not in made:
             output = str(tmp_path_factory.mktemp('exported') / 'export')
@@ -49,6 +51,9 @@ def exported(tmp_path_factory, tf1_python):
                 exports.config_path(config), checkpoint_of(config, form))
             result = exports.ours(*given + (output,), _python=tf1_python, **flags)
             assert result.exit_code == 0, result.stderr
+            if flags.get('verify'):
+                assert 'proof        files, weights and outputs: 18 ok' in result.stdout
+                assert '  proof  ' in result.stderr
             made[key] = output
         return made[key]
     return export

@@ -107,7 +107,6 @@ def test_where_nothing_says_which_weights_are_meant_it_is_told_which_they_are(ex
     pytest.param('ssd', 'plain', {'input_type': 'tf_example'}, id='ssd, tf_example'),
     pytest.param('mask_rcnn', 'training', {'config_override': 'eval_config { use_moving_averages: true }'},
                  id='mask rcnn, averages'),
-    pytest.param('rfcn', 'plain', {}, id='rfcn'),
 ])
 def test_a_newer_tensorflow_proves_what_tensorflow_1_exported(config, form, flags, exported):
     proved.assert_proved(exported(config, form, **flags), **flags)
