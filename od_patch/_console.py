@@ -200,6 +200,8 @@ def show_summary(report, seconds, stream):
     facts = [('weights', _weights(report))]
     if _export.SAVED_MODEL in report.artifacts:
         facts.append(('saved_model', _variables(report)))
+    if report.proof:
+        facts.append(('proof', _proof(report)))
     facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
     facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
@@ -290,6 +292,14 @@ def _variables(report):
     if not report.written:
         return 'frozen constants, as upstream writes them'
     return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind, _size(report.written.num_bytes))
+
+
+def _proof(report):
+    counts = report.proof.counts
+    words = ', '.join('{} {}'.format(counts[status], status) for status in ('ok', 'note', 'not checked')
+                      if counts[status])
+    return '{}: {}{}'.format('files, weights and outputs' if report.proof.runs else 'files and weights', words,
+                             '' if report.proof.runs else ' (--verify runs it, too)')
 
 
 def _tensor(key, info):

@@ -65,3 +65,9 @@ class SomeFailed(ODPatchError):
     """Some of several checkpoints could not be exported; the others were."""
 
     exit_code = 8
+
+
+class ProofFailed(ODPatchError):
+    """The export that was just made is not what was trained, or is not whole; it is not moved into place."""
+
+    exit_code = 9

@@ -23,6 +23,7 @@ from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch import _version
+from od_patch import proof
 
 FROZEN = 'frozen'
 KINDS = (_saved_model.RESOURCE, _saved_model.REFERENCE, FROZEN)
@@ -45,8 +46,8 @@ _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larg
 
 Options = collections.namedtuple('Options', [
     'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts', 'profile_graph',
-    'series', 'target_tf'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None, None)
+    'series', 'target_tf', 'verify'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None, None, False)
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
@@ -60,11 +61,13 @@ Attributes:
     series: ``_series.Wanted`` where many checkpoints are exported; None for one.
     target_tf: str, the TensorFlow whose ops ``saved_model/`` is to keep to, such
         as '1.12'; None for those of the one at hand.
+    verify: bool, whether the staged export is proved in full, outputs included,
+        before it is moved into place; files and weights always are.
 """
 
 Report = collections.namedtuple('Report', [
     'output_directory', 'files', 'written', 'kind', 'use_moving_averages', 'checkpoint', 'step', 'signature',
-    'artifacts', 'release', 'replaced'])
+    'artifacts', 'release', 'replaced', 'proof'])
 Report.__doc__ = """What an export has made.
 
 Attributes:
@@ -79,6 +82,8 @@ Attributes:
     artifacts: set of those of ``ARTIFACTS`` that were written.
     release: str, the pin of the exporter, in words.
     replaced: bool, whether an earlier export was replaced.
+    proof: ``proof._answer.Answer``, what was checked before it was moved into
+        place; None for one of many checkpoints that was not to be verified.
 """
 
 _log = logging.getLogger('od_patch')
@@ -264,7 +269,7 @@ class Export(UnderWay):
                 if pattern.match(name) and artifact not in self.artifacts:
                     os.unlink(os.path.join(self.staged_directory, name))
 
-    def report(self, replaced):
+    def report(self, replaced, proven):
         """Returns the ``Report``; the staged files are still where they were written."""
         return Report(
             output_directory=self.output_directory,
@@ -277,7 +282,8 @@ class Export(UnderWay):
             signature=self.signature,
             artifacts=self.artifacts,
             release=self.release_text,
-            replaced=replaced)
+            replaced=replaced,
+            proof=proven)
 
     def _record(self, more):
         """Returns the record of what made this export, as JSON bytes, for ``assets.extra/od_patch.json``."""
@@ -318,6 +324,8 @@ def whole(options, observer, release_text, arguments):
         ``Export``.
     """
     observer.stage('checks')
+    if options.verify:
+        proof.require()
     output_directory = os.fspath(arguments['output_directory'])
     if not output_directory:
         raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
@@ -352,7 +360,9 @@ def ready(export, replaced):
         replaced: bool, whether it is to replace an earlier one.
     """
     export.remove_unasked()
-    report = export.report(replaced)
+    # One of many is copied tensor by tensor, each with its checksum compared, and is proved once more on request only.
+    proven = proof.staged(export) if export.options.verify or not export.options.series else None
+    report = export.report(replaced, proven)
     export.observer.stage('moving into place')
     return report
 

@@ -108,7 +108,7 @@ def uninstall(exporter=None):
 
 @contextlib.contextmanager
 def patched(exporter=None, strict_pin=False, saved_model_variables='resource', overwrite=False,
-            additional_output_tensor_names=None, artifacts=None, profile_graph=None, target_tf=None,
+            additional_output_tensor_names=None, artifacts=None, profile_graph=None, target_tf=None, verify=False,
             all_checkpoints=False, checkpoint_steps=None, watch=False, watch_interval=10.0, _observer=None):
     """Context manager: the patch is on inside, for all threads, and as before outside.
 
@@ -136,6 +136,9 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
         checkpoint_steps: iterable of int, only those; default all.
         watch: bool, go on with checkpoints that come, until SIGINT or SIGTERM.
         watch_interval: float, seconds between two looks.
+        verify: bool, run SavedModel and frozen graph on the same images before
+            the export is moved into place; its files and weights always are
+            checked against the checkpoint.
 
     Raises:
         od_patch.UsageError: an unknown ``target_tf``, or one for frozen constants.
@@ -165,7 +168,7 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
     before = _thread_options()
     _threads.options = (
         _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph,
-                        series, target_tf),
+                        series, target_tf, verify),
         observer)
     try:
         yield

@@ -413,7 +413,7 @@ def _record_of(saved_model_path):
 def _recipe(options, release_text, arguments):
     """Returns a digest of all but the weights that a SavedModel depends on, so that a change of it is noticed."""
     ingredients = [_version.__version__, _tensorflow.versions()[0], release_text, options.saved_model_variables,
-                   options.additional_output_tensor_names]
+                   options.additional_output_tensor_names, options.target_tf]
     for name, value in sorted(arguments.items()):
         if name not in ('trained_checkpoint_prefix', 'output_directory'):
             serialize = getattr(value, 'SerializeToString', None)

@@ -8,7 +8,8 @@ Not for: running another script with the patch on; that is ``python -m od_patch`
 
 Exit codes: 0 exported; 1 the export failed; 2 a flag; 3 the environment; 4 the
 exporter is declined; 5 an input file; 6 the checkpoint does not fit the model;
-7 the output directory; 130 and 143 interrupted by SIGINT and SIGTERM.
+7 the output directory; 8 some of many checkpoints failed; 9 the proof: the export
+is not what was trained; 130 and 143 interrupted by SIGINT and SIGTERM.
 """
 import difflib
 import importlib
@@ -158,7 +159,7 @@ def _export_with_release(argv, log, progress):
                 overwrite=values.overwrite,
                 additional_output_tensor_names=_split(values.additional_output_tensor_names),
                 artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
-                target_tf=values.target_tf, **_series(values),
+                target_tf=values.target_tf, verify=values.verify, **_series(values),
                 _observer=progress):
             _expand_home(values)
             _preflight(values, exporter)
@@ -201,6 +202,9 @@ def _define_flags():
             (flags.DEFINE_boolean, 'watch', False,
              'As --all_checkpoints, and go on as a training writes new ones, until Ctrl-C or SIGTERM.'),
             (flags.DEFINE_float, 'watch_interval', 10.0, 'Seconds between two looks for new checkpoints.'),
+            (flags.DEFINE_boolean, 'verify', False,
+             'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
+             'nothing behind where they differ. Files and weights are always checked.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,

@@ -22,10 +22,10 @@ _EFFECTS = {'weights': ('weights', 'red'), 'result': ('changes the result', 'red
             'cosmetic': ('cosmetic', 'green')}
 
 
-def console(stream=None):
-    """A console of at most 100 columns; on a narrower terminal, as wide as that."""
+def console(stream=None, piped=WIDTH):
+    """A console of at most 100 columns; on a narrower terminal, as wide as that; where it is none, of ``piped``."""
     made = rich.console.Console(file=stream, highlight=False, soft_wrap=False)
-    width = min(WIDTH, made.width) if made.is_terminal else WIDTH
+    width = min(WIDTH, made.width) if made.is_terminal else piped
     return rich.console.Console(file=stream, highlight=False, width=width)
 
 
