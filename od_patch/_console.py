@@ -5,6 +5,7 @@ Not for: deciding anything; it shows what ``_export`` tells it.
 import contextlib
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -25,21 +26,21 @@ class Log:
     what is redirected. ``terminal`` and ``error_terminal`` still reach the user.
 
     Args:
-        path: str, where the log is to stay; None for a temporary file, which
-            stays only when ``keep`` was called.
+        path: str, where the log is to stay; None for a temporary file, which has
+            no name until ``keep`` is called: whoever is killed leaves none behind.
         verbose: bool, redirect nothing.
     """
 
     def __init__(self, path=None, verbose=False):
         self.verbose = verbose
         self.path = None
-        self._kept = path is not None
         if verbose:
             self.terminal = sys.stdout
             self.error_terminal = sys.stderr
             return
         if path is None:
-            handle, path = tempfile.mkstemp(prefix='od-patch-', suffix='.log')
+            with tempfile.TemporaryFile() as nameless:
+                handle = os.dup(nameless.fileno())
         else:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
         self.path = path
@@ -73,14 +74,20 @@ class Log:
             os.write(self._handle, text.encode('utf-8', 'replace'))
 
     def keep(self):
-        """Says that the log is to stay; returns its path, None where there is none."""
-        self._kept = True
+        """Gives the log a name, under which it stays; returns its path, None where there is none."""
+        if self.path is None and not self.verbose:
+            with contextlib.suppress(OSError):  # no room: what is to be said is said without it
+                named, path = tempfile.mkstemp(prefix='od-patch-', suffix='.log')
+                os.lseek(self._handle, 0, os.SEEK_SET)
+                with os.fdopen(named, 'wb') as log, os.fdopen(os.dup(self._handle), 'rb') as nameless:
+                    shutil.copyfileobj(nameless, log)
+                self.path = path
         return self.path
 
     def close(self):
-        """Removes the log unless it is to stay."""
-        if self.path and not self._kept:
-            os.unlink(self.path)
+        """Ends the log; one without a name is gone."""
+        if not self.verbose:
+            os.close(self._handle)
 
     @staticmethod
     def _reopened(stream):
