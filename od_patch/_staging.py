@@ -29,6 +29,7 @@ import signal
 import stat
 import tempfile
 import threading
+import uuid
 
 from od_patch import _errors
 from od_patch import _tensorflow
@@ -41,6 +42,8 @@ _OF_AN_EXPORT = re.compile(
     r'model\.ckpt(\.index|\.meta|\.data-\d{5}-of-\d{5})?)$')
 _JOURNAL = 'journal.json'
 _PROBE = '.od-patch-probe'
+_TEMPORARY = 'od-patch-'
+_ELSEWHERE = 'temporary'
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -106,12 +109,39 @@ def _folders(workshop):
     """Makes the two folders of ``Staged``; the temporary one is gone at the end."""
     export = os.path.join(workshop, 'export')
     os.mkdir(export)
-    # TensorFlow looks for checkpoints by pattern, and does not find one below a folder named out[1].
-    temporary = tempfile.mkdtemp(prefix='od-patch-', dir=None if glob.has_magic(workshop) else workshop)
+    temporary = _make_temporary(workshop)
     try:
         yield Staged(export, temporary)
     finally:
         _remove(temporary)
+
+
+def _make_temporary(workshop):
+    """Makes a private folder and returns its path: in the workshop, or elsewhere and noted there.
+
+    TensorFlow looks for checkpoints by pattern, and does not find one below a
+    folder named ``out[1]``. The note is a link, which is there whole or not at
+    all, and before the folder is: whoever is killed leaves no folder that the
+    next run does not know.
+    """
+    if not glob.has_magic(workshop):
+        return tempfile.mkdtemp(prefix=_TEMPORARY, dir=workshop)
+    temporary = os.path.join(tempfile.gettempdir(), _TEMPORARY + uuid.uuid4().hex)
+    os.symlink(temporary, os.path.join(workshop, _ELSEWHERE))
+    os.mkdir(temporary, 0o700)
+    return temporary
+
+
+def _remove_noted(workshop):
+    """Removes the temporary folder that a killed run made elsewhere, if it is one of ours."""
+    try:
+        noted = os.readlink(os.path.join(workshop, _ELSEWHERE))
+        found = os.lstat(noted)
+    except OSError:
+        return
+    if os.path.basename(noted).startswith(_TEMPORARY) and stat.S_ISDIR(found.st_mode) \
+            and found.st_uid == os.geteuid():
+        _remove(noted)
 
 
 @contextlib.contextmanager
@@ -304,6 +334,7 @@ def _clean_up_after_the_dead(workshop, target):
                 'What it had moved away is in {}: move it back by hand, and remove {}.'.format(replaced, workshop))
         _put_back(names, replaced, target)
         os.unlink(journal)
+    _remove_noted(workshop)
     _remove(workshop, except_for='lock')
 
 
