@@ -591,6 +591,7 @@ class Campaign:
     def interrupt(self, kind, place, where, number, whole_too=True):
         """One interruption; returns a dict for the report."""
         row = collections.OrderedDict([('kind', kind.name), ('place', place.name), ('where', round(where, 3))])
+        self.usual(place)  # before anything is under way
         case = Case(os.path.join(self.folder, 'case-{}'.format(number)), place, self)
         try:
             run, orderly, words = kind.interrupt(case, where)
