@@ -19,6 +19,11 @@ _TABLE_MAGIC = 0xdb4775248b80fb57
 _FOOTER_SIZE = 48
 _BLOCK_TRAILER_SIZE = 5  # one byte compression kind, four bytes CRC
 
+_MOST_SHARDS = 99999  # their names have five digits
+# Bytes of an element, by DataType number; of the types that have a fixed size.
+_ITEM_SIZES = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 11: 1, 12: 1, 13: 4, 14: 2, 15: 2, 16: 2, 17: 2,
+               18: 16, 19: 2, 22: 4, 23: 8}
+
 Index = collections.namedtuple('Index', ['num_shards', 'entries'])
 Index.__doc__ = """The index of a bundle.
 
@@ -54,14 +59,48 @@ def read_index(prefix):
         for key, value in _table_items(table):
             if key:
                 # The keys of slices of partitioned variables are binary.
-                    entries[key.decode('utf-8', 'surrogateescape')] = tensor_bundle_pb2.BundleEntryProto.FromString(value)
+                entries[key.decode('utf-8', 'surrogateescape')] = tensor_bundle_pb2.BundleEntryProto.FromString(value)
             else:
                 header = tensor_bundle_pb2.BundleHeaderProto.FromString(value)
-    except (IndexError, struct.error, message.DecodeError) as error:
+    except (IndexError, struct.error, message.DecodeError, UnicodeDecodeError, RuntimeError) as error:
         raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
     if header is None:
         raise BrokenIndex('it has no header entry')
+    if not 0 < header.num_shards <= _MOST_SHARDS:
+        raise BrokenIndex('it counts {:,} data files'.format(header.num_shards))
+    for name, entry in entries.items():
+        problem = _what_is_wrong(entry, header.num_shards)
+        if problem:
+            raise BrokenIndex('the entry of {!r} {}'.format(name, problem))
     return Index(header.num_shards, entries)
+
+
+def _what_is_wrong(entry, num_shards):
+    """Returns why a ``BundleEntryProto`` cannot be true, in words, or None.
+
+    TensorFlow aborts the whole process for some of these.
+    """
+    if entry.shape.unknown_rank or any(not 0 <= dim.size < 1 << 40 for dim in entry.shape.dim):
+        return 'has no shape'
+    elements = 1
+    for dim in entry.shape.dim:
+        elements *= dim.size
+    if elements >= 1 << 60:
+        return 'has more elements than there can be'
+    if not 0 < entry.dtype < 100:  # in a checkpoint, no references
+        return 'has no type'
+    if not 0 <= entry.shard_id < num_shards or entry.offset < 0 or entry.size < 0 \
+            or entry.offset + entry.size >= 1 << 63:
+        return 'lies in no data file'
+    if entry.slices:
+        for part in entry.slices:  # an extent without a length is the whole of its dimension
+            if len(part.extent) != len(entry.shape.dim) or any(
+                    not (0 <= extent.start <= dim.size and 0 <= extent.length <= dim.size - extent.start)
+                    for extent, dim in zip(part.extent, entry.shape.dim)):
+                return 'has a slice beyond its shape'
+    elif entry.dtype in _ITEM_SIZES and entry.size != elements * _ITEM_SIZES[entry.dtype]:
+        return 'has {:,} bytes for {:,} elements'.format(entry.size, elements)
+    return None
 
 
 def shortfalls(prefix, index):

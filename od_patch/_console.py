@@ -4,19 +4,19 @@ Not for: deciding anything; it shows what ``_export`` tells it.
 """
 import contextlib
 import os
-import shlex
 import shutil
 import sys
 import tempfile
 import time
 
-import rich.console
 import rich.live
 import rich.spinner
 import rich.text
 
 from od_patch import _export
 from od_patch import _tensorflow
+from od_patch import _terminal
+from od_patch import _text
 
 
 class Log:
@@ -101,7 +101,7 @@ class Progress(_export.Observer):
 
     def __init__(self, stream):
         self.report = None
-        self._console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+        self._console = _terminal.Console(file=stream, soft_wrap=True)
         self._name = None
         self._began = None
         self._started = time.time()
@@ -163,7 +163,7 @@ def show_summary(report, seconds, stream):
         seconds: float, how long it took in all.
         stream: text stream to print to.
     """
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
     version, _ = _tensorflow.versions()
     console.print()
     console.print(rich.text.Text('{} {}'.format(
@@ -182,13 +182,13 @@ def show_summary(report, seconds, stream):
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
         console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
     console.print()
-    console.print(rich.text.Text('Next:  saved_model_cli show --all --dir {}'.format(
-        shlex.quote(os.path.join(report.output_directory, 'saved_model')))))
+    console.print(rich.text.Text('Next:  ' + _text.command([
+        'saved_model_cli', 'show', '--all', '--dir', os.path.join(report.output_directory, 'saved_model')])))
 
 
 def show_refusal(error, stream):
     """Prints a refusal: what is wrong, and what to do."""
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
     console.print(rich.text.Text.assemble(('od-patch: ', 'bold red'), error.problem))
     if error.remedy:
         console.print(rich.text.Text(error.remedy))
@@ -203,7 +203,7 @@ def show_failure(error, progress, log_path, stream):
         log_path: str, the log with the traceback; None where it went to the terminal.
         stream: text stream to print to.
     """
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
     stage = ' in the stage "{}"'.format(progress.stage_name) if progress.stage_name else ''
     console.print(rich.text.Text.assemble(
         ('od-patch: ', 'bold red'), 'the export failed{}: {}: {}'.format(stage, type(error).__name__, error)))

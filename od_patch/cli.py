@@ -14,6 +14,7 @@ import warnings
 import click
 
 from od_patch import _errors
+from od_patch import _text
 from od_patch import _version
 
 
@@ -229,7 +230,7 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     for number, attempt in enumerate(attempts):
         if len(attempts) > 1:
             click.echo('Export {}{}'.format(number + 1, '' if not attempt.flags else ', with ' + ' '.join(
-                '--{}={!r}'.format(*row) for row in sorted(attempt.flags.items()))))
+                _text.command(['--{}={}'.format(*row)]) for row in sorted(attempt.flags.items()))))
         _report.show(attempt.answer, out)
     answer = attempts[-1].answer
     if answer.exit_code:
@@ -237,16 +238,16 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
         if (flags or override) and not apply:
             click.echo('Settings that differ and can be set (or give --apply):')
             for name, value in sorted(flags.items()):
-                click.echo('  --{}={}'.format(name, value))
+                click.echo('  ' + _text.plain(_text.command(['--{}={}'.format(name, value)])))
             if override:
-                click.echo("  --config_override='{}'".format(override))
+                click.echo('  ' + _text.plain(_text.command(['--config_override=' + override])))
         if left:
             click.echo('What no setting here changes; to get that graph, pin:')
             for line in _regenerate.pin(answer):
-                click.echo('  ' + line)
+                click.echo('  ' + _text.plain(line))
     if output_directory:
         click.echo('{}: the export'.format(output_directory))
-    click.echo('{}: {}'.format(answer.verdict, answer.reason))
+    click.echo(_text.plain('{}: {}'.format(answer.verdict, answer.reason)))
     sys.exit(answer.exit_code)
 
 

@@ -7,22 +7,37 @@ prunes and optimises nothing else but what the outputs do not need.
 """
 import collections
 
+from od_patch import _checkpoint
+from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 
 _REFERENCE = frozenset(['Variable', 'VariableV2'])
 _RESOURCE = frozenset(['VarHandleOp'])
 
 
-def reader(prefix, where):
-    """Opens a checkpoint; raises InputRefused where there is none or it is damaged."""
-    import tensorflow as tf
-    make = getattr(tf.train, 'NewCheckpointReader', None) or tf.compat.v1.train.NewCheckpointReader
-    try:
-        return make(prefix)
-    except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
-        raise InputRefused('{}: its checkpoint {} cannot be read: {}.'.format(
-            where, prefix, str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__),
-            'Copy model.ckpt.index and model.ckpt.data-… again.')
+class Reader:
+    """The tensors of a checkpoint, each refused in words where it cannot be read.
+
+    Attributes:
+        shapes: dict from tensor name to shape, a list of ints.
+
+    Raises:
+        InputRefused: there is no checkpoint, or it is damaged.
+    """
+
+    def __init__(self, prefix, where):
+        self._prefix, self._where = prefix, where
+        self.shapes = _checkpoint.take_inventory(prefix).shapes  # looks at the index before TensorFlow does
+        self._reader = _tensorflow.tf1().train.NewCheckpointReader(prefix)
+
+    def get(self, name):
+        """The value of a tensor as numpy has it."""
+        try:
+            return self._reader.get_tensor(name)
+        except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
+            raise InputRefused('{}: its checkpoint {} cannot be read: {}.'.format(
+                self._where, self._prefix, ' '.join(str(getattr(error, 'message', error)).split())[:200]),
+                'Copy model.ckpt.index and model.ckpt.data-… again.')
 
 
 def needed(graph_def, outputs):
@@ -56,8 +71,8 @@ def freeze(graph_def, prefix, outputs, where):
     wanted = needed(graph_def, outputs)
     nodes = [node for node in graph_def.node if node.name in wanted]
     known = {node.name: node for node in nodes}
-    checkpoint = reader(prefix, where)
-    there = checkpoint.get_variable_to_shape_map()
+    checkpoint = Reader(prefix, where)
+    there = checkpoint.shapes
     frozen = graph_pb2.GraphDef()
     frozen.library.CopyFrom(graph_def.library)
     missing = collections.OrderedDict()
@@ -78,7 +93,7 @@ def freeze(graph_def, prefix, outputs, where):
                 missing[key] = True
                 continue
             dtype = node.attr['dtype'].type
-            array = checkpoint.get_tensor(key)
+            array = checkpoint.get(key)
             const = frozen.node.add(name=node.name, op='Const')
             const.attr['dtype'].type = dtype
             if dtype == 7:

@@ -34,7 +34,9 @@ class Server:
             stderr=subprocess.DEVNULL, universal_newlines=True, env=environment)
         ready = self._process.stdout.readline()
         assert ready, 'the server did not start'
-        assert json.loads(ready)['threads'] == 1, 'TensorFlow has started threads: forking is not safe'
+        ready = json.loads(ready)
+        assert ready['threads'] == 1, 'TensorFlow has started threads: forking is not safe'
+        self.address_space = ready['address space']  # bytes: what a limit has to leave to every child
 
     def start(self, module, argv, output, environment=None, cwd=None, die=None, limits=None):
         """Starts ``module.main`` or ``module.run`` with a command line; returns the child's process id.
@@ -80,9 +82,9 @@ class Server:
         return json.loads(answer)
 
 
-def _threads():
+def _of_this_process(what):
     with open('/proc/self/status') as status:
-        return next(int(line.split()[1]) for line in status if line.startswith('Threads:'))
+        return next(int(line.split()[1]) for line in status if line.startswith(what + ':'))
 
 
 def _count_calls(counter, die):
@@ -168,13 +170,16 @@ def _import(what):
         importlib.import_module('object_detection.export_inference_graph')
     else:
         importlib.import_module(what)
+        for name in ('_sources', '_verdict', '_report', '_page', '_canonical', '_checkpoints', '_freezing'):
+            importlib.import_module('od_patch.compare.' + name)
 
 
 def _serve(what):
     answers = os.fdopen(os.dup(1), 'w', buffering=1)
     os.dup2(2, 1)  # what TensorFlow prints is no answer
     _import(what)
-    answers.write(json.dumps({'threads': _threads()}) + '\n')
+    answers.write(json.dumps({'threads': _of_this_process('Threads'),
+                              'address space': _of_this_process('VmSize') << 10}) + '\n')
     counters = {}
     for line in sys.stdin:
         request = json.loads(line)
