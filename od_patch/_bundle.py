@@ -59,9 +59,10 @@ def read_index(prefix):
         for key, value in _table_items(table):
             if key:
                 # The keys of slices of partitioned variables are binary.
-                entries[key.decode('utf-8', 'surrogateescape')] = tensor_bundle_pb2.BundleEntryProto.FromString(value)
+                name = key.decode('utf-8', 'surrogateescape')
+                entries[name] = _parsed(tensor_bundle_pb2.BundleEntryProto, value)
             else:
-                header = tensor_bundle_pb2.BundleHeaderProto.FromString(value)
+                header = _parsed(tensor_bundle_pb2.BundleHeaderProto, value)
     except (IndexError, struct.error, message.DecodeError, UnicodeDecodeError, RuntimeError) as error:
         raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
     if header is None:
@@ -73,6 +74,14 @@ def read_index(prefix):
         if problem:
             raise BrokenIndex('the entry of {!r} {}'.format(name, problem))
     return Index(header.num_shards, entries)
+
+
+def _parsed(message_type, value):
+    """Parses a message as TensorFlow does, all of it: Python's older parsers stop at a stray end of a group."""
+    parsed = message_type.FromString(value)
+    if len(parsed.SerializeToString()) != len(value):
+        raise BrokenIndex('an entry has bytes that belong to nothing')
+    return parsed
 
 
 def _what_is_wrong(entry, num_shards):

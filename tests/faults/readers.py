@@ -39,6 +39,8 @@ READERS = {'checkpoint': _checkpoint, 'config': _config, 'build': _build}
 
 
 def main():
+    from od_patch import _tensorflow
+    _tensorflow.tf1().logging.set_verbosity('FATAL')  # what it logs, an export keeps in its log
     try:
         READERS[sys.argv[1]](sys.argv[2])
     except _errors.ODPatchError as error:
