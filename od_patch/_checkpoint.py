@@ -89,6 +89,8 @@ def take_inventory(prefix):
                 'Copy all files of the checkpoint again ({}.index and every {}.data-…), or take another one.'.format(
                     prefix, os.path.basename(prefix)))
         num_shards = index.num_shards
+    else:
+        _check_v1(prefix)
     tf = _tensorflow.tf1()
     try:
         reader = tf.train.NewCheckpointReader(prefix)
@@ -104,6 +106,19 @@ def take_inventory(prefix):
         raise _errors.InputRefused(
             'The checkpoint {} cannot be read: {}'.format(prefix, getattr(error, 'message', None) or error), remedy)
     return Inventory(prefix, checkpoint_format, num_shards, shapes, step)
+
+
+def _check_v1(prefix):
+    """Refuses a V1 checkpoint, of one file or several, that TensorFlow would not survive."""
+    gfile = _tensorflow.gfile()
+    paths = [prefix] if gfile.Exists(prefix) else gfile.Glob(_glob_escape(prefix) + '-?????-of-?????')
+    for path in paths:
+        try:
+            if not gfile.IsDirectory(path):
+                _bundle.check_v1(path)
+        except _bundle.BrokenIndex as error:
+            raise _errors.InputRefused('The checkpoint {} is damaged: {}.'.format(path, error),
+                                       'Copy the checkpoint again, or take another one.')
 
 
 def has_averages(inventory):

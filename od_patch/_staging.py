@@ -197,6 +197,26 @@ def check_writable(output_directory):
         os.rmdir(probe)
 
 
+@contextlib.contextmanager
+def replacing(path):
+    """Context of one file: yields a path to write to, which becomes ``path`` when all went well.
+
+    It is a new, private file beside ``path``, of a name that nobody knows
+    before: in a folder that others can write to, they cannot have put a link there.
+    """
+    handle, partial = tempfile.mkstemp(prefix='.od-patch-', dir=os.path.dirname(path) or '.')
+    os.close(handle)
+    try:
+        yield partial
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(partial, 0o666 & ~mask)  # as any other program would have made it
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(partial)
+
+
 def _workshop(target):
     """Returns the folder that the export into ``target`` is prepared in: beside it, or inside where beside is barred."""
     parent, name = os.path.split(target)
@@ -229,10 +249,18 @@ def _can_move(source, destination):
 
 
 def _make_probe(folder):
-    """Makes an empty folder in ``folder`` and returns its path; it may be there, from a run that was killed."""
+    """Makes an empty folder in ``folder`` and returns its path; it may be there, from a run that was killed.
+
+    Raises:
+        OSError: it cannot be made, or somebody else has put something there.
+    """
     probe = os.path.join(folder, _PROBE)
-    with contextlib.suppress(FileExistsError):
+    try:
         os.mkdir(probe)
+    except FileExistsError:
+        found = os.lstat(probe)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise
     return probe
 
 

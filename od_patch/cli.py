@@ -3,7 +3,6 @@
 Not for: the export itself, which has the release's own flags and therefore its
 own entry point, ``export_inference_graph``.
 """
-import contextlib
 import functools
 import os
 import re
@@ -97,16 +96,10 @@ def _refuse_to_replace(paths, inputs, overwrite):
                                         'Give another file to write to, or --overwrite.')
 
 
-@contextlib.contextmanager
 def _written(path):
     """A path to write to under another name, moved to ``path`` when all went well."""
-    partial = '{}.partial-{}'.format(path, os.getpid())
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    from od_patch import _staging
+    return _staging.replacing(path)
 
 
 _OUTPUTS = click.option('--outputs', callback=_names, metavar='NAME,…',

@@ -14,8 +14,8 @@ AVERAGE = '/ExponentialMovingAverage'
 
 def origin(graph, prefix):
     """Dict: 'kind' ('raw weights', 'moving averages', 'both alike', 'other weights'), and how many matched which."""
-    reader = _freezing.Reader(prefix, prefix)
-    there = reader.shapes
+    reader = _freezing.reader(prefix, prefix)
+    there = reader.get_variable_to_shape_map()
     raw = averaged = both = neither = absent = 0
     for node in _weights.weights(graph, graph.final_order()):
         name, tensor = graph.names[node], graph.tensors[node]
@@ -48,6 +48,6 @@ def origin(graph, prefix):
 
 
 def _same(reader, key, tensor):
-    value = numpy.asarray(reader.get(key))
+    value = numpy.asarray(reader.get_tensor(key))
     return (value.shape == tensor.shape and hashlib.blake2b(value.tobytes()).digest()
             == hashlib.blake2b(tensor.array().tobytes()).digest())

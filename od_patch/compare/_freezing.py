@@ -15,23 +15,25 @@ _REFERENCE = frozenset(['Variable', 'VariableV2'])
 _RESOURCE = frozenset(['VarHandleOp'])
 
 
-class Reader:
-    """The tensors of a checkpoint, each refused in words where it cannot be read.
+def reader(prefix, where):
+    """Opens a checkpoint; raises InputRefused where there is none or it is damaged, as does reading from it."""
+    shapes = _checkpoint.take_inventory(prefix).shapes  # looks at the index before TensorFlow does, which may abort
+    return _Reader(_tensorflow.tf1().train.NewCheckpointReader(prefix), shapes, prefix, where)
 
-    Attributes:
-        shapes: dict from tensor name to shape, a list of ints.
 
-    Raises:
-        InputRefused: there is no checkpoint, or it is damaged.
-    """
+class _Reader:
+    """TensorFlow's reader of checkpoints; a tensor that cannot be read is refused in words."""
 
-    def __init__(self, prefix, where):
-        self._prefix, self._where = prefix, where
-        self.shapes = _checkpoint.take_inventory(prefix).shapes  # looks at the index before TensorFlow does
-        self._reader = _tensorflow.tf1().train.NewCheckpointReader(prefix)
+    def __init__(self, reader, shapes, prefix, where):  # pylint: disable=redefined-outer-name
+        self._reader, self._shapes, self._prefix, self._where = reader, shapes, prefix, where
 
-    def get(self, name):
-        """The value of a tensor as numpy has it."""
+    def __getattr__(self, name):
+        return getattr(self._reader, name)
+
+    def get_variable_to_shape_map(self):
+        return self._shapes
+
+    def get_tensor(self, name):
         try:
             return self._reader.get_tensor(name)
         except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
@@ -71,8 +73,8 @@ def freeze(graph_def, prefix, outputs, where):
     wanted = needed(graph_def, outputs)
     nodes = [node for node in graph_def.node if node.name in wanted]
     known = {node.name: node for node in nodes}
-    checkpoint = Reader(prefix, where)
-    there = checkpoint.shapes
+    checkpoint = reader(prefix, where)
+    there = checkpoint.get_variable_to_shape_map()
     frozen = graph_pb2.GraphDef()
     frozen.library.CopyFrom(graph_def.library)
     missing = collections.OrderedDict()
@@ -93,7 +95,7 @@ def freeze(graph_def, prefix, outputs, where):
                 missing[key] = True
                 continue
             dtype = node.attr['dtype'].type
-            array = checkpoint.get(key)
+            array = checkpoint.get_tensor(key)
             const = frozen.node.add(name=node.name, op='Const')
             const.attr['dtype'].type = dtype
             if dtype == 7:

@@ -80,7 +80,7 @@ READERS = [
            ['checkpoint', '{bad}/model.ckpt-7'], False),
     Reader('checkpoint data, export', 3, 'single', 'model.ckpt-7.data-00000-of-00001', ('bytes',), _OUR,
            ['checkpoint', '{bad}/model.ckpt-7'], False),
-    Reader('V1 checkpoint, export', 4, 'v1', 'model.ckpt-7', ('bytes',), _OUR,
+    Reader('V1 checkpoint, export', 6, 'v1', 'model.ckpt-7', ('bytes', 'v1', 'v1', 'v1'), _OUR,
            ['checkpoint', '{bad}/model.ckpt-7'], False),
     Reader('checkpoint state file, export', 4, 'training', 'checkpoint', ('text', 'text', 'bytes'), _OUR,
            ['checkpoint', '{bad}'], False),
@@ -104,14 +104,24 @@ def _message(name):
 
 
 def _index(draw, data, other):
-    """A checkpoint's index with entries that lie: a whole table, with right checksums, that TensorFlow writes itself."""
+    """A checkpoint's index with entries that lie: a whole table, with right checksums, as TensorFlow writes it."""
     from tensorflow.core.protobuf import tensor_bundle_pb2
+    return _table(draw, data, tensor_bundle_pb2.BundleHeaderProto, tensor_bundle_pb2.BundleEntryProto)
+
+
+def _v1(draw, data, other):
+    """A V1 checkpoint, which is a table of another message, likewise."""
+    from tensorflow.core.util import saved_tensor_slice_pb2
+    return _table(draw, data, saved_tensor_slice_pb2.SavedTensorSlices, saved_tensor_slice_pb2.SavedTensorSlices)
+
+
+def _table(draw, data, of_header, of_entry):
     from tests.faults import tables
     items = list(tables.items(data))
     for _ in range(draw.choice([1, 1, 3])):
-        place = draw.randrange(len(items))
+        place = draw.choice([0, draw.randrange(len(items))])
         key, value = items[place]
-        kind = tensor_bundle_pb2.BundleEntryProto if key else tensor_bundle_pb2.BundleHeaderProto
+        kind = of_entry if key else of_header
         what = draw.random()
         if what < .7:
             try:
@@ -132,7 +142,7 @@ def _index(draw, data, other):
 
 
 _WAYS = {'bytes': mutators.damage_bytes, 'text': lambda draw, data, other: mutators.damage_text(draw, data),
-         'graph': _message('graph'), 'saved model': _message('saved model'), 'meta': _message('meta'), 'index': _index}
+         'graph': _message('graph'), 'saved model': _message('saved model'), 'meta': _message('meta'), 'index': _index, 'v1': _v1}
 
 
 def damaged(reader, number, data, other):

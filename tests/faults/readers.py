@@ -13,6 +13,13 @@ from od_patch import _errors
 def _checkpoint(path):
     from od_patch import _checkpoint as module
     inventory = module.take_inventory(module.resolve(path))
+    from od_patch import _tensorflow
+    reader = _tensorflow.tf1().train.NewCheckpointReader(inventory.prefix)
+    for name in sorted(inventory.shapes):
+        try:
+            reader.get_tensor(name)  # as restoring does, whose errors are words of an export that failed
+        except Exception as error:  # pylint: disable=broad-except
+            raise _errors.InputRefused('{}: {}'.format(name, error))
     print('{} {} {}'.format(inventory.format, inventory.step, sorted(inventory.shapes.items())))
 
 
