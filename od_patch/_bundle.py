@@ -8,15 +8,17 @@ prefix-compressed entries. The values are ``BundleHeaderProto`` (under the empty
 key) and ``BundleEntryProto``, as tensorflow/core/protobuf/tensor_bundle.proto
 describes them.
 
-Not for: V1 checkpoints, beyond a look at whether TensorFlow can take them, and not for writing.
+Not for: V1 checkpoints, beyond a look at whether TensorFlow can take them, and not for writing, which is
+``_bundle_writer``.
 """
 import collections
 import struct
 
+from od_patch import _crc32c
 from od_patch import _tensorflow
 
-_TABLE_MAGIC = 0xdb4775248b80fb57
-_FOOTER_SIZE = 48
+TABLE_MAGIC = 0xdb4775248b80fb57
+FOOTER_SIZE = 48
 _BLOCK_TRAILER_SIZE = 5  # one byte compression kind, four bytes CRC
 
 _MOST_SHARDS = 99999  # their names have five digits
@@ -90,7 +92,7 @@ def check_v1(path):
     from tensorflow.core.util import saved_tensor_slice_pb2
     with _tensorflow.gfile().GFile(path, 'rb') as table_file:
         table = table_file.read()
-    if len(table) < _FOOTER_SIZE or struct.unpack('<Q', table[-8:])[0] != _TABLE_MAGIC:
+    if len(table) < FOOTER_SIZE or struct.unpack('<Q', table[-8:])[0] != TABLE_MAGIC:
         return
     shapes = {}
     try:
@@ -206,10 +208,10 @@ def shortfalls(prefix, index):
 
 def _table_items(table, checksums=True):
     """Yields the (key, value) pairs, both bytes, of an SSTable."""
-    if len(table) < _FOOTER_SIZE:
+    if len(table) < FOOTER_SIZE:
         raise BrokenIndex('it has {} bytes, fewer than the footer of such a file'.format(len(table)))
-    footer = table[-_FOOTER_SIZE:]
-    if struct.unpack('<Q', footer[-8:])[0] != _TABLE_MAGIC:
+    footer = table[-FOOTER_SIZE:]
+    if struct.unpack('<Q', footer[-8:])[0] != TABLE_MAGIC:
         raise BrokenIndex('its last eight bytes are not those of such a file; it is cut short or of another kind')
     _, position = _varint(footer, 0)  # the meta index block: offset and size, not needed
     _, position = _varint(footer, position)
@@ -230,7 +232,7 @@ def _block_items(table, offset, size, checksums=True):
         raise BrokenIndex('a block is compressed, which TensorFlow does not do')
     block = table[offset:offset + size]
     stored = struct.unpack('<I', table[offset + size + 1:offset + size + _BLOCK_TRAILER_SIZE])[0]
-    if checksums and stored != _masked_crc32c(table[offset:offset + size + 1]):
+    if checksums and stored != _crc32c.masked(table[offset:offset + size + 1]):
         raise BrokenIndex('the checksum of a block is wrong: bytes of it were changed')
     num_restarts = struct.unpack('<I', block[-4:])[0]
     end = len(block) - 4 * (num_restarts + 1)
@@ -248,27 +250,6 @@ def _block_items(table, offset, size, checksums=True):
         position += unshared
         yield key, block[position:position + value_size]
         position += value_size
-
-
-def _crc32c_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ 0x82f63b78 if value & 1 else value >> 1  # the Castagnoli polynomial, bits reversed
-        table.append(value)
-    return table
-
-
-_CRC32C = _crc32c_table()
-
-
-def _masked_crc32c(data):
-    """Returns the CRC-32C of bytes as such tables store it: rotated, and a constant added."""
-    crc = 0xffffffff
-    for byte in data:
-        crc = _CRC32C[(crc ^ byte) & 0xff] ^ crc >> 8
-    crc ^= 0xffffffff
-    return ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff
 
 
 def _varint(data, position):

@@ -140,14 +140,7 @@ def check_graph(graph, inventory, use_moving_averages):
         od_patch.CheckpointMismatch: variables are missing or of another shape;
             the message is a table grouped by scope, and the likely cause.
     """
-    tf = _tensorflow.tf1()
-    with graph.as_default():
-        variables = tf.global_variables()
-        if use_moving_averages:
-            wanted = tf.train.ExponentialMovingAverage(0.0).variables_to_restore()
-        else:
-            wanted = {variable.op.name: variable for variable in variables if not _slice_of(variable)}
-            wanted.update((_slice_of(variable).full_name, None) for variable in variables if _slice_of(variable))
+    wanted = _wanted(graph, use_moving_averages)
     missing = []
     reshaped = []
     for name, variable in sorted(wanted.items()):
@@ -163,6 +156,51 @@ def check_graph(graph, inventory, use_moving_averages):
             inventory.prefix, len(wanted), _are(len(missing)), _are(len(reshaped)),
             _mismatch_table(missing, reshaped)),
         _likely_cause(missing, reshaped, inventory, use_moving_averages))
+
+
+def sources(graph, use_moving_averages):
+    """Returns where the value of each variable is to be found, as the exporter restores them.
+
+    Args:
+        graph: tf.Graph, the finished inference graph.
+        use_moving_averages: as for ``check_graph``.
+
+    Returns:
+        dict from the name that a variable is saved under in an export to the
+        name of its value in the trained checkpoint. The parts of a partitioned
+        variable are saved under one name.
+
+    Raises:
+        od_patch.UsageError: partitioned variables with moving averages, which
+            only TensorFlow puts together.
+    """
+    found = {}
+    for name, variable in _wanted(graph, use_moving_averages).items():
+        if variable is not None and _slice_of(variable):
+            raise _errors.UsageError(
+                'The variable {} is partitioned, and its moving average is to be exported.'.format(variable.op.name),
+                'Add checkpoint to --artifacts: the release then puts the weights together.')
+        found[name if variable is None else variable.op.name] = name
+    return found
+
+
+def num_bytes(graph):
+    """Returns how many bytes the values of a graph's variables take."""
+    with graph.as_default():
+        variables = _tensorflow.tf1().global_variables()
+    return sum((variable.get_shape().num_elements() or 0) * variable.dtype.base_dtype.size for variable in variables)
+
+
+def _wanted(graph, use_moving_averages):
+    """Returns {name in the trained checkpoint: variable}; None in place of the parts of a partitioned variable."""
+    tf = _tensorflow.tf1()
+    with graph.as_default():
+        variables = tf.global_variables()
+        if use_moving_averages:
+            return tf.train.ExponentialMovingAverage(0.0).variables_to_restore()
+    wanted = {variable.op.name: variable for variable in variables if not _slice_of(variable)}
+    wanted.update((_slice_of(variable).full_name, None) for variable in variables if _slice_of(variable))
+    return wanted
 
 
 def _newest(directory):

@@ -176,14 +176,17 @@ def show_summary(report, seconds, stream):
         console.print(rich.text.Text('  {:<{w}}  {:>10}'.format(name, _size(size), w=width)))
     console.print()
 
-    facts = [('weights', _weights(report)), ('saved_model', _variables(report))]
+    facts = [('weights', _weights(report))]
+    if _export.SAVED_MODEL in report.artifacts:
+        facts.append(('saved_model', _variables(report)))
     facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
     facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
         console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
-    console.print()
-    console.print(rich.text.Text('Next:  ' + _text.command([
-        'saved_model_cli', 'show', '--all', '--dir', os.path.join(report.output_directory, 'saved_model')])))
+    if _export.SAVED_MODEL in report.artifacts:
+        console.print()
+        console.print(rich.text.Text('Next:  ' + _text.command([
+            'saved_model_cli', 'show', '--all', '--dir', os.path.join(report.output_directory, 'saved_model')])))
 
 
 def show_refusal(error, stream):
@@ -225,6 +228,8 @@ def state_of_output(report):
 
 def summary_line(report):
     """Returns one line for scripts that print enough of their own."""
+    if _export.SAVED_MODEL not in report.artifacts:
+        return 'od-patch: {}: no saved_model was asked for'.format(report.output_directory)
     return 'od-patch: {}: {}; weights: {}'.format(
         os.path.join(report.output_directory, 'saved_model'), _variables(report), _weights(report))
 

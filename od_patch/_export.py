@@ -17,6 +17,7 @@ import re
 import threading
 
 from od_patch import _checkpoint
+from od_patch import _config
 from od_patch import _errors
 from od_patch import _saved_model
 from od_patch import _staging
@@ -26,10 +27,25 @@ from od_patch import _version
 FROZEN = 'frozen'
 KINDS = (_saved_model.RESOURCE, _saved_model.REFERENCE, FROZEN)
 
-_RECORD_FORMAT = 1
+SAVED_MODEL = 'saved_model'
+FROZEN_GRAPH = 'frozen_graph'
+CHECKPOINT = 'checkpoint'
+PIPELINE_CONFIG = 'pipeline_config'
+# What an export consists of, and the names that its parts have in the output directory.
+ARTIFACTS = collections.OrderedDict([
+    (SAVED_MODEL, re.compile(r'saved_model$')),
+    (FROZEN_GRAPH, re.compile(r'frozen_inference_graph\.pb$')),
+    (CHECKPOINT, re.compile(r'(checkpoint|model\.ckpt(\..*)?)$')),
+    (PIPELINE_CONFIG, re.compile(r'pipeline\.config$')),
+])
 
-Options = collections.namedtuple('Options', ['saved_model_variables', 'overwrite', 'additional_output_tensor_names'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None)
+_RECORD_FORMAT = 1
+_FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
+
+Options = collections.namedtuple('Options', [
+    'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts', 'profile_graph',
+    'target_tf'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None)
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
@@ -37,11 +53,16 @@ Attributes:
     overwrite: bool, whether an export that is there already may be replaced.
     additional_output_tensor_names: list of node names to export beside the
         outputs, or None; for callers of a release whose script cannot pass them.
+    artifacts: which of ``ARTIFACTS`` to write.
+    profile_graph: bool, whether the release may print its profile of the graph;
+        None for yes where all artifacts are written, as it does, and no else.
+    target_tf: str, the TensorFlow whose ops ``saved_model/`` is to keep to, such
+        as '1.12'; None for those of the one at hand.
 """
 
 Report = collections.namedtuple('Report', [
     'output_directory', 'files', 'written', 'kind', 'use_moving_averages', 'checkpoint', 'step', 'signature',
-    'release', 'replaced'])
+    'artifacts', 'release', 'replaced'])
 Report.__doc__ = """What an export has made.
 
 Attributes:
@@ -53,6 +74,7 @@ Attributes:
     checkpoint: str, the prefix they were restored from.
     step: int, its global step, or None.
     signature: ``SignatureDef`` of ``serving_default``.
+    artifacts: set of those of ``ARTIFACTS`` that were written.
     release: str, the pin of the exporter, in words.
     replaced: bool, whether an earlier export was replaced.
 """
@@ -82,6 +104,7 @@ class Export:
         self.options = options
         self.observer = observer
         self.release_text = release_text
+        self.artifacts = set(options.artifacts)
         self.inventory = _checkpoint.take_inventory(checkpoint_prefix)
         self.output_directory = output_directory
         self.staged_directory = staged.export
@@ -98,6 +121,41 @@ class Export:
             self._graph_checked = True
             self._check_additional_outputs(graph)
             _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages)
+            self._check_size(graph)
+
+    @property
+    def profiles(self):
+        """Whether the release is to print its profile of the graph."""
+        if self.options.profile_graph is None:
+            return set(self.options.artifacts) == set(ARTIFACTS)
+        return self.options.profile_graph
+
+    @property
+    def freezes(self):
+        """Whether a frozen graph is needed."""
+        return FROZEN_GRAPH in self.artifacts or (
+            SAVED_MODEL in self.artifacts and self.options.saved_model_variables == FROZEN)
+
+    @property
+    def restores(self):
+        """Whether a checkpoint in the export's own form is needed, which TensorFlow restores in a session."""
+        return self.freezes or CHECKPOINT in self.artifacts
+
+    def _check_size(self, graph):
+        """Declines a frozen graph that could not be written, before anything is computed for it."""
+        if not self.freezes:
+            return
+        num_bytes = _checkpoint.num_bytes(graph)
+        if num_bytes <= _FROZEN_LIMIT:
+            return
+        problem = ('The weights of this model take {:,} bytes. A frozen graph holds them in one protocol buffer, '
+                   'which cannot have more than {:,}.'.format(num_bytes, _FROZEN_LIMIT))
+        if self.options.saved_model_variables == FROZEN and SAVED_MODEL in self.artifacts:
+            raise _errors.UsageError(problem, 'Leave out --saved_model_variables=frozen: variables have no such limit.')
+        self.artifacts.remove(FROZEN_GRAPH)
+        if not self.artifacts:
+            raise _errors.UsageError(problem, 'Use --artifacts=saved_model: variables have no such limit.')
+        self.observer.note(problem + ' It is left out.')
 
     def _check_additional_outputs(self, graph):
         """Refuses additional output names that the graph does not have; upstream would, after freezing."""
@@ -117,26 +175,35 @@ class Export:
             original: upstream's function.
             arguments: dict from parameter name to value, as it was called.
         """
-        self.observer.stage('saved model')
         saved_model_path, inputs, outputs = (arguments[name] for name in ('saved_model_path', 'inputs', 'outputs'))
         self.signature = _saved_model.signature(inputs, outputs)
-        kind = self.options.saved_model_variables
-        if kind == FROZEN:
+        if SAVED_MODEL not in self.artifacts:
+            return
+        self.observer.stage('saved model')
+        if self.options.saved_model_variables == FROZEN:
             original(**arguments)
             return
         some_input = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
-        self.written = _saved_model.write(
-            saved_model_path,
-            graph=some_input.graph,
-            inputs=inputs,
-            outputs=outputs,
-            # Not the trained checkpoint: with moving averages on, that one holds the raw weights under these names.
-            checkpoint_prefix=os.path.join(os.path.dirname(saved_model_path), 'model.ckpt'),
-            kind=kind,
-            also_keep=[node.name for node in arguments['frozen_graph_def'].node],
-            extra_assets={'od_patch.json': self._record()})
-        for note in self.written.notes:
+        composed = _saved_model.compose(
+            some_input.graph, inputs, outputs, self.options.saved_model_variables, self.additional_output_tensor_names,
+            self.options.target_tf)
+        for note in composed.notes:
             self.observer.note(note)
+        if CHECKPOINT in self.artifacts:
+            # Just written by the release: with moving averages on, it holds them under the variables' names.
+            prefix, sources = os.path.join(os.path.dirname(saved_model_path), 'model.ckpt'), None
+        else:
+            prefix = self.inventory.prefix
+            sources = _checkpoint.sources(some_input.graph, self.use_moving_averages)
+        self.written = _saved_model.place(
+            saved_model_path, composed, prefix, sources, extra_assets={'od_patch.json': self._record()})
+
+    def remove_unasked(self):
+        """Removes what the release has written on its way to something else, such as the frozen graph of a SavedModel."""
+        for name in os.listdir(self.staged_directory):
+            for artifact, pattern in ARTIFACTS.items():
+                if pattern.match(name) and artifact not in self.artifacts:
+                    os.unlink(os.path.join(self.staged_directory, name))
 
     def report(self, replaced):
         """Returns the ``Report``; the staged files are still where they were written."""
@@ -149,6 +216,7 @@ class Export:
             checkpoint=self.inventory.prefix,
             step=self.inventory.step,
             signature=self.signature,
+            artifacts=self.artifacts,
             release=self.release_text,
             replaced=replaced)
 
@@ -205,7 +273,7 @@ def whole(options, observer, release_text, arguments):
     try:
         with _staging.staged(output_directory) as staged:
             export = Export(options, observer, release_text, prefix, output_directory, staged)
-            _check_averages(arguments, export.inventory)
+            _check_config(arguments, export.inventory)
             arguments['trained_checkpoint_prefix'] = prefix
             arguments['output_directory'] = staged.export
             _current.export = export
@@ -214,6 +282,7 @@ def whole(options, observer, release_text, arguments):
                 yield export
             finally:
                 _current.export = None
+            export.remove_unasked()
             report = export.report(replaced)
             observer.stage('moving into place')
     finally:
@@ -276,9 +345,11 @@ def bind(function, args, kwargs):
     return inspect.signature(function).bind(*args, **kwargs).arguments
 
 
-def _check_averages(arguments, inventory):
-    """Refuses moving averages that the checkpoint does not have, where the config is at hand: before the graph."""
+def _check_config(arguments, inventory):
+    """Refuses, before the graph, a config that cannot be exported here, and averages that the checkpoint lacks."""
     config = arguments.get('pipeline_config')
+    if config is not None:
+        _config.check(config)
     if config is not None and config.eval_config.use_moving_averages and not _checkpoint.has_averages(inventory):
         raise _errors.CheckpointMismatch(
             'The pipeline config asks for moving averages (eval_config.use_moving_averages), and the checkpoint {} '

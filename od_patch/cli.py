@@ -4,6 +4,7 @@ Not for: the export itself, which has the release's own flags and therefore its
 own entry point, ``export_inference_graph``.
 """
 import functools
+import json
 import os
 import re
 import sys
@@ -28,15 +29,24 @@ def _import_tensorflow_quietly():
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
     warnings.simplefilter('ignore')
+    with _quietly():
+        try:
+            import tensorflow  # pylint: disable=unused-import
+        except ImportError as error:
+            raise _errors.EnvironmentRefused('TensorFlow cannot be imported: {}.'.format(error),
+                                             'Install one, e.g.  pip install tensorflow')
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Context manager: what is written to the file descriptor of stderr goes nowhere."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        import tensorflow  # pylint: disable=unused-import
-    except ImportError as error:
-        raise _errors.EnvironmentRefused('TensorFlow cannot be imported: {}.'.format(error),
-                                         'Install one, e.g.  pip install tensorflow')
+        yield
     finally:
+        sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
@@ -242,6 +252,27 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
         click.echo('{}: the export'.format(output_directory))
     click.echo(_text.plain('{}: {}'.format(answer.verdict, answer.reason)))
     sys.exit(answer.exit_code)
+
+
+@cli.command()
+@click.option('--json', 'as_json', is_flag=True, help='Print what was found as JSON.')
+def doctor(as_json):
+    """Says what is installed, whether an export can run on it, and what to type where it cannot.
+
+    Exit code 0: usable; 3: not.
+    """
+    from od_patch import _doctor
+    try:
+        _import_tensorflow_quietly()
+        with _quietly():
+            findings = _doctor.examine()
+    except _errors.EnvironmentRefused:
+        findings = _doctor.examine()  # without TensorFlow, that is what it finds
+    if as_json:
+        click.echo(json.dumps(findings.as_json(), indent=2))
+    else:
+        _doctor.show(findings, sys.stdout)
+    sys.exit(_errors.EnvironmentRefused.exit_code if findings.problems else 0)
 
 
 def main():

@@ -25,6 +25,7 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _patching
 from od_patch import _version
+from od_patch import legacy
 
 _SCRIPT = 'object_detection.export_inference_graph'
 _FLAGS_MODULE = 'od_patch.export_inference_graph'  # also when this is run as __main__
@@ -124,14 +125,24 @@ def _interrupted(progress, log, exit_code):
 
 
 def _export_as_told(argv, log, progress):
-    """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    """Answers --version, or exports with what the installed TensorFlow needs for it."""
     if '--version' in argv[1:]:
         log.terminal.write('od-patch {}\n'.format(_version.__version__))
         return
-    wants_help = _wanted_help(argv)
     progress.stage('imports')
     with log.redirected():
         _environment.require()
+        legacy.put_on()
+    try:
+        _export_with_release(argv, log, progress)
+    finally:
+        legacy.take_off()
+
+
+def _export_with_release(argv, log, progress):
+    """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    wants_help = _wanted_help(argv)
+    with log.redirected():
         exporter = _environment.import_exporter()
         script = importlib.import_module(_SCRIPT)
         flags = _define_flags()
@@ -146,6 +157,8 @@ def _export_as_told(argv, log, progress):
                 exporter, strict_pin=values.strict_pin, saved_model_variables=values.saved_model_variables,
                 overwrite=values.overwrite,
                 additional_output_tensor_names=_split(values.additional_output_tensor_names),
+                artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
+                target_tf=values.target_tf,
                 _observer=progress):
             _expand_home(values)
             _preflight(values, exporter)
@@ -167,6 +180,14 @@ def _define_flags():
              'Decline an exporter that is not one of the pinned releases, rather than warn.'),
             (flags.DEFINE_string, 'additional_output_tensor_names', None,
              'Comma-separated names of further nodes to export beside the outputs.'),
+            (flags.DEFINE_string, 'artifacts', ','.join(_export.ARTIFACTS),
+             'What to export, comma-separated; what is not named is not computed.'),
+            (flags.DEFINE_boolean, 'profile_graph', None,
+             'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
+             'where all artifacts are exported.'),
+            (flags.DEFINE_string, 'target_tf', None,
+             'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops that '
+             'it lacks are put back to those that it has, or the export is refused.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,
@@ -284,6 +305,27 @@ def _check_input_shape(values, exporter):
             'This release takes --input_shape only with --input_type=image_tensor, not with {}.'.format(
                 values.input_type),
             'Leave it out: encoded images have the size that they have.')
+
+
+def _artifacts(names):
+    """Returns what --artifacts names, a tuple.
+
+    Raises:
+        od_patch.UsageError: a name is unknown, or there is none.
+    """
+    wanted = tuple(_split(names) or ())
+    for name in wanted:
+        if name not in _export.ARTIFACTS:
+            nearest = difflib.get_close_matches(name, _export.ARTIFACTS, n=1, cutoff=0.5)
+            raise _errors.UsageError(
+                '--artifacts={} asks for {!r}; it can be some of {}.'.format(
+                    names, name, ', '.join(_export.ARTIFACTS)),
+                'Did you mean --artifacts={} ?'.format(nearest[0]) if nearest else '')
+    if not wanted:
+        raise _errors.UsageError(
+            '--artifacts is empty: there would be nothing to export.',
+            'Give some of {}, or leave it out for all of them.'.format(','.join(_export.ARTIFACTS)))
+    return wanted
 
 
 def _split(names):

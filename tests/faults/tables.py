@@ -5,6 +5,7 @@ Not for: reading; ``od_patch._bundle`` does.
 import struct
 
 from od_patch import _bundle
+from od_patch import _crc32c
 
 
 def items(data):
@@ -26,12 +27,12 @@ def table(pairs):
     content = _varint(0) + _varint(len(last)) + _varint(len(handles)) + last + handles
     data += _block(content)
     footer = _varint(meta) + _varint(8) + _varint(index) + _varint(len(content) + 8)
-    return data + footer.ljust(40, b'\0') + struct.pack('<Q', _bundle._TABLE_MAGIC)
+    return data + footer.ljust(40, b'\0') + struct.pack('<Q', _bundle.TABLE_MAGIC)
 
 
 def _block(content):
     content += struct.pack('<II', 0, 1)  # one restart point, at the start
-    return content + b'\0' + struct.pack('<I', _bundle._masked_crc32c(content + b'\0'))
+    return content + b'\0' + struct.pack('<I', _crc32c.masked(content + b'\0'))
 
 
 def _varint(value):
