@@ -19,6 +19,7 @@ from od_patch import _console
 from od_patch import _errors
 from od_patch import _export
 from od_patch import _patching
+from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
 
@@ -27,10 +28,10 @@ class _Reporter(_export.Observer):
     """Prints one line per export, to stderr: the script's own output stays what it is."""
 
     def finished(self, report):
-        click.echo(_console.summary_line(report), err=True)
+        click.echo(_text.plain(_console.summary_line(report)), err=True)
 
     def note(self, text):
-        click.echo('od-patch: {}'.format(text), err=True)
+        click.echo('od-patch: ' + _text.plain(text), err=True)
 
 
 class _PatchOnImport(importlib.abc.MetaPathFinder):

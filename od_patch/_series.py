@@ -18,7 +18,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 
 from od_patch import _bundle
 from od_patch import _checkpoint

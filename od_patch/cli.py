@@ -16,6 +16,7 @@ import warnings
 import click
 
 from od_patch import _errors
+from od_patch import _text
 from od_patch import _version
 
 
@@ -107,16 +108,10 @@ def _refuse_to_replace(paths, inputs, overwrite):
                                         'Give another file to write to, or --overwrite.')
 
 
-@contextlib.contextmanager
 def _written(path):
     """A path to write to under another name, moved to ``path`` when all went well."""
-    partial = '{}.partial-{}'.format(path, os.getpid())
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    from od_patch import _staging
+    return _staging.replacing(path)
 
 
 _OUTPUTS = click.option('--outputs', callback=_names, metavar='NAME,…',
@@ -240,7 +235,7 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     for number, attempt in enumerate(attempts):
         if len(attempts) > 1:
             click.echo('Export {}{}'.format(number + 1, '' if not attempt.flags else ', with ' + ' '.join(
-                '--{}={!r}'.format(*row) for row in sorted(attempt.flags.items()))))
+                _text.command(['--{}={}'.format(*row)]) for row in sorted(attempt.flags.items()))))
         _report.show(attempt.answer, out)
     answer = attempts[-1].answer
     if answer.exit_code:
@@ -248,16 +243,16 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
         if (flags or override) and not apply:
             click.echo('Settings that differ and can be set (or give --apply):')
             for name, value in sorted(flags.items()):
-                click.echo('  --{}={}'.format(name, value))
+                click.echo('  ' + _text.plain(_text.command(['--{}={}'.format(name, value)])))
             if override:
-                click.echo("  --config_override='{}'".format(override))
+                click.echo('  ' + _text.plain(_text.command(['--config_override=' + override])))
         if left:
             click.echo('What no setting here changes; to get that graph, pin:')
             for line in _regenerate.pin(answer):
-                click.echo('  ' + line)
+                click.echo('  ' + _text.plain(line))
     if output_directory:
         click.echo('{}: the export'.format(output_directory))
-    click.echo('{}: {}'.format(answer.verdict, answer.reason))
+    click.echo(_text.plain('{}: {}'.format(answer.verdict, answer.reason)))
     sys.exit(answer.exit_code)
 
 
