@@ -13,6 +13,7 @@ Not for: V1 checkpoints, beyond a look at whether TensorFlow can take them, and 
 """
 import collections
 import struct
+import warnings
 
 from od_patch import _crc32c
 from od_patch import _tensorflow
@@ -125,7 +126,9 @@ def _check_v1_values(saved, shapes):
 
 def _parsed(message_type, value):
     """Parses a message as TensorFlow does, all of it: Python's older parsers stop at a stray end of a group."""
-    parsed = message_type.FromString(value)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', RuntimeWarning)  # which is what they say of it
+        parsed = message_type.FromString(value)
     if len(parsed.SerializeToString()) != len(value):
         raise BrokenIndex('an entry has bytes that belong to nothing')
     return parsed

@@ -3,6 +3,7 @@
 Not for: the export itself, which has the release's own flags and therefore its
 own entry point, ``export_inference_graph``.
 """
+import contextlib
 import functools
 import json
 import os

@@ -45,7 +45,7 @@ class Lost(Exception):
     """A promise was broken; the text says which."""
 
 
-# --- places to export into ---------------------------------------------------------------------------------------------
+# --- places to export into ------------------------------------------------------------------------------------------
 
 Place = collections.namedtuple('Place', ['name', 'prepare', 'flags', 'path', 'stepwise'])
 Place.__doc__ = """Where an export goes.
@@ -110,7 +110,7 @@ PLACES = [
 _FREE = [place for place in PLACES if 'no --overwrite' not in place.name]
 
 
-# --- one run -------------------------------------------------------------------------------------------------------------
+# --- one run --------------------------------------------------------------------------------------------------------
 
 class Run:
     """A command under way in a child of the server."""
@@ -224,7 +224,7 @@ def _snapshot(folder):
     return found
 
 
-# --- what is promised ----------------------------------------------------------------------------------------------------
+# --- what is promised -----------------------------------------------------------------------------------------------
 
 class Judge:
     """Knows what a whole export looks like: from a run that nobody disturbed."""
@@ -354,8 +354,9 @@ def _check_next_runs(case, state, whole_too):
         raise Lost('left behind even by the next whole run: {}'.format(left))
 
 
-# --- kinds of interruption -----------------------------------------------------------------------------------------------
-# Each: function(case, where), where being a number from 0 to 1, how far through the export; returns (run, orderly, words).
+# --- kinds of interruption ------------------------------------------------------------------------------------------
+# Each: function(case, where), where being a number from 0 to 1, how far through the export; returns (run, whether it
+# was able to clean up after itself, words).
 
 def _at_time(case, where):
     case.prepare()
@@ -525,7 +526,7 @@ KINDS = [
 ]
 
 
-# --- the campaign --------------------------------------------------------------------------------------------------------
+# --- the campaign ---------------------------------------------------------------------------------------------------
 
 Usual = collections.namedtuple('Usual', ['seconds', 'calls', 'written'])
 
@@ -697,7 +698,8 @@ def main():
     parser.add_argument('--report', help='write a JSON report here')
     parser.add_argument('--only', help='kinds whose name has this regular expression')
     parser.add_argument('--places', default='', help='places whose name has this regular expression')
-    parser.add_argument('--offset', type=float, default=0.5, help='from 0 to 1: shifts the points, for another campaign')
+    parser.add_argument('--offset', type=float, default=0.5,
+                        help='from 0 to 1: shifts the points, for another campaign')
     parser.add_argument('--seconds', type=float, help='stop after so many seconds')
     parser.add_argument('--whole_every', type=int, default=1,
                         help='have every so manieth interruption followed by a whole export, too')
@@ -705,8 +707,8 @@ def main():
     if _NAMESPACE not in os.environ:
         command, environment = in_a_namespace([sys.executable, '-m', 'tests.faults.interruptions'] + sys.argv[1:])
         os.execvpe(command[0], command, environment)
-    rows = run(given.count, given.report, given.only, given.offset, seconds=given.seconds, whole_every=given.whole_every,
-               places=given.places)
+    rows = run(given.count, given.report, given.only, given.offset, seconds=given.seconds,
+               whole_every=given.whole_every, places=given.places)
     sys.exit(any(row['lost'] for row in rows))
 
 

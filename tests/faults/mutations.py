@@ -72,8 +72,8 @@ READERS = [
            ['freeze', '{bad}', '--output', '{out}'], True),
     Reader('.meta, inspect', 6, 'training', 'model.ckpt-7.meta', ('bytes', 'meta', 'meta'), _CLI,
            ['inspect', '{bad}/model.ckpt-7.meta'], False),
-    Reader('checkpoint data beside a .meta, inspect', 3, 'training', 'model.ckpt-7.data-00000-of-00001', ('bytes',), _CLI,
-           ['inspect', '{bad}/model.ckpt-7.meta'], False),
+    Reader('checkpoint data beside a .meta, inspect', 3, 'training', 'model.ckpt-7.data-00000-of-00001', ('bytes',),
+           _CLI, ['inspect', '{bad}/model.ckpt-7.meta'], False),
     Reader('checkpoint index, --checkpoint', 3, 'training', 'model.ckpt-7.index', ('bytes', 'index'), _CLI,
            ['inspect', '{good}/frozen.pb', '--checkpoint', '{bad}/model.ckpt-7'], False),
     Reader('checkpoint index, export', 8, 'sharded', 'model.ckpt-7.index', ('bytes', 'index', 'index'), _OUR,
@@ -90,7 +90,7 @@ READERS = [
 ]
 
 
-# --- damage --------------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------------------------
 
 def _message(name):
     def damage(draw, data, other):
@@ -142,7 +142,8 @@ def _table(draw, data, of_header, of_entry):
 
 
 _WAYS = {'bytes': mutators.damage_bytes, 'text': lambda draw, data, other: mutators.damage_text(draw, data),
-         'graph': _message('graph'), 'saved model': _message('saved model'), 'meta': _message('meta'), 'index': _index, 'v1': _v1}
+         'graph': _message('graph'), 'saved model': _message('saved model'), 'meta': _message('meta'), 'index': _index,
+         'v1': _v1}
 
 
 def damaged(reader, number, data, other):
@@ -151,7 +152,7 @@ def damaged(reader, number, data, other):
     return _WAYS[draw.choice(reader.how)](draw, data, other)
 
 
-# --- one input -----------------------------------------------------------------------------------------------------------
+# --- one input ------------------------------------------------------------------------------------------------------
 
 # What a terminal obeys; these commands show no progress.
 _CONTROLS = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]')
@@ -173,8 +174,10 @@ class Campaign:
             if outcome not in ('accepted', 'refused') or outcome == 'refused' and 'compare' not in reader.command:
                 raise RuntimeError('{}: the whole file: {}: {}'.format(reader.name, outcome, text))
             self.whole[reader.name] = text, out
-        self.pool = b''.join(open(os.path.join(self.good, name), 'rb').read()
-                             for name in ('frozen.pb', 'v1/model.ckpt-7', 'pipeline.config', 'sharded/model.ckpt-7.index'))
+        self.pool = b''
+        for name in ('frozen.pb', 'v1/model.ckpt-7', 'pipeline.config', 'sharded/model.ckpt-7.index'):
+            with open(os.path.join(self.good, name), 'rb') as file:
+                self.pool += file.read()
 
     def try_input(self, reader, number):
         """Reads one damaged input; returns (outcome, what was said)."""
@@ -211,7 +214,8 @@ class Campaign:
         if os.path.exists(output):
             os.unlink(output)
         server = self.servers[reader.module]
-        argv = [reader.module] + [word.format(bad=reader.inputs, good=self.good, out='result') for word in reader.command]
+        argv = [reader.module] + [
+            word.format(bad=reader.inputs, good=self.good, out='result') for word in reader.command]
         began = time.time()
         pid = server.start(reader.module, argv, output, limits={
             'RLIMIT_CPU': _SECONDS, 'RLIMIT_AS': server.address_space + _MEMORY},
