@@ -45,26 +45,72 @@ def copy_tensors(source, sources, prefix):
         reader = tf.train.NewCheckpointReader(source)
         if sources is None:
             sources = {name: name for name in reader.get_variable_to_shape_map()}
-        entries = []
-        with _opened(_bundle.shard_path(prefix, 0, 1)) as data_file:
-            offset = 0
-            for name in sorted(sources, key=lambda name: name.encode('utf-8')):
-                entry = _copy_tensor(reader, index, source, sources[name], data_file)
-                entry.offset = offset
-                offset += entry.size
-                entries.append((name.encode('utf-8'), entry.SerializeToString()))
+        names = sorted(sources, key=lambda name: name.encode('utf-8'))
+        return write(prefix, ((name, _tensor(reader, index, source, sources[name])) for name in names))
     except (tf.errors.OpError, RuntimeError, _bundle.BrokenIndex) as error:  # older releases raise the plain one
         raise _errors.InputRefused(
             'The checkpoint {} cannot be copied: {}'.format(source, getattr(error, 'message', None) or error),
             'Copy the checkpoint again, or take another one.')
+
+
+def write(prefix, tensors):
+    """Writes the bundle ``prefix``.
+
+    Args:
+        prefix: str.
+        tensors: iterable of (name, (``BundleEntryProto`` without the offset,
+            iterable of pieces of its bytes)), sorted by the bytes of the names;
+            each tensor is written before the next is asked for.
+
+    Returns:
+        int, bytes of the tensors.
+    """
+    entries = []
+    offset = 0
+    with _opened(_bundle.shard_path(prefix, 0, 1)) as data_file:
+        for name, (entry, pieces) in tensors:
+            _append(data_file, pieces)
+            entry.offset = offset
+            offset += entry.size
+            entries.append((name.encode('utf-8'), entry.SerializeToString()))
     with _opened(prefix + '.index') as index_file:
         for piece in _table([(b'', _header())] + entries):
             index_file.write(piece)
     return offset
 
 
-def _copy_tensor(reader, index, source, name, data_file):
-    """Appends one tensor to a data file; returns its ``BundleEntryProto``, without the offset."""
+def _append(data_file, pieces):
+    """Writes pieces; a function of its own, so that the last one does not keep its tensor while the next is read."""
+    for piece in pieces:
+        data_file.write(piece)
+
+
+def entry_of(array, dtype):
+    """Returns the ``BundleEntryProto``, without the offset, of a contiguous array; computes its checksum.
+
+    Args:
+        array: numpy array.
+        dtype: int, its ``DataType``.
+    """
+    from tensorflow.core.protobuf import tensor_bundle_pb2
+    entry = tensor_bundle_pb2.BundleEntryProto(dtype=dtype, size=array.nbytes, crc32c=_crc32c.masked(array))
+    entry.shape.SetInParent()  # written also where it has no dimensions
+    for size in array.shape:
+        entry.shape.dim.add(size=size)
+    return entry
+
+
+def pieces_of(array):
+    """Yields the bytes of a contiguous array, some at a time."""
+    import numpy as np
+    if array.nbytes:
+        view = memoryview(array.reshape(-1).view(np.uint8))
+        for begin in range(0, len(view), _PIECE):
+            yield view[begin:begin + _PIECE]
+
+
+def _tensor(reader, index, source, name):
+    """Returns (``BundleEntryProto`` without the offset, iterable of pieces) of one tensor of a checkpoint."""
     import numpy as np
     from tensorflow.core.protobuf import tensor_bundle_pb2
     tensor = np.asarray(reader.get_tensor(name), order='C')  # the one place where a whole tensor is in memory
@@ -73,32 +119,24 @@ def _copy_tensor(reader, index, source, name, data_file):
         entry = tensor_bundle_pb2.BundleEntryProto(
             dtype=known.dtype, shape=known.shape, size=known.size, crc32c=known.crc32c)
         if tensor.dtype.hasobject or tensor.nbytes != known.size:  # strings, or what numpy holds in another width
-            _copy_bytes(_bundle.shard_path(source, known.shard_id, index.num_shards), known.offset, known.size, data_file)
-            return entry
-    else:
-        tf = _tensorflow.tf1()
-        dtype = known.dtype if known is not None else tf.as_dtype(reader.get_variable_to_dtype_map()[name]).as_datatype_enum
-        if tensor.dtype.hasobject:
-            raise _errors.InputRefused(
-                'The tensor {} of the checkpoint {} holds strings, in a form that cannot be copied.'.format(name, source),
-                'Add checkpoint to --artifacts: TensorFlow then writes the weights.')
-        entry = tensor_bundle_pb2.BundleEntryProto(dtype=dtype, size=tensor.nbytes, crc32c=_crc32c.masked(tensor))
-        entry.shape.SetInParent()  # written also where it has no dimensions
-        for size in tensor.shape:
-            entry.shape.dim.add(size=size)
-    if tensor.nbytes:
-        view = memoryview(tensor.reshape(-1).view(np.uint8))
-        for begin in range(0, len(view), _PIECE):
-            data_file.write(view[begin:begin + _PIECE])
-    return entry
+            path = _bundle.shard_path(source, known.shard_id, index.num_shards)
+            return entry, _pieces_of_file(path, known.offset, known.size)
+        return entry, pieces_of(tensor)
+    if tensor.dtype.hasobject:
+        raise _errors.InputRefused(
+            'The tensor {} of the checkpoint {} holds strings, in a form that cannot be copied.'.format(name, source),
+            'Add checkpoint to --artifacts: TensorFlow then writes the weights.')
+    dtype = known.dtype if known is not None else _tensorflow.tf1().as_dtype(
+        reader.get_variable_to_dtype_map()[name]).as_datatype_enum
+    return entry_of(tensor, dtype), pieces_of(tensor)
 
 
-def _copy_bytes(path, offset, size, data_file):
-    """Appends bytes of one file to another."""
+def _pieces_of_file(path, offset, size):
+    """Yields bytes of a file, some at a time."""
     with _tensorflow.gfile().GFile(path, 'rb') as source_file:
         source_file.seek(offset)
         for begin in range(0, size, _PIECE):
-            data_file.write(source_file.read(min(_PIECE, size - begin)))
+            yield source_file.read(min(_PIECE, size - begin))
 
 
 def _opened(path):

@@ -48,11 +48,11 @@ def resolve(path):
         path = os.path.dirname(path) or '.'  # the file that names the newest one of its directory
     if gfile.IsDirectory(path) and not gfile.Exists(path.rstrip('/') + '.index'):
         return _newest(path)
-    prefix = _STUCK_ON.sub('', path)
+    prefix = without_suffix(path)
     # Glob raises for a folder that is not there, in some releases.
     if gfile.IsDirectory(os.path.dirname(prefix) or '.') and (
             gfile.Exists(prefix + '.index') or gfile.Exists(prefix) or
-            gfile.Glob(_glob_escape(prefix) + '-?????-of-?????')):
+            gfile.Glob(glob_escape(prefix) + '-?????-of-?????')):
         return prefix
     raise _errors.InputRefused(
         'There is no checkpoint {!r}: neither {}.index nor a file of that name exists.'.format(path, prefix),
@@ -108,10 +108,21 @@ def take_inventory(prefix):
     return Inventory(prefix, checkpoint_format, num_shards, shapes, step)
 
 
+def without_suffix(path):
+    """Returns the prefix that the path of one of a checkpoint's files begins with."""
+    return _STUCK_ON.sub('', path)
+
+
+def step_in_name(prefix):
+    """Returns the number at the end of a prefix, as ``tf.train.Saver`` puts it there; None where there is none."""
+    step = _STEP.search(prefix)
+    return int(step.group(1)) if step else None
+
+
 def _check_v1(prefix):
     """Refuses a V1 checkpoint, of one file or several, that TensorFlow would not survive."""
     gfile = _tensorflow.gfile()
-    paths = [prefix] if gfile.Exists(prefix) else gfile.Glob(_glob_escape(prefix) + '-?????-of-?????')
+    paths = [prefix] if gfile.Exists(prefix) else gfile.Glob(glob_escape(prefix) + '-?????-of-?????')
     for path in paths:
         try:
             if not gfile.IsDirectory(path):
@@ -222,8 +233,8 @@ def _newest(directory):
                 os.path.join(directory, 'model.ckpt-200000')))
 
     def age(prefix):
-        step = _STEP.search(prefix)
-        return (int(step.group(1)) if step else -1, gfile.Stat(prefix + '.index').mtime_nsec)
+        step = step_in_name(prefix)
+        return (-1 if step is None else step, gfile.Stat(prefix + '.index').mtime_nsec)
 
     return max(prefixes, key=age)
 
@@ -242,7 +253,7 @@ def _what_else_is_there(prefix):
     return 'Did you mean --trained_checkpoint_prefix={} ?'.format(os.path.join(directory, nearest[0]))
 
 
-def _glob_escape(path):
+def glob_escape(path):
     """Returns ``path`` with the characters escaped that ``tf.gfile.Glob`` gives a meaning to."""
     return re.sub(r'([*?\[\]\\])', r'\\\1', path)
 

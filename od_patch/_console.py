@@ -10,10 +10,12 @@ import tempfile
 import time
 
 import rich.live
+import rich.progress
 import rich.spinner
 import rich.text
 
 from od_patch import _export
+from od_patch import _series
 from od_patch import _tensorflow
 from od_patch import _terminal
 from od_patch import _text
@@ -106,6 +108,7 @@ class Progress(_export.Observer):
         self._began = None
         self._started = time.time()
         self._spinner = None
+        self._bar = None
 
     @property
     def stage_name(self):
@@ -134,6 +137,27 @@ class Progress(_export.Observer):
         self.stop()
         self.report = report
 
+    def progress(self, done, total, name):
+        if not self._console.is_terminal:
+            return
+        if self._bar is None:
+            self.abandon()
+            self._bar = rich.progress.Progress(
+                rich.progress.TextColumn('  {task.completed:.0f} of {task.total:.0f}'), rich.progress.BarColumn(),
+                rich.progress.TimeRemainingColumn(), rich.progress.TextColumn('{task.description}'),
+                console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False)
+            self._bar.add_task('', total=total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=name)
+        if done == total:
+            self.abandon()
+
+    def checkpoint(self, result):
+        style = 'red' if result.outcome == _series.FAILED else ''
+        self._console.print(rich.text.Text('  {:>10}  {}{}'.format(
+            '?' if result.step is None else result.step, result.prefix,
+            '' if result.outcome == _series.EXPORTED else ': ' + result.outcome), style=style))
+
     def note(self, text):
         self._console.print(rich.text.Text('  ' + text, style='yellow'))
 
@@ -144,9 +168,10 @@ class Progress(_export.Observer):
 
     def abandon(self):
         """Stops showing the stage under way, without a time; ``stage_name`` keeps its name."""
-        if self._spinner:
-            self._spinner.stop()
-            self._spinner = None
+        for shown in (self._spinner, self._bar):
+            if shown:
+                shown.stop()
+        self._spinner = self._bar = None
 
     def _end_stage(self):
         if self._name is None:
@@ -159,11 +184,14 @@ def show_summary(report, seconds, stream):
     """Prints what an export has made, and what to type next.
 
     Args:
-        report: ``_export.Report``.
+        report: ``_export.Report`` or ``_series.SeriesReport``.
         seconds: float, how long it took in all.
         stream: text stream to print to.
     """
     console = _terminal.Console(file=stream, soft_wrap=True)
+    if isinstance(report, _series.SeriesReport):
+        _show_series(report, seconds, console)
+        return
     version, _ = _tensorflow.versions()
     console.print()
     console.print(rich.text.Text('{} {}'.format(
@@ -179,6 +207,8 @@ def show_summary(report, seconds, stream):
     facts = [('weights', _weights(report))]
     if _export.SAVED_MODEL in report.artifacts:
         facts.append(('saved_model', _variables(report)))
+    if report.proof:
+        facts.append(('proof', _proof(report)))
     facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
     facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
@@ -187,6 +217,29 @@ def show_summary(report, seconds, stream):
         console.print()
         console.print(rich.text.Text('Next:  ' + _text.command([
             'saved_model_cli', 'show', '--all', '--dir', os.path.join(report.output_directory, 'saved_model')])))
+
+
+def _show_series(report, seconds, console):
+    """Prints what a series of exports has made."""
+    version, _ = _tensorflow.versions()
+    counts = ['{} {}'.format(sum(result.outcome == outcome for result in report.results), outcome)
+              for outcome in (_series.EXPORTED, _series.SKIPPED, _series.FAILED)
+              if any(result.outcome == outcome for result in report.results)]
+    console.print()
+    console.print(rich.text.Text('{}: {}'.format(report.output_directory, ', '.join(counts)), style='bold'))
+    console.print('exporter {}, TensorFlow {}, {:.1f} s'.format(report.release, version, seconds))
+    for prefix in report.waiting:
+        console.print(rich.text.Text('  {} was still being written'.format(prefix), style='yellow'))
+    made = [result.report for result in report.results if result.report]
+    if made:
+        console.print()
+        facts = [('weights', 'moving averages' if made[-1].use_moving_averages else 'raw weights'),
+                 ('saved_model', _variables(made[-1]) + ' each')]
+        for name, fact in facts:
+            console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
+        console.print()
+        console.print(rich.text.Text('Next:  ' + _text.command([
+            'saved_model_cli', 'show', '--all', '--dir', made[-1].output_directory])))
 
 
 def show_refusal(error, stream):
@@ -219,10 +272,12 @@ def state_of_output(report):
     """Returns what an export that did not end well has left, in words.
 
     Args:
-        report: ``_export.Report``, or None where the export did not get as far as its destination.
+        report: ``_export.Report`` or ``_series.SeriesReport``, or None where the export did not get as far as its destination.
     """
     if report is None:
         return 'the output directory is as it was'
+    if isinstance(report, _series.SeriesReport):
+        return 'the SavedModels that are in {} are complete'.format(report.output_directory)
     return 'the export in {} is complete'.format(report.output_directory)
 
 
@@ -244,6 +299,14 @@ def _variables(report):
     if not report.written:
         return 'frozen constants, as upstream writes them'
     return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind, _size(report.written.num_bytes))
+
+
+def _proof(report):
+    counts = report.proof.counts
+    words = ', '.join('{} {}'.format(counts[status], status) for status in ('ok', 'note', 'not checked')
+                      if counts[status])
+    return '{}: {}{}'.format('files, weights and outputs' if report.proof.runs else 'files and weights', words,
+                             '' if report.proof.runs else ' (--verify runs it, too)')
 
 
 def _tensor(key, info):

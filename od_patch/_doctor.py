@@ -10,6 +10,7 @@ import sys
 from od_patch import _environment
 from od_patch import _errors
 from od_patch import _releases
+from od_patch import _terminal
 from od_patch import _version
 from od_patch import legacy
 from od_patch.legacy import _old_protos
@@ -138,9 +139,8 @@ def show(findings, stream):
         findings: ``Findings``.
         stream: text stream.
     """
-    import rich.console
     import rich.text
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
 
     def row(name, text, style=''):
         console.print(rich.text.Text.assemble(('{:<17}'.format(name), 'bold'), (text, style)))

@@ -61,3 +61,15 @@ class OutputRefused(ODPatchError):
     """The place to write to holds something already, is in use, or cannot be written."""
 
     exit_code = 7
+
+
+class SomeFailed(ODPatchError):
+    """Some of several checkpoints could not be exported; the others were."""
+
+    exit_code = 8
+
+
+class ProofFailed(ODPatchError):
+    """The export that was just made is not what was trained, or is not whole; it is not moved into place."""
+
+    exit_code = 9

@@ -22,6 +22,7 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _lowering
 from od_patch import _releases
+from od_patch import _series
 from od_patch import legacy
 
 EXPORTER = 'object_detection.exporter'
@@ -107,8 +108,8 @@ def uninstall(exporter=None):
 
 @contextlib.contextmanager
 def patched(exporter=None, strict_pin=False, saved_model_variables='resource', overwrite=False,
-            additional_output_tensor_names=None, artifacts=None, profile_graph=None, target_tf=None,
-            _observer=None):
+            additional_output_tensor_names=None, artifacts=None, profile_graph=None, target_tf=None, verify=False,
+            all_checkpoints=False, checkpoint_steps=None, watch=False, watch_interval=10.0, _observer=None):
     """Context manager: the patch is on inside, for all threads, and as before outside.
 
     The options are those of exports in this thread.
@@ -129,6 +130,15 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
         target_tf: str, the TensorFlow release that ``saved_model/`` is to run
             on, such as '1.12', where that is an earlier one: its ops are put
             back to those of that release. The other artefacts stay the release's own.
+        all_checkpoints: bool, take the checkpoint prefix for a directory or a
+            pattern, and write a SavedModel for each checkpoint, named by its
+            global step, into the output directory. Implied by the next two.
+        checkpoint_steps: iterable of int, only those; default all.
+        watch: bool, go on with checkpoints that come, until SIGINT or SIGTERM.
+        watch_interval: float, seconds between two looks.
+        verify: bool, run SavedModel and frozen graph on the same images before
+            the export is moved into place; its files and weights always are
+            checked against the checkpoint.
 
     Raises:
         od_patch.UsageError: an unknown ``target_tf``, or one for frozen constants.
@@ -147,6 +157,10 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
     artifacts = tuple(_export.ARTIFACTS if artifacts is None else artifacts)
     if not artifacts or not set(artifacts) <= set(_export.ARTIFACTS):
         raise ValueError('artifacts is {!r}; it can have some of {}'.format(artifacts, ', '.join(_export.ARTIFACTS)))
+    series = None
+    if all_checkpoints or checkpoint_steps is not None or watch:
+        series = _series.Wanted(
+            None if checkpoint_steps is None else frozenset(checkpoint_steps), watch, watch_interval)
     observer = _observer or _export.Observer()
     with _lock:
         patch = _put_on(exporter, strict_pin, observer.note)
@@ -154,7 +168,7 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
     before = _thread_options()
     _threads.options = (
         _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph,
-                        target_tf),
+                        series, target_tf, verify),
         observer)
     try:
         yield
@@ -293,10 +307,10 @@ def _around_export(original, recognised):
         with _held(recognised.module) as is_on:
             if not is_on:  # somebody kept this function from a time when the patch was on
                 return original(*args, **kwargs)
-            with legacy.tf1_behaviour(), _export.whole(
-                    options, observer, describe(recognised), arguments) as under_way:
+            around = _series.series if options.series else _export.whole
+            with legacy.tf1_behaviour(), around(options, observer, describe(recognised), arguments) as under_way:
                 _enter(under_way, arguments)
-                return original(**arguments)
+                return original(**arguments) if under_way.has_work() else None
     return export
 
 

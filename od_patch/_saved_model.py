@@ -168,9 +168,9 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, not
     input_tensors = inputs.values() if isinstance(inputs, dict) else [inputs]
     roots = {tensor.op.name for tensor in list(input_tensors) + list(outputs.values())}
     for variable in variables:
-        # A loader that finds a variable in the collection looks all of these up, and raises KeyError for a missing one.
-        roots.update(_node_name(name) for name in (variable.variable_name, variable.initializer_name,
-                                                   variable.snapshot_name, variable.initial_value_name) if name)
+        # A loader that finds a variable in the collection looks these up, and raises KeyError for a missing one. The
+        # nodes that draw random initial values are not among them: _add_saver gives the variables other initialisers.
+        roots.update(_node_name(name) for name in (variable.variable_name, variable.snapshot_name) if name)
     _prune(graph.as_graph_def(), roots, also_keep, graph_def)
     for node in graph_def.node:
         node.device = ''
@@ -217,7 +217,14 @@ def _node_name(tensor_name):
 
 
 def _prune(graph_def, roots, also_keep, pruned):
-    """Fills the GraphDef ``pruned`` with what ``roots`` and ``also_keep`` depend on, in the same node order."""
+    """Fills the GraphDef ``pruned`` with what ``roots`` and ``also_keep`` depend on, in the same node order.
+
+    Args:
+        graph_def: ``GraphDef``, which is used up.
+        roots: set of names of nodes.
+        also_keep: iterable of names; those that the graph does not have are passed over.
+        pruned: ``GraphDef`` to fill.
+    """
     by_name = {node.name: node for node in graph_def.node}
     kept = set()
     waiting = list(roots) + [name for name in also_keep if name in by_name]
@@ -228,7 +235,37 @@ def _prune(graph_def, roots, also_keep, pruned):
             waiting.extend(map(_node_name, by_name[name].input))
     pruned.versions.CopyFrom(graph_def.versions)
     pruned.library.CopyFrom(graph_def.library)
-    pruned.node.extend(node for node in graph_def.node if node.name in kept)
+    pruned.node.extend(_merge_constants(
+        [node for node in graph_def.node if node.name in kept], roots.union(also_keep)))
+
+
+def _merge_constants(nodes, named):
+    """Returns ``nodes`` with one of several Consts that have the same value and wait for the same nodes.
+
+    Every slice, reshape and loop brings its own; they are a third of a
+    detector's nodes, and loading takes as long as there are nodes. Consts in a
+    loop wait for a node of it, so that those of different loops stay apart.
+
+    Args:
+        nodes: list of ``NodeDef``; the inputs of those that stay are changed.
+        named: set of names of nodes that somebody may look up, which stay.
+    """
+    first = {}
+    merged = {}
+    for node in nodes:
+        if node.op == 'Const' and node.name not in named:
+            alike = (tuple(sorted(node.input)), node.attr['value'].SerializeToString(deterministic=True))
+            kept = first.setdefault(alike, node.name)
+            if kept != node.name:
+                merged[node.name] = kept
+    left = [node for node in nodes if node.name not in merged]
+    for node in left:
+        inputs = [name if _node_name(name) not in merged else
+                  ('^' if name.startswith('^') else '') + merged[_node_name(name)] for name in node.input]
+        if inputs != list(node.input):
+            controls = collections.OrderedDict.fromkeys(name for name in inputs if name.startswith('^'))
+            node.input[:] = [name for name in inputs if not name.startswith('^')] + list(controls)
+    return left
 
 
 def _make_resources(graph_def, variables):
@@ -240,7 +277,7 @@ def _make_resources(graph_def, variables):
     """
     references = {node.name: node for node in graph_def.node if node.op in _REFERENCE_OPS}
     dtypes = {name: node.attr['dtype'].type for name, node in references.items()}
-    initializers = {_node_name(variable.initializer_name) for variable in variables}
+    initializers = {_node_name(variable.initializer_name) for variable in variables if variable.initializer_name}
     snapshots = {}
     readers = []
     for node in graph_def.node:
@@ -326,7 +363,11 @@ def _add_saver(graph_def, variables):
     """Adds one save/restore subgraph for ``variables`` to a GraphDef; returns its ``SaverDef``.
 
     Loaders feed the file name and run the restore op; a session that loaded the
-    model can save it again through the save op.
+    model can save it again through the save op. A variable's initialiser becomes
+    the assignment of what is restored (TensorFlow 2 does the same to what it
+    loads): a third of a detector's nodes draw initial values that nobody wants,
+    and running the initialisers of a loaded model is an error then, where it
+    would replace the weights by random numbers.
     """
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import saver_pb2
@@ -373,6 +414,8 @@ def _add_saver(graph_def, variables):
             assign.attr['use_locking'].b = True
             assign.attr['validate_shape'].b = True
         assignments.append('^' + assign.name)
+        variable.initializer_name = assign.name
+        variable.initial_value_name = value if number else value + ':0'
     restore_all = add('restore_all', 'NoOp', assignments)
     return saver_pb2.SaverDef(
         filename_tensor_name=filename + ':0',

@@ -37,9 +37,10 @@ from od_patch import _tensorflow
 _LAST = 'saved_model'  # whoever waits for an export waits for this name
 # What exports have written, in this release or another. Where one is replaced, those that the new one lacks go too:
 # a V2 model.ckpt.index left beside a new V1 model.ckpt would be what TensorFlow reads.
-_OF_AN_EXPORT = re.compile(
+OF_AN_EXPORT = re.compile(
     r'(checkpoint|frozen_inference_graph\.pb|inference_graph\.pbtxt|pipeline\.config|saved_model|'
     r'model\.ckpt(\.index|\.meta|\.data-\d{5}-of-\d{5})?)$')
+OF_A_SAVED_MODEL = re.compile(r'(saved_model\.pb|variables|assets|assets\.extra)$')
 _JOURNAL = 'journal.json'
 _PROBE = '.od-patch-probe'
 _TEMPORARY = 'od-patch-'
@@ -68,7 +69,7 @@ class _CannotExchange(Exception):
 
 
 @contextlib.contextmanager
-def staged(output_directory):
+def staged(output_directory, names=OF_AN_EXPORT):
     """Context of one export: yields the folder to write to, and moves its content into place at the end.
 
     When the body raises, nothing is moved and the staged folder is removed.
@@ -77,6 +78,9 @@ def staged(output_directory):
         output_directory: str, where the export is to appear. A path with a
             scheme (``gs://…``) is written to a local folder and uploaded,
             ``saved_model`` last: such a store has no renames.
+        names: compiled pattern of what is replaced there, and of what a folder
+            may hold that is replaced in one step: ``OF_AN_EXPORT``, or
+            ``OF_A_SAVED_MODEL`` where the folder itself is to be one.
 
     Yields:
         ``Staged``.
@@ -89,7 +93,7 @@ def staged(output_directory):
         with tempfile.TemporaryDirectory(prefix='od-patch-') as workshop:
             with _folders(workshop) as folders:
                 yield folders
-                _upload(folders.export, output_directory)
+                _upload(folders.export, output_directory, names)
                 folders.in_place = True
         return
     target = os.path.realpath(output_directory)
@@ -100,7 +104,7 @@ def staged(output_directory):
         with _folders(workshop) as folders:
             yield folders
             with _undisturbed():
-                _move_into_place(folders.export, target, workshop)
+                _move_into_place(folders.export, target, workshop, names)
                 folders.in_place = True
 
 
@@ -366,25 +370,25 @@ def _clean_up_after_the_dead(workshop, target):
     _remove(workshop, except_for='lock')
 
 
-def _move_into_place(folder, target, workshop):
+def _move_into_place(folder, target, workshop, names):
     """Moves a whole export to its final name."""
     if not os.path.lexists(target):
         os.rename(folder, target)
         return
     try:
-        _exchange(folder, target)
+        _exchange(folder, target, names)
     except _CannotExchange:
-        _move_one_by_one(folder, target, workshop)
+        _move_one_by_one(folder, target, workshop, names)
 
 
-def _exchange(folder, target):
+def _exchange(folder, target, names):
     """Exchanges two folders that hold exports and nothing else, in one step.
 
     Raises:
         _CannotExchange: ``target`` is another kind of folder, or one that must
             stay the same one.
     """
-    if not all(map(_OF_AN_EXPORT.match, os.listdir(target))) or not os.listdir(target):
+    if not all(map(names.match, os.listdir(target))) or not os.listdir(target):
         raise _CannotExchange
     if os.path.ismount(target) or (os.getcwd() + os.sep).startswith(target + os.sep):
         raise _CannotExchange  # of a folder that is pulled away, the shell that works in it would keep the old one
@@ -411,14 +415,14 @@ def _rename_exchange(one, other):
         raise _CannotExchange
 
 
-def _move_one_by_one(folder, target, workshop):
+def _move_one_by_one(folder, target, workshop, names):
     """Moves the artefacts of an export into ``target`` one after the other, ``saved_model`` last.
 
     The journal is on the disk before anything is moved, and stays until all is
     moved, or all is back: as long as it is there, ``replaced`` is not removed.
     """
     new = os.listdir(folder)
-    old = [name for name in os.listdir(target) if name in new or _OF_AN_EXPORT.match(name)]
+    old = [name for name in os.listdir(target) if name in new or names.match(name)]
     replaced = os.path.join(workshop, 'replaced')
     journal = os.path.join(workshop, _JOURNAL)
     os.mkdir(replaced, 0o700)
@@ -427,14 +431,14 @@ def _move_one_by_one(folder, target, workshop):
         journal_file.flush()
         os.fsync(journal_file.fileno())
     os.rename(journal + '.new', journal)
-    names = {'new': new, 'old': old}
+    moves = {'new': new, 'old': old}
     try:
         for name in sorted(old):
             os.rename(os.path.join(target, name), os.path.join(replaced, name))
-        for name in sorted(new, key=lambda name: (name == _LAST, name)):
+        for name in sorted(new, key=lambda name: (name.startswith(_LAST), name)):
             os.rename(os.path.join(folder, name), os.path.join(target, name))
     except BaseException:
-        _put_back(names, replaced, target)
+        _put_back(moves, replaced, target)
         os.unlink(journal)
         raise
     os.unlink(journal)
@@ -458,10 +462,10 @@ def _put_back(names, replaced, target):
         os.rename(os.path.join(replaced, name), os.path.join(target, name))
 
 
-def _upload(folder, destination):
+def _upload(folder, destination, names):
     """Copies a folder to a path with a scheme; ``saved_model.pb`` is the last file."""
     gfile = _tensorflow.gfile()
-    saved_model = destination.rstrip('/') + '/' + _LAST
+    saved_model = destination.rstrip('/') + ('' if names is OF_A_SAVED_MODEL else '/' + _LAST)
     if gfile.Exists(saved_model):
         # Or an upload that breaks off would leave the old graph over new weights. There is no keeping the old one
         # until the new one is whole: such a store has no renames.

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import traceback
 import warnings
 
@@ -274,6 +275,67 @@ def doctor(as_json):
     else:
         _doctor.show(findings, sys.stdout)
     sys.exit(_errors.EnvironmentRefused.exit_code if findings.problems else 0)
+
+
+@cli.command()
+@click.argument('export', metavar='[EXPORT_DIR]', required=False)
+@click.option('--saved_model', metavar='DIR', help='The SavedModel; default: saved_model of EXPORT_DIR.')
+@click.option('--frozen_graph', metavar='FILE', help='The frozen graph; default: that of EXPORT_DIR.')
+@click.option('--checkpoint', metavar='PREFIX', help='The trained checkpoint; default: the one that the export names. '
+              'With --pipeline_config and nothing else, it is exported to a temporary folder and that is verified.')
+@click.option('--pipeline_config', metavar='FILE', help='What it was trained with: says whether its moving averages '
+              'are meant.')
+@click.option('--images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you like; '
+              'default: two drawn scenes.')
+@click.option('--most_images', type=click.IntRange(1, 1000), default=8, show_default=True,
+              help='Take no more than so many of them.')
+@click.option('--target_tf', metavar='VERSION', help='Does this TensorFlow know all ops and attributes? E.g. 1.12.')
+@click.option('--quick', is_flag=True, help='Run nothing: files, weights and portability only.')
+@click.option('--json', 'as_json', is_flag=True, help='Print the answer as JSON (docs/verify.md has the schema).')
+@click.option('--report', metavar='OUT.html', help='Also write the answer as one self-contained page, with pictures.')
+@click.option('--overwrite', is_flag=True, help='Replace what --report finds there; never what is verified.')
+@_questions
+def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images, target_tf, quick,
+           as_json, report, overwrite):
+    """Proves an export: checkpoint, frozen graph and SavedModel against each other, in files, weights and outputs.
+
+    Exit code 0: all the same; 1: something is not; 2: trouble, or nothing that could be compared.
+    """
+    from od_patch import _tensorflow
+    from od_patch import proof
+    from od_patch.compare import _report as _json
+    from od_patch.proof import _report
+    _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
+    given = [path for path in (export, saved_model, frozen_graph, pipeline_config) + images if path]
+    _refuse_to_replace([report] if report else [], given, overwrite)
+    if quick and images:
+        raise _errors.UsageError('--quick runs nothing, and --images is what to run on.', 'Leave out one of them.')
+    with contextlib.ExitStack() as stack:
+        if checkpoint and pipeline_config and not (export or saved_model or frozen_graph):
+            export = stack.enter_context(_exported(checkpoint, pipeline_config))
+        answer = proof.verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images,
+                              target_tf, quick)
+        if report:
+            from od_patch.proof import _page
+            with _written(report) as path:
+                _page.write(answer, path)
+    if as_json:
+        click.echo(_json.as_json(answer.as_json(), indent=2))
+    else:
+        _report.show(answer, _report.console())
+        if report:
+            click.echo('{}: the report'.format(report))
+    sys.exit(answer.exit_code)
+
+
+@contextlib.contextmanager
+def _exported(checkpoint, pipeline_config):
+    """A private folder with the export of a checkpoint, gone at the end."""
+    from od_patch import _regenerate
+    with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
+        target = os.path.join(folder, 'export')
+        _regenerate.export(checkpoint, pipeline_config, target, {})
+        yield target
 
 
 def main():

@@ -8,7 +8,8 @@ Not for: running another script with the patch on; that is ``python -m od_patch`
 
 Exit codes: 0 exported; 1 the export failed; 2 a flag; 3 the environment; 4 the
 exporter is declined; 5 an input file; 6 the checkpoint does not fit the model;
-7 the output directory; 130 and 143 interrupted by SIGINT and SIGTERM.
+7 the output directory; 8 some of many checkpoints failed; 9 the proof: the export
+is not what was trained; 130 and 143 interrupted by SIGINT and SIGTERM.
 """
 import difflib
 import importlib
@@ -158,11 +159,16 @@ def _export_with_release(argv, log, progress):
                 overwrite=values.overwrite,
                 additional_output_tensor_names=_split(values.additional_output_tensor_names),
                 artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
-                target_tf=values.target_tf,
+                target_tf=values.target_tf, verify=values.verify, **_series(values),
                 _observer=progress):
             _expand_home(values)
             _preflight(values, exporter)
-            script.main(argv[:1])
+            try:
+                script.main(argv[:1])
+            except _errors.SomeFailed:
+                progress.stop()
+                _console.show_summary(progress.report, progress.seconds, log.terminal)
+                raise
     _console.show_summary(progress.report, progress.seconds, log.terminal)
 
 
@@ -188,6 +194,17 @@ def _define_flags():
             (flags.DEFINE_string, 'target_tf', None,
              'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops that '
              'it lacks are put back to those that it has, or the export is refused.'),
+            (flags.DEFINE_boolean, 'all_checkpoints', False,
+             'Take --trained_checkpoint_prefix for a directory or a pattern, and export every checkpoint there as a '
+             'SavedModel named by its global step; those that are done are skipped.'),
+            (flags.DEFINE_string, 'checkpoint_steps', None,
+             'Comma-separated global steps; as --all_checkpoints, for these only.'),
+            (flags.DEFINE_boolean, 'watch', False,
+             'As --all_checkpoints, and go on as a training writes new ones, until Ctrl-C or SIGTERM.'),
+            (flags.DEFINE_float, 'watch_interval', 10.0, 'Seconds between two looks for new checkpoints.'),
+            (flags.DEFINE_boolean, 'verify', False,
+             'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
+             'nothing behind where they differ. Files and weights are always checked.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,
@@ -305,6 +322,29 @@ def _check_input_shape(values, exporter):
             'This release takes --input_shape only with --input_type=image_tensor, not with {}.'.format(
                 values.input_type),
             'Leave it out: encoded images have the size that they have.')
+
+
+def _series(values):
+    """Returns the arguments of ``patched`` that say which of many checkpoints to export; empty for one.
+
+    Raises:
+        od_patch.UsageError
+    """
+    steps = _split(values.checkpoint_steps)
+    if not (values.all_checkpoints or values.checkpoint_steps is not None or values.watch):
+        return {}
+    if values['artifacts'].present and _artifacts(values.artifacts) != (_export.SAVED_MODEL,):
+        raise _errors.UsageError(
+            'Of many checkpoints, SavedModels are exported, and nothing else.',
+            'Leave out --artifacts, or export the checkpoints one by one.')
+    if values.checkpoint_steps is not None and (not steps or not all(step.isdigit() for step in steps)):
+        raise _errors.UsageError(
+            '--checkpoint_steps={} is no list of global steps.'.format(values.checkpoint_steps),
+            'Give numbers, such as --checkpoint_steps=100000,200000.')
+    if values.watch_interval <= 0:
+        raise _errors.UsageError('--watch_interval={} is no time.'.format(values.watch_interval), 'Give seconds.')
+    return {'all_checkpoints': True, 'checkpoint_steps': None if steps is None else [int(step) for step in steps],
+            'watch': values.watch, 'watch_interval': values.watch_interval}
 
 
 def _artifacts(names):

@@ -1,5 +1,5 @@
 """Only what was asked for: what is left out is not computed, and what is written is what a whole export has."""
-import importlib
+import itertools
 import os
 import types
 
@@ -25,26 +25,10 @@ _PARTS = {
 
 @pytest.fixture
 def export(tmp_path):
-    """A function that exports in this process, with ``od_patch.patched(**options)``; returns the output directory."""
-    from google.protobuf import text_format
-    from object_detection.protos import pipeline_pb2
-    from od_patch import _tensorflow
-    tf = _tensorflow.tf1()
-    made = []
-
-    def run(prefix, config='ssd', override='', exporter=None, **options):
-        exporter = exporter or importlib.import_module('object_detection.exporter')
-        pipeline = pipeline_pb2.TrainEvalPipelineConfig()
-        with open(exports.config_path(config)) as config_file:
-            text_format.Merge(config_file.read(), pipeline)
-        text_format.Merge(override, pipeline)
-        output = str(tmp_path / 'export_{}'.format(len(made)))
-        made.append(output)
-        with tf.Graph().as_default(), od_patch.patched(exporter, **options):
-            exporter.export_inference_graph('image_tensor', pipeline, prefix, output)
-        return output
-
-    return run
+    """A function that exports in this process into a folder of its own; returns that."""
+    numbers = itertools.count()
+    return lambda prefix, **options: exports.in_process(
+        'ssd', prefix, str(tmp_path / 'export_{}'.format(next(numbers))), **options)
 
 
 @pytest.fixture

@@ -24,10 +24,10 @@ _EFFECTS = {'weights': ('weights', 'red'), 'result': ('changes the result', 'red
             'cosmetic': ('cosmetic', 'green')}
 
 
-def console(stream=None):
-    """A console of at most 100 columns; on a narrower terminal, as wide as that."""
+def console(stream=None, piped=WIDTH):
+    """A console of at most 100 columns; on a narrower terminal, as wide as that; where it is none, of ``piped``."""
     made = _terminal.Console(file=stream, soft_wrap=False)
-    width = min(WIDTH, made.width) if made.is_terminal else WIDTH
+    width = min(WIDTH, made.width) if made.is_terminal else piped
     return _terminal.Console(file=stream, width=width)
 
 

@@ -50,12 +50,29 @@ class Tensor:
         digest: bytes, the same for every way to write the same type, shape and bits.
     """
 
-    __slots__ = ('dtype', 'shape', 'digest', '_proto')
+    __slots__ = ('dtype', 'shape', '_digest', '_proto')
 
     def __init__(self, proto):
         self._proto = proto
         self.dtype = proto.dtype
         self.shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+        self._digest = None
+        kind = _TYPES.get(self.dtype, (None, None, None))
+        content = proto.tensor_content
+        if content and kind[1] is not None and kind[2] is not None:
+            if len(content) != self.size * numpy.dtype(kind[1]).itemsize:
+                raise Damaged('{} bytes for {}{}'.format(len(content), dtype_name(self.dtype), list(self.shape)))
+        else:
+            self._digest = self._digested()  # what else can be wrong with it shows then
+
+    @property
+    def digest(self):
+        if self._digest is None:
+            self._digest = self._digested()
+        return self._digest
+
+    def _digested(self):
+        proto = self._proto
         digest = hashlib.blake2b(repr((self.dtype, self.shape)).encode(), digest_size=16)
         content = proto.tensor_content
         kind = _TYPES.get(self.dtype)
@@ -66,8 +83,6 @@ class Tensor:
         if kind is None or kind[2] is None:
             digest.update(proto.SerializeToString(deterministic=True))
         elif content and kind[1] is not None:
-            if len(content) != self.size * numpy.dtype(kind[1]).itemsize:
-                raise Damaged('{} bytes for {}{}'.format(len(content), dtype_name(self.dtype), list(self.shape)))
             digest.update(content)
         elif kind[1] is None:
             for element in self._strings():
@@ -75,7 +90,7 @@ class Tensor:
                 digest.update(element)
         else:
             digest.update(self.array().tobytes())
-        self.digest = digest.digest()
+        return digest.digest()
 
     @property
     def size(self):

@@ -1,8 +1,9 @@
-"""Runs exports as users do, in subprocesses: the release's own script, and ours.
+"""Runs exports as users do, in subprocesses: the release's own script, and ours; and from Python, in this process.
 
 Not for: comparing what came out; that is ``parity``.
 """
 import collections
+import importlib
 import os
 import subprocess
 import sys
@@ -79,3 +80,25 @@ def ours(config, prefix, output_directory, _python=sys.executable, _environment=
     """Exports with od-patch's entry point; returns ``Result``."""
     return run(['-m', 'od_patch.export_inference_graph'] + flags_of(config, prefix, output_directory, **flags),
                python=_python, environment=_environment)
+
+
+def in_process(config, prefix, output_directory, override='', exporter=None, **options):
+    """Exports in this process, with ``od_patch.patched(**options)``; returns the output directory.
+
+    Args:
+        config: str, name of one of the small pipeline configs.
+        override: str, text form of what to merge into it.
+        exporter: the exporter module; default the real one.
+    """
+    from google.protobuf import text_format
+    from object_detection.protos import pipeline_pb2
+    import od_patch
+    from od_patch import _tensorflow
+    exporter = exporter or importlib.import_module('object_detection.exporter')
+    pipeline = pipeline_pb2.TrainEvalPipelineConfig()
+    with open(config_path(config)) as config_file:
+        text_format.Merge(config_file.read(), pipeline)
+    text_format.Merge(override, pipeline)
+    with _tensorflow.tf1().Graph().as_default(), od_patch.patched(exporter, **options):
+        exporter.export_inference_graph('image_tensor', pipeline, prefix, output_directory)
+    return output_directory
