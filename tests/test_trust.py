@@ -35,9 +35,9 @@ def test_a_line_to_paste_is_taken_apart_into_what_it_was(tmp_path):
     words = [text for text in _HOSTILE if '\x00' not in text]
     assert shlex.split(_text.command(words)) == words
     shown = subprocess.check_output(['sh', '-c', _text.command([
-        sys.executable, '-c', 'import os, sys; sys.stdout.write(ascii(list(map(os.fsencode, sys.argv[1:]))))'] + words)],
+        sys.executable, '-c', 'import os, sys; print(ascii(list(map(os.fsencode, sys.argv[1:]))))'] + words)],
         cwd=str(tmp_path), universal_newlines=True)
-    assert shown == ascii(list(map(os.fsencode, words)))
+    assert shown.strip() == ascii(list(map(os.fsencode, words)))
     assert os.listdir(str(tmp_path)) == []
 
 

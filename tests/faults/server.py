@@ -125,7 +125,8 @@ def _run(request, counter):
     sys.stdout, sys.stderr = (os.fdopen(os.dup(number), 'w', buffering=1, encoding='utf-8', errors='surrogateescape')
                               for number in (1, 2))
     os.environ.update(request['environment'])
-    tempfile.tempdir = None  # found anew, from TMPDIR
+    tempfile.tempdir = None  # found anew, from TMPDIR; Python tries each folder with a file of its own
+    tempfile.gettempdir()
     if request['cwd']:
         os.chdir(request['cwd'])
     for name, limit in request['limits'].items():
