@@ -1,6 +1,9 @@
 """The reader of checkpoint indices agrees with TensorFlow's own, and says what is wrong with a damaged one."""
 import os
+import tempfile
 
+import hypothesis
+import hypothesis.strategies
 import numpy as np
 import pytest
 
@@ -158,3 +161,22 @@ def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_sees_it(tmp_path
         return
     with pytest.raises(_bundle.BrokenIndex, match=words):
         _bundle.check_v1(path)
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(hypothesis.strategies.lists(hypothesis.strategies.binary(max_size=40), max_size=4),
+                  hypothesis.strategies.binary(max_size=40))
+def test_a_table_of_anything_is_read_or_refused(values, tail):
+    """With right checksums, so that what is in it gets to the parsers."""
+    from tests.faults import tables
+    pairs = [(b'%d' % number if number else b'', value) for number, value in enumerate(values)]
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = os.path.join(folder, 'model')
+        for content in (tables.table(pairs), tail + tables.table(pairs), tables.table(pairs) + tail, tail):
+            with open(prefix + '.index', 'wb') as index_file:
+                index_file.write(content)
+            for read in (lambda: _bundle.read_index(prefix), lambda: _bundle.check_v1(prefix + '.index')):
+                try:
+                    read()
+                except _bundle.BrokenIndex:
+                    pass

@@ -6,6 +6,8 @@ import shlex
 import subprocess
 import sys
 
+import hypothesis
+import hypothesis.strategies
 import pytest
 
 import od_patch
@@ -172,3 +174,17 @@ def test_a_link_where_a_folder_is_to_be_made_is_refused(tmp_path, name):
             raise AssertionError('the export began')
     assert os.readlink(str(tmp_path / name)) == 'theirs'
     assert os.listdir(str(tmp_path / 'out')) == [] and os.listdir(str(tmp_path / 'theirs')) == []
+
+
+@hypothesis.given(hypothesis.strategies.text())
+def test_whatever_is_shown_has_no_controls_and_is_shown_once(text):
+    shown = _text.plain(text)
+    assert not _CONTROL.search(shown) and _text.plain(shown) == shown
+    shown.encode('utf-8')
+    assert _CONTROL.search(text) or re.search('[\ud800-\udfff\u200e\u200f\u2028-\u202e]', text) or shown == text
+
+
+@hypothesis.given(hypothesis.strategies.lists(hypothesis.strategies.text(
+    hypothesis.strategies.characters(blacklist_characters='\x00', blacklist_categories=['Cs'])), min_size=1))
+def test_whatever_is_quoted_is_taken_apart_again(words):
+    assert shlex.split(_text.command(words)) == words

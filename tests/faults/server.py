@@ -171,7 +171,7 @@ def _import(what):
         importlib.import_module('object_detection.export_inference_graph')
     else:
         importlib.import_module(what)
-        for name in ('_sources', '_verdict', '_report', '_page', '_canonical', '_checkpoints', '_freezing'):
+        for name in () if what != 'od_patch.cli' else ('_sources', '_verdict', '_report', '_page', '_canonical', '_checkpoints', '_freezing'):
             importlib.import_module('od_patch.compare.' + name)
 
 
