@@ -21,6 +21,8 @@ import sys
 import numpy as np
 import tensorflow as tf
 from tensorflow.python import tf2
+import tensorflow.python.ops as tf1_ops
+import tensorflow.python.ops.control_flow_ops
 import od_patch
 
 def state():
@@ -34,6 +36,7 @@ def state():
         control_flow=tf.compat.v1.control_flow_v2_enabled(), dimension=type(tf.TensorShape([1])[0]), by_value=by_value,
         numpy=sorted(set(dir(np)) & {'int', 'float', 'bool', 'object', 'str', 'complex'}), path=list(sys.path),
         finders=list(sys.meta_path), contrib=hasattr(tf, 'contrib'),
+        moved=hasattr(tf1_ops.control_flow_ops, 'case'),
         modules=sorted(name for name in sys.modules if 'contrib' in name or name.endswith('.legacy_tf_layers')
                        and '.src.' not in name and '.python.' not in name))
 

@@ -15,6 +15,7 @@ import threading
 from od_patch.legacy import _contrib
 from od_patch.legacy import _graph_mode
 from od_patch.legacy import _legacy_layers
+from od_patch.legacy import _moved_ops
 from od_patch.legacy import _numpy_aliases
 from od_patch.legacy import _old_protos
 from od_patch.legacy import _slim_folder
@@ -45,6 +46,8 @@ BRIDGES = (
            'the compiled protos are of another time than the installed protobuf', _old_protos),
     Bridge('numpy_aliases', {'tensorflow': '2.0', 'numpy': '1.24'},
            'np.int, np.float and their like are gone', _numpy_aliases),
+    Bridge('moved_ops', {'tensorflow': '2.13'},
+           "names that tf_slim takes from TensorFlow's private modules have moved", _moved_ops),
     Bridge('legacy_layers', {'tensorflow': '2.13'},
            'tf.compat.v1.layers looks for legacy_tf_layers where Keras no longer has it', _legacy_layers),
 )
