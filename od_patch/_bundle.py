@@ -118,7 +118,7 @@ def _check_v1_values(saved, shapes):
         raise BrokenIndex('the values of {!r} are those of no tensor'.format(saved.name))
     elements = 1
     for extent, dim in zip(saved.slice.extent, shape.dim):
-        elements *= extent.length if extent.WhichOneof('has_length') else dim.size
+        elements *= extent.length if extent.HasField('length') else dim.size
     values = [len(value) for field, value in saved.data.ListFields() if field.name.endswith('_val')]
     if len(values) != (1 if elements else 0) or values and values[0] not in (elements, 2 * elements):
         raise BrokenIndex('{!r} has {} values for {:,} elements'.format(saved.name, values, elements))
