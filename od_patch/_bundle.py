@@ -13,6 +13,7 @@ Not for: V1 checkpoints, beyond a look at whether TensorFlow can take them, and 
 """
 import collections
 import struct
+import warnings
 
 from od_patch import _crc32c
 from od_patch import _tensorflow
@@ -117,7 +118,7 @@ def _check_v1_values(saved, shapes):
         raise BrokenIndex('the values of {!r} are those of no tensor'.format(saved.name))
     elements = 1
     for extent, dim in zip(saved.slice.extent, shape.dim):
-        elements *= extent.length if extent.WhichOneof('has_length') else dim.size
+        elements *= extent.length if extent.HasField('length') else dim.size
     values = [len(value) for field, value in saved.data.ListFields() if field.name.endswith('_val')]
     if len(values) != (1 if elements else 0) or values and values[0] not in (elements, 2 * elements):
         raise BrokenIndex('{!r} has {} values for {:,} elements'.format(saved.name, values, elements))
@@ -125,7 +126,9 @@ def _check_v1_values(saved, shapes):
 
 def _parsed(message_type, value):
     """Parses a message as TensorFlow does, all of it: Python's older parsers stop at a stray end of a group."""
-    parsed = message_type.FromString(value)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', RuntimeWarning)  # which is what they say of it
+        parsed = message_type.FromString(value)
     if len(parsed.SerializeToString()) != len(value):
         raise BrokenIndex('an entry has bytes that belong to nothing')
     return parsed

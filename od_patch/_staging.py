@@ -42,6 +42,7 @@ OF_AN_EXPORT = re.compile(
     r'model\.ckpt(\.index|\.meta|\.data-\d{5}-of-\d{5})?)$')
 OF_A_SAVED_MODEL = re.compile(r'(saved_model\.pb|variables|assets|assets\.extra)$')
 _JOURNAL = 'journal.json'
+_LOCK = 'lock'
 _PROBE = '.od-patch-probe'
 _TEMPORARY = 'od-patch-'
 _ELSEWHERE = 'temporary'
@@ -112,12 +113,16 @@ def staged(output_directory, names=OF_AN_EXPORT):
 def _folders(workshop):
     """Makes the two folders of ``Staged``; the temporary one is gone at the end."""
     export = os.path.join(workshop, 'export')
-    os.mkdir(export)
-    temporary = _make_temporary(workshop)
+    temporary = None
     try:
+        with _undisturbed():
+            os.mkdir(export)
+            temporary = _make_temporary(workshop)
         yield Staged(export, temporary)
     finally:
-        _remove(temporary)
+        if temporary is not None:
+            with _undisturbed():
+                _remove(temporary)
 
 
 def _make_temporary(workshop):
@@ -150,7 +155,7 @@ def _remove_noted(workshop):
 
 @contextlib.contextmanager
 def _undisturbed():
-    """Lets SIGINT and SIGTERM wait while things are moved; they are delivered behind it.
+    """Lets SIGINT and SIGTERM wait while things are made, moved and removed; they are delivered behind it.
 
     By other handlers and not by a mask: TensorFlow has threads of its own, which
     would get a signal that this one blocks.
@@ -191,14 +196,15 @@ def check_writable(output_directory):
             'Give another --output_directory.')
     # Asked by doing: access(2) says yes to root on a read-only file system's folder, and to nobody else on some others.
     try:
-        probe = _make_probe(existing)
+        with _undisturbed():
+            probe = _make_probe(existing)
+            with contextlib.suppress(FileNotFoundError):  # another run removed it just now
+                os.rmdir(probe)
     except OSError as error:
         raise _errors.OutputRefused(
             'The output directory {} cannot be written: {} ({}).'.format(
                 output_directory, error.strerror, existing),
             'Give another --output_directory, or make that one writable.')
-    with contextlib.suppress(FileNotFoundError):  # another run removed it just now
-        os.rmdir(probe)
 
 
 @contextlib.contextmanager
@@ -234,22 +240,23 @@ def _can_move(source, destination):
 
     Permissions, mount points and bind mounts of the same device all say no in their own way.
     """
-    try:
-        probe = _make_probe(source)
-    except OSError:
-        return False
     there = os.path.join(destination, _PROBE)
-    try:
-        os.rename(probe, there)
-    except FileNotFoundError:
-        return True  # another run moved or removed it just now, so it can be moved
-    except OSError:
-        return False
-    finally:
-        for path in (probe, there):
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
-    return True
+    with _undisturbed():
+        try:
+            probe = _make_probe(source)
+        except OSError:
+            return False
+        try:
+            os.rename(probe, there)
+        except FileNotFoundError:
+            return True  # another run moved or removed it just now, so it can be moved
+        except OSError:
+            return False
+        finally:
+            for path in (probe, there):
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+        return True
 
 
 def _make_probe(folder):
@@ -276,21 +283,36 @@ def _made_parents(path):
     while not os.path.isdir(parent):
         made.append(parent)
         parent = os.path.dirname(parent)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
+        with _undisturbed():
+            os.makedirs(os.path.dirname(path), exist_ok=True)
         yield
     finally:
-        for folder in made:
-            try:
-                os.rmdir(folder)
-            except OSError:
-                break  # it holds the export
+        with _undisturbed():
+            for folder in made:
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    break  # it holds the export
 
 
 @contextlib.contextmanager
 def _locked(workshop, target):
     """Holds the workshop for this process alone; its lock dies with the process, however that ends."""
-    path = os.path.join(workshop, 'lock')
+    handle = None
+    try:
+        with _undisturbed():
+            handle = _lock(workshop, target)
+        yield
+    finally:
+        if handle is not None:
+            with _undisturbed():
+                _unlock(workshop, handle)
+
+
+def _lock(workshop, target):
+    """Makes the workshop, and returns the descriptor of its lock file, which is held."""
+    path = os.path.join(workshop, _LOCK)
     while True:
         try:
             os.mkdir(workshop, 0o700)
@@ -310,20 +332,21 @@ def _locked(workshop, target):
                 'Another export into {} is running (it holds {}).'.format(target, path),
                 'Wait for it to end, or give another --output_directory.')
         if _is_same_file(handle, path):
-            break
+            return handle
         os.close(handle)  # removed by the one who held it before us: the name is another file now, or none
+
+
+def _unlock(workshop, handle):
+    """Removes the workshop, unless it holds the only copy of what was there, and gives its lock free."""
     try:
-        yield
-    finally:
-        try:
-            if not os.path.exists(os.path.join(workshop, _JOURNAL)):  # else it holds the only copy of what was there
-                # The lock file goes last and while it is held, so that nobody can hold a lock on a name that is gone.
-                _remove(workshop, except_for='lock')
-                os.unlink(path)
-                os.rmdir(workshop)
-        except OSError:
-            pass  # something that could not be removed stays there, for the next run to try again
-        os.close(handle)
+        if not os.path.exists(os.path.join(workshop, _JOURNAL)):
+            # The lock file goes last and while it is held, so that nobody can hold a lock on a name that is gone.
+            _remove(workshop, except_for=_LOCK)
+            os.unlink(os.path.join(workshop, _LOCK))
+            os.rmdir(workshop)
+    except OSError:
+        pass  # something that could not be removed stays there, for the next run to try again
+    os.close(handle)
 
 
 def _check_ours(workshop):
@@ -367,7 +390,7 @@ def _clean_up_after_the_dead(workshop, target):
         _put_back(names, replaced, target)
         os.unlink(journal)
     _remove_noted(workshop)
-    _remove(workshop, except_for='lock')
+    _remove(workshop, except_for=_LOCK)
 
 
 def _move_into_place(folder, target, workshop, names):

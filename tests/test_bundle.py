@@ -1,6 +1,9 @@
 """The reader of checkpoint indices agrees with TensorFlow's own, and says what is wrong with a damaged one."""
 import os
+import tempfile
 
+import hypothesis
+import hypothesis.strategies
 import numpy as np
 import pytest
 
@@ -70,3 +73,110 @@ def test_a_short_data_file_is_noticed(tmp_path, values):
     assert 'should have at least' in _bundle.shortfalls(prefix, index)[0]
     os.unlink(data)
     assert _bundle.shortfalls(prefix, index) == [data + ' is missing']
+
+
+def _lies(change):
+    """Rewrites the index of a small checkpoint, whose entries ``change`` has changed, with right checksums."""
+    def make(folder):
+        from tensorflow.core.protobuf import tensor_bundle_pb2
+        from tests.faults import tables
+        prefix = str(folder / 'model')
+        checkpoints.write_v2(prefix, {'a': np.ones((2, 3), np.float32), 'b': np.int64(7)})
+        with open(prefix + '.index', 'rb') as index_file:
+            items = dict(tables.items(index_file.read()))
+        header = tensor_bundle_pb2.BundleHeaderProto.FromString(items[b''])
+        entry = tensor_bundle_pb2.BundleEntryProto.FromString(items[b'a'])
+        change(header, entry)
+        items.update({b'': header.SerializeToString(), b'a': entry.SerializeToString()})
+        with open(prefix + '.index', 'wb') as index_file:
+            index_file.write(tables.table(sorted(items.items())))
+        return prefix
+    return make
+
+
+def _set(**values):
+    return lambda header, entry: [setattr(entry, name, value) for name, value in values.items()]
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda header, entry: None, None),
+    (lambda header, entry: setattr(entry.shape.dim[0], 'size', -2), 'has no shape'),
+    (lambda header, entry: entry.shape.dim.extend([entry.shape.dim[0]] * 300), 'has no shape'),
+    (lambda header, entry: [setattr(dim, 'size', (1 << 40) - 1) for dim in entry.shape.dim], 'than there can be'),
+    (lambda header, entry: setattr(entry.shape.dim[0], 'size', 3), '24 bytes for 9 elements'),
+    (_set(dtype=0), 'has no type'), (_set(dtype=99), 'has no type'), (_set(dtype=101), 'has no type'),
+    (_set(shard_id=1), 'no data file'), (_set(shard_id=-1), 'no data file'), (_set(offset=-1), 'no data file'),
+    (_set(size=-1), 'no data file'), (_set(offset=(1 << 63) - 1), 'no data file'),
+    (lambda header, entry: entry.slices.add().extent.add(start=0, length=9), 'beyond its shape'),
+    (lambda header, entry: setattr(header, 'num_shards', (1 << 31) - 1), '2,147,483,647 data files'),
+    (lambda header, entry: setattr(header, 'num_shards', 0), '0 data files'),
+    (lambda header, entry: setattr(header, 'num_shards', -1), '-1 data files'),
+])
+def test_entries_that_lie_are_refused_before_tensorflow_sees_them(tmp_path, change, words):
+    """For some of them it aborts the process, for others it looks for two thousand million files."""
+    prefix = _lies(change)(tmp_path)
+    if words is None:
+        assert sorted(_bundle.read_index(prefix).entries) == ['a', 'b']
+        return
+    with pytest.raises(_bundle.BrokenIndex, match=words):
+        _bundle.read_index(prefix)
+
+
+def test_an_entry_that_is_parsed_only_in_part_is_refused(tmp_path):
+    from tests.faults import tables
+    prefix = _lies(lambda header, entry: None)(tmp_path)
+    with open(prefix + '.index', 'rb') as index_file:
+        items = dict(tables.items(index_file.read()))
+    items[b'a'] += b'\x04'  # the end of a group that never began
+    with open(prefix + '.index', 'wb') as index_file:
+        index_file.write(tables.table(sorted(items.items())))
+    with pytest.raises(_bundle.BrokenIndex):
+        _bundle.read_index(prefix)
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda meta, first: None, None),
+    (lambda meta, first: setattr(meta.meta.tensor[0].shape.dim[0], 'size', -2), 'has no shape'),
+    (lambda meta, first: setattr(meta.meta.tensor[0], 'type', 0), 'has no type'),
+    (lambda meta, first: meta.meta.tensor[0].slice[0].extent.add(start=0, length=9), 'beyond its shape'),
+    (lambda meta, first: first.ClearField('data'), 'of no tensor'),
+    (lambda meta, first: setattr(first.data, 'name', 'other'), 'of no tensor'),
+    (lambda meta, first: first.data.data.float_val.pop(), 'values for 6 elements'),
+    (lambda meta, first: first.data.data.ClearField('float_val'), 'values for 6 elements'),
+])
+def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_sees_it(tmp_path, change, words):
+    from tensorflow.core.util import saved_tensor_slice_pb2
+    from tests.faults import tables
+    path = str(tmp_path / 'model')
+    checkpoints.write_v1(path, {'a': np.ones((2, 3), np.float32), 'b': np.int64(7)})
+    with open(path, 'rb') as table_file:
+        items = tables.items(table_file.read())
+    meta, first = (saved_tensor_slice_pb2.SavedTensorSlices.FromString(value) for _, value in items[:2])
+    change(meta, first)
+    items[:2] = [(items[0][0], meta.SerializeToString()), (items[1][0], first.SerializeToString())]
+    with open(path, 'wb') as table_file:
+        table_file.write(tables.table(items))
+    if words is None:
+        _bundle.check_v1(path)
+        return
+    with pytest.raises(_bundle.BrokenIndex, match=words):
+        _bundle.check_v1(path)
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(hypothesis.strategies.lists(hypothesis.strategies.binary(max_size=40), max_size=4),
+                  hypothesis.strategies.binary(max_size=40))
+def test_a_table_of_anything_is_read_or_refused(values, tail):
+    """With right checksums, so that what is in it gets to the parsers."""
+    from tests.faults import tables
+    pairs = [(b'%d' % number if number else b'', value) for number, value in enumerate(values)]
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = os.path.join(folder, 'model')
+        for content in (tables.table(pairs), tail + tables.table(pairs), tables.table(pairs) + tail, tail):
+            with open(prefix + '.index', 'wb') as index_file:
+                index_file.write(content)
+            for read in (lambda: _bundle.read_index(prefix), lambda: _bundle.check_v1(prefix + '.index')):
+                try:
+                    read()
+                except _bundle.BrokenIndex:
+                    pass

@@ -108,3 +108,21 @@ def test_a_partitioned_variable_is_looked_for_as_the_whole():
     _checkpoint.check_graph(graph, inventory, False)
     with pytest.raises(od_patch.CheckpointMismatch):
         _checkpoint.check_graph(graph, inventory._replace(shapes={}), False)
+
+
+def test_a_checkpoint_below_a_folder_named_like_a_pattern_is_read_for_a_proof(tmp_path):
+    """As every export into such a folder is proved before it is moved there."""
+    from od_patch.compare import _freezing
+    folder = tmp_path / 'out[1]'
+    folder.mkdir()
+    checkpoints.write_v2(str(tmp_path / 'model'), _VALUES)
+    for name in os.listdir(str(tmp_path)):
+        if name.startswith('model.'):
+            os.rename(str(tmp_path / name), str(folder / name))
+    before = sorted(os.listdir('/proc/self/fd'))
+    reader = _freezing.reader(str(folder / 'model'), 'here')
+    assert (reader.get_tensor('weights') == _VALUES['weights']).all()
+    del reader
+    assert len(os.listdir('/proc/self/fd')) == len(before)
+    with pytest.raises(od_patch.InputRefused, match=r'out\[1\]/other'):
+        _freezing.reader(str(folder / 'other'), 'here')

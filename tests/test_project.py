@@ -58,7 +58,7 @@ def test_every_refusal_is_in_the_public_api():
 
 def test_links_between_the_documents_lead_somewhere():
     for name in ('README.md', 'CONTRIBUTING.md', 'docs/troubleshooting.md', 'docs/compare.md', 'docs/verify.md',
-                 'docs/tensorflow2.md', 'patches/README.md', 'examples/shapes/README.md'):
+                 'docs/tensorflow2.md', 'docs/faults.md', 'SECURITY.md', 'patches/README.md', 'examples/shapes/README.md'):
         for target in re.findall(r'\]\((?!http)([^)#]+)', _read(*name.split('/'))):
             path = os.path.join(_ROOT, os.path.dirname(name), target)
             assert os.path.exists(path), '{} links to {}'.format(name, target)

@@ -348,6 +348,41 @@ def test_a_signal_that_arrives_while_things_are_moved_waits(tmp_path, monkeypatc
     assert os.listdir(str(tmp_path)) == ['out']
 
 
+@pytest.mark.parametrize('name', ['out', 'out[1]'])
+def test_interrupted_at_any_call_it_leaves_nothing(tmp_path, monkeypatch, name):
+    """Also where it makes its folders, and where it removes them: Ctrl-C waits until they are known, or gone."""
+    (tmp_path / 'tmp').mkdir()
+    (tmp_path / 'tmp').chmod(0o700)
+    monkeypatch.setattr(_staging.tempfile, 'tempdir', str(tmp_path / 'tmp'))
+    calls = []
+
+    def interrupting(function):
+        def call(*args, **kwargs):
+            calls.append(function)
+            if len(calls) == fatal:
+                os.kill(os.getpid(), signal.SIGINT)
+            return function(*args, **kwargs)
+        return call
+
+    for fatal in range(1, 40):
+        folder = tmp_path / str(fatal) / 'a'
+        with monkeypatch.context() as context:
+            for call in ('mkdir', 'rename', 'unlink', 'rmdir', 'symlink'):
+                context.setattr(os, call, interrupting(getattr(os, call)))
+            del calls[:]
+            try:
+                with _staging.staged(str(folder / name)) as staged:
+                    _write_export(staged.export)
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+        if folder.exists():
+            assert os.listdir(str(folder)) == [name] and _contents(folder / name) == _NEW, fatal
+        assert os.listdir(str(tmp_path / 'tmp')) == [], fatal
+    assert 10 < fatal < 39
+
+
 def _write_old_export(target):
     target.mkdir()
     _write_export(str(target), 'old')

@@ -6,6 +6,8 @@ variable's own names, as TensorFlow's freeze_graph writes them. It folds,
 prunes and optimises nothing else but what the outputs do not need.
 """
 import collections
+import glob
+import os
 
 from od_patch import _checkpoint
 from od_patch import _tensorflow
@@ -17,15 +19,31 @@ _RESOURCE = frozenset(['VarHandleOp'])
 
 def reader(prefix, where):
     """Opens a checkpoint; raises InputRefused where there is none or it is damaged, as does reading from it."""
-    shapes = _checkpoint.take_inventory(prefix).shapes  # looks at the index before TensorFlow does, which may abort
-    return _Reader(_tensorflow.tf1().train.NewCheckpointReader(prefix), shapes, prefix, where)
+    folder = None
+    path = prefix
+    if glob.has_magic(prefix) and os.path.isdir(os.path.dirname(prefix)):
+        # TensorFlow takes it for a pattern, and finds nothing below a folder named out[1]. It has another name, too.
+        folder = os.open(os.path.dirname(prefix), os.O_RDONLY | os.O_DIRECTORY)
+        path = '/proc/self/fd/{}/{}'.format(folder, os.path.basename(prefix))
+    try:
+        shapes = _checkpoint.take_inventory(path).shapes  # looks at the index before TensorFlow does, which may abort
+        return _Reader(_tensorflow.tf1().train.NewCheckpointReader(path), shapes, prefix, where, folder)
+    except InputRefused as error:
+        if folder is None:
+            raise
+        os.close(folder)
+        raise InputRefused(error.problem.replace(path, prefix), error.remedy.replace(path, prefix))
 
 
 class _Reader:
     """TensorFlow's reader of checkpoints; a tensor that cannot be read is refused in words."""
 
-    def __init__(self, reader, shapes, prefix, where):  # pylint: disable=redefined-outer-name
-        self._reader, self._shapes, self._prefix, self._where = reader, shapes, prefix, where
+    def __init__(self, reader, shapes, prefix, where, folder):  # pylint: disable=redefined-outer-name
+        self._reader, self._shapes, self._prefix, self._where, self._folder = reader, shapes, prefix, where, folder
+
+    def __del__(self):
+        if self._folder is not None:
+            os.close(self._folder)
 
     def __getattr__(self, name):
         return getattr(self._reader, name)

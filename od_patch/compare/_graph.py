@@ -191,7 +191,7 @@ def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, si
         where: str, what to call it in refusals.
         outputs: list of (name, tensor name), or None for the conventional outputs, or all ends of the graph.
         known_ops: callable telling of an op's name whether TensorFlow at hand knows it.
-        inputs_needed: callable telling of a ``NodeDef`` how many data inputs it must have at least.
+        inputs_needed: callable telling of a ``NodeDef`` the least and the most data inputs it has (None: any).
         signature_inputs: list of (name, tensor name) of a serving signature, or None.
 
     Raises:
@@ -230,9 +230,10 @@ def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, si
                     raise InputRefused('{}: node {!r} reads {!r}, which names no output of a node.'.format(
                         where, node.name, text), 'Export the graph again.')
                 inputs.append((_position(position, name, node.name, where), int(port or 0)))
-        if inputs_needed and len(inputs) < inputs_needed(node):
+        least, most = inputs_needed(node) if inputs_needed and op not in functions else (0, None)
+        if len(inputs) < least or most is not None and len(inputs) > most:
             raise InputRefused('{}: node {!r} has {} inputs, but {} needs {}.'.format(
-                where, node.name, len(inputs), op, inputs_needed(node)), 'Export the graph again.')
+                where, node.name, len(inputs), op, least), 'Export the graph again.')
         graph.inputs.append(inputs)
         graph.controls.append(tuple(controls))
         attrs, tensor = {}, None

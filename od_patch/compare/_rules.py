@@ -722,7 +722,7 @@ def _removed_defaults(graph, node, op):
 
 
 def _removed_hints(graph, node, op):
-    return [(op, name, value) for name, value in graph.attrs[node].items() if name[0] == '_']
+    return [(op, name, value) for name, value in graph.attrs[node].items() if name[:1] == '_']
 
 
 def _removed_text(graph, node, op):

@@ -71,14 +71,18 @@ def _arguments(op):
 
 
 def _inputs_needed(node):
-    """How many data inputs a ``NodeDef`` must have; no release has changed that for an op of one name."""
+    """(least, most) data inputs of a ``NodeDef``; no release has changed that for an op of one name.
+
+    ``most`` is None where nothing says so: of ops that are not known here, and of those that take any number.
+    """
     number, counted, listed = _arguments(node.op)
+    exact = not counted and not listed and (number or _definition(node.op) is not None)
     for name, least in counted:
         number += max(least, node.attr[name].i if name in node.attr else 0)
     for name in listed:
         if name in node.attr:
             number += len(node.attr[name].list.type)
-    return number
+    return number, number if exact else None
 
 
 def locate(path):

@@ -107,7 +107,7 @@ class Tensor:
         return values + values[-1:] * (self.size - len(values))
 
     def _refuse_unwritten(self, written):
-        """A few bytes can stand for any number of elements; no exporter leaves out so many, and they would fill memory."""
+        """A few bytes can stand for any number of elements; no exporter leaves out so many as would fill the memory."""
         if self.size - written > _MOST_UNWRITTEN:
             raise Damaged('{} values are written for shape {}'.format(written, list(self.shape)))
 

@@ -74,6 +74,43 @@ def damaged_tensor(path):
     graphs.write(path, graph_def)
 
 
+def too_many_inputs(path):
+    graph_def = graphs.detector()
+    node = next(node for node in graph_def.node if node.op == 'Add')
+    node.input.append(node.input[0])
+    graphs.write(path, graph_def)
+
+
+def bomb(path):
+    graph_def = graphs.detector()
+    tensor = next(node for node in graph_def.node if node.op == 'Const' and not node.attr['value'].tensor.tensor_content
+                  ).attr['value'].tensor
+    del tensor.tensor_shape.dim[:]
+    tensor.tensor_shape.dim.add(size=(1 << 31) - 1)
+    graphs.write(path, graph_def)
+
+
+def no_type(path):
+    graph_def = graphs.detector()
+    next(node for node in graph_def.node if node.op == 'Const').attr['value'].tensor.dtype = 0
+    graphs.write(path, graph_def)
+
+
+def negative_shape(path):
+    graph_def = graphs.detector()
+    tensor = next(node for node in graph_def.node if node.op == 'Const' and not node.attr['value'].tensor.tensor_content
+                  ).attr['value'].tensor
+    tensor.tensor_shape.dim.add(size=-1)
+    tensor.tensor_shape.dim.add(size=-1)
+    graphs.write(path, graph_def)
+
+
+def controls_in_a_name(path):
+    graph_def = graphs.detector()
+    next(node for node in graph_def.node if node.op == 'Relu6').op = 'My\x1b[2JRelu'
+    graphs.write(path, graph_def)
+
+
 def with_variables(path):
     graph_def = graphs.detector()
     node = graph_def.node.add(name='v', op='VariableV2')
@@ -98,6 +135,8 @@ CASES = [
     (write(b'<!DOCTYPE html>\n<html><body>404: not found</body></html>\n'), 'begins with'),
     (write(b'model {\n  ssd {\n    num_classes: 90\n  }\n}\n'), 'begins with'),
     (cut_text, 'cannot be read'), (huge, '2 GiB'), (cycle, 'cycle'), (unknown_op, 'MyCompanysRelu'),
+    (too_many_inputs, 'has 3 inputs'), (bomb, 'values are written for shape'), (no_type, 'of no type'),
+    (negative_shape, 'has no shape'), (controls_in_a_name, 'My\\u001b[2JRelu'),
     (twice_named, 'two nodes'), (damaged_tensor, 'damaged'), (with_variables, 'not frozen constants'),
     (directory, 'holds neither')]
 

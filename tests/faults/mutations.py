@@ -48,6 +48,7 @@ Attributes:
 """
 _CLI = 'od_patch.cli'
 _OUR = 'tests.faults.readers'
+_VERIFY = ['verify', '{bad}', '--quick']
 READERS = [
     Reader('frozen graph, compare', 16, 'frozen.pb', '', ('bytes', 'graph', 'graph'), _CLI,
            ['compare', '{good}/frozen.pb', '{bad}'], False),
@@ -72,8 +73,8 @@ READERS = [
            ['freeze', '{bad}', '--output', '{out}'], True),
     Reader('.meta, inspect', 6, 'training', 'model.ckpt-7.meta', ('bytes', 'meta', 'meta'), _CLI,
            ['inspect', '{bad}/model.ckpt-7.meta'], False),
-    Reader('checkpoint data beside a .meta, inspect', 3, 'training', 'model.ckpt-7.data-00000-of-00001', ('bytes',), _CLI,
-           ['inspect', '{bad}/model.ckpt-7.meta'], False),
+    Reader('checkpoint data beside a .meta, inspect', 3, 'training', 'model.ckpt-7.data-00000-of-00001', ('bytes',),
+           _CLI, ['inspect', '{bad}/model.ckpt-7.meta'], False),
     Reader('checkpoint index, --checkpoint', 3, 'training', 'model.ckpt-7.index', ('bytes', 'index'), _CLI,
            ['inspect', '{good}/frozen.pb', '--checkpoint', '{bad}/model.ckpt-7'], False),
     Reader('checkpoint index, export', 8, 'sharded', 'model.ckpt-7.index', ('bytes', 'index', 'index'), _OUR,
@@ -86,11 +87,33 @@ READERS = [
            ['checkpoint', '{bad}'], False),
     Reader('pipeline config, export', 14, 'pipeline.config', '', ('text', 'text', 'text', 'bytes'), _OUR,
            ['config', '{bad}'], False),
+    Reader('frozen graph, verify', 4, 'export', 'frozen_inference_graph.pb', ('bytes', 'graph', 'graph'), _CLI,
+           _VERIFY, False),
+    Reader('SavedModel, verify', 5, 'export', 'saved_model/saved_model.pb', ('bytes', 'saved model', 'saved model'),
+           _CLI, _VERIFY, False),
+    Reader('variables.index, verify', 3, 'export', 'saved_model/variables/variables.index', ('bytes', 'index', 'index'),
+           _CLI, _VERIFY, False),
+    Reader('variables.data, verify', 2, 'export', 'saved_model/variables/variables.data-00000-of-00001', ('bytes',),
+           _CLI, _VERIFY, False),
+    Reader('model.ckpt.index, verify', 2, 'export', 'model.ckpt.index', ('bytes', 'index', 'index'), _CLI, _VERIFY,
+           False),
+    Reader('od_patch.json, verify', 3, 'export', 'saved_model/assets.extra/od_patch.json', ('json', 'json', 'bytes'),
+           _CLI, _VERIFY, False),
+    Reader('pipeline.config, verify', 3, 'export', 'pipeline.config', ('text', 'text', 'bytes'), _CLI, _VERIFY, False),
+    Reader('image (PNG), verify', 1, 'export', 'images/drawing.png', ('bytes',), _CLI,
+           ['verify', '{bad}', '--images', '{bad}/images/drawing.png'], False),
+    Reader('image (JPEG), verify', 1, 'export', 'images/drawing.jpg', ('bytes',), _CLI,
+           ['verify', '{bad}', '--images', '{bad}/images/drawing.jpg'], False),
+    # What these run is the damaged graph itself, in TensorFlow: nothing of ours can keep it from aborting.
+    Reader('frozen graph, run by verify', 0, 'export', 'frozen_inference_graph.pb', ('graph',), _CLI,
+           ['verify', '{bad}'], False),
+    Reader('SavedModel, run by verify', 0, 'export', 'saved_model/saved_model.pb', ('saved model',), _CLI,
+           ['verify', '{bad}'], False),
     Reader('pipeline config, model builder', 0, 'pipeline.config', '', ('text',), _OUR, ['build', '{bad}'], False),
 ]
 
 
-# --- damage --------------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------------------------
 
 def _message(name):
     def damage(draw, data, other):
@@ -142,7 +165,9 @@ def _table(draw, data, of_header, of_entry):
 
 
 _WAYS = {'bytes': mutators.damage_bytes, 'text': lambda draw, data, other: mutators.damage_text(draw, data),
-         'graph': _message('graph'), 'saved model': _message('saved model'), 'meta': _message('meta'), 'index': _index, 'v1': _v1}
+         'json': lambda draw, data, other: mutators.damage_json(draw, data),
+         'graph': _message('graph'), 'saved model': _message('saved model'), 'meta': _message('meta'), 'index': _index,
+         'v1': _v1}
 
 
 def damaged(reader, number, data, other):
@@ -151,7 +176,7 @@ def damaged(reader, number, data, other):
     return _WAYS[draw.choice(reader.how)](draw, data, other)
 
 
-# --- one input -----------------------------------------------------------------------------------------------------------
+# --- one input ------------------------------------------------------------------------------------------------------
 
 # What a terminal obeys; these commands show no progress.
 _CONTROLS = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]')
@@ -173,8 +198,10 @@ class Campaign:
             if outcome not in ('accepted', 'refused') or outcome == 'refused' and 'compare' not in reader.command:
                 raise RuntimeError('{}: the whole file: {}: {}'.format(reader.name, outcome, text))
             self.whole[reader.name] = text, out
-        self.pool = b''.join(open(os.path.join(self.good, name), 'rb').read()
-                             for name in ('frozen.pb', 'v1/model.ckpt-7', 'pipeline.config', 'sharded/model.ckpt-7.index'))
+        self.pool = b''
+        for name in ('frozen.pb', 'v1/model.ckpt-7', 'pipeline.config', 'sharded/model.ckpt-7.index'):
+            with open(os.path.join(self.good, name), 'rb') as file:
+                self.pool += file.read()
 
     def try_input(self, reader, number):
         """Reads one damaged input; returns (outcome, what was said)."""
@@ -211,7 +238,8 @@ class Campaign:
         if os.path.exists(output):
             os.unlink(output)
         server = self.servers[reader.module]
-        argv = [reader.module] + [word.format(bad=reader.inputs, good=self.good, out='result') for word in reader.command]
+        argv = [reader.module] + [
+            word.format(bad=reader.inputs, good=self.good, out='result') for word in reader.command]
         began = time.time()
         pid = server.start(reader.module, argv, output, limits={
             'RLIMIT_CPU': _SECONDS, 'RLIMIT_AS': server.address_space + _MEMORY},
@@ -244,10 +272,13 @@ class Campaign:
             return 'traceback', text, made
         if _CONTROLS.search(text):
             return 'controls', text, made
-        if status == 0 or status == 1 and reader.command[0] == 'compare':
+        if status == 0 or status == 1 and reader.command[0] in ('compare', 'verify'):  # whose exit code is the answer
+            text = str(status) if reader.command[0] in ('compare', 'verify') and not made else text
             return ('accepted', text, made) if not reader.output or made is not None else ('no words', text, made)
         if made is not None:
             return 'written', text, made
+        if reader.command[0] == 'verify' and status == 2 and 'not checked' in text:
+            return 'refused', text, made  # an answer of its own: nothing could be compared
         return ('refused' if text.startswith('od-patch: ') or '\nod-patch: ' in text else 'no words'), text, made
 
 

@@ -5,6 +5,7 @@ an input again.
 
 Not for: knowing what reads the file.
 """
+import json
 import re
 
 # Text that somebody might take for more than text: markup, format strings, shell, HTML, paths, terminal controls.
@@ -153,6 +154,27 @@ _ENCODINGS = [
     lambda data: b'\xff' * 100 + data,
     lambda data: data[:len(data) // 2] + bytes(bytearray(range(256))) + data[len(data) // 2:],
 ]
+
+
+def damage_json(random, data):
+    """Returns a JSON text with one to three values changed, of whatever type."""
+    tree = json.loads(data.decode('utf-8'))
+    for _ in range(random.choice([1, 1, 3])):
+        place, keys = tree, list(tree) if isinstance(tree, dict) else []
+        if not keys or random.random() < .05:
+            tree = _any_json(random)
+            continue
+        key = random.choice(keys)
+        if random.random() < .2:
+            del place[key]
+        else:
+            place[key] = _any_json(random)
+    return json.dumps(tree).encode('utf-8')
+
+
+def _any_json(random):
+    return random.choice([None, True, [], {}, [[]], {'x': {}}, random.choice(NUMBERS), random.choice(FLOATS),
+                          random.choice(HOSTILE), 10 ** 400, [random.choice(HOSTILE)] * 3])
 
 
 def damage_message(random, message, serialize=True):

@@ -1,7 +1,8 @@
 """The reading parts of an export as commands of their own, so that thousands of inputs can be tried.
 
-``python -m tests.faults.readers checkpoint PREFIX``, ``… config FILE``. They end as the entry point does: a refusal is
-words and its exit code, and anything else a traceback.
+``python -m tests.faults.readers checkpoint PREFIX``, ``… config FILE``. They end
+as the entry point does: a refusal is words and its exit code, and anything else
+a traceback.
 
 Not for: what ``od-patch`` has a sub-command for.
 """

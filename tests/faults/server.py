@@ -28,7 +28,8 @@ class Server:
     """The client's side: starts the process, and commands in it."""
 
     def __init__(self, python=sys.executable, imports='export'):
-        environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL='1', TF_ENABLE_ONEDNN_OPTS='0', CUDA_VISIBLE_DEVICES='')
+        environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL='1', TF_ENABLE_ONEDNN_OPTS='0', CUDA_VISIBLE_DEVICES='',
+                           OPENBLAS_NUM_THREADS='1')  # numpy's own thread is the only other one
         self._process = subprocess.Popen(
             [python, '-m', 'tests.faults.server', imports], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, universal_newlines=True, env=environment)
@@ -125,7 +126,8 @@ def _run(request, counter):
     sys.stdout, sys.stderr = (os.fdopen(os.dup(number), 'w', buffering=1, encoding='utf-8', errors='surrogateescape')
                               for number in (1, 2))
     os.environ.update(request['environment'])
-    tempfile.tempdir = None  # found anew, from TMPDIR
+    tempfile.tempdir = None  # found anew, from TMPDIR; Python tries each folder with a file of its own
+    tempfile.gettempdir()
     if request['cwd']:
         os.chdir(request['cwd'])
     for name, limit in request['limits'].items():
@@ -165,12 +167,17 @@ def _import(what):
     if what == 'export':
         from od_patch import _environment
         from od_patch import export_inference_graph  # pylint: disable=unused-import
+        from od_patch import legacy
         _environment.require()
-        _environment.import_exporter()
-        importlib.import_module('object_detection.export_inference_graph')
+        legacy.put_on()
+        try:
+            _environment.import_exporter()
+            importlib.import_module('object_detection.export_inference_graph')
+        finally:
+            legacy.take_off()
     else:
         importlib.import_module(what)
-        for name in ('_sources', '_verdict', '_report', '_page', '_canonical', '_checkpoints', '_freezing'):
+        for name in () if what != 'od_patch.cli' else ('_sources', '_verdict', '_report', '_page', '_canonical', '_checkpoints', '_freezing'):
             importlib.import_module('od_patch.compare.' + name)
 
 
