@@ -289,9 +289,7 @@ def _judge_exact(run, name):
     if not wrong:
         return Check(_PART, name, _answer.OK, 'all {} are equal bit for bit ({})'.format(
             _answer.number(len(run.rows), 'output'), _images(run)))
-    otherwise = ('where detections are paired, by nothing' if run.matchings else
-                 'other bits or another type of the same values')
-    details = tuple('{}: {}'.format(row.name, row.note or (_by(row) if row.differing else otherwise)) for row in wrong)
+    details = tuple('{}: {}'.format(row.name, _by(run, row)) for row in wrong)
     swapped = [row.name for row in wrong if row.note.endswith('swapped')]
     text = '; '.join(['{} of {} differ ({})'.format(
         len(wrong), _answer.number(len(run.rows), 'output'), _images(run))] + pairing(run))
@@ -300,8 +298,12 @@ def _judge_exact(run, name):
     return Check(_PART, name, _answer.WRONG, text, details)
 
 
-def _by(row):
-    return 'by {:.3g} at most, {:.3g} in the mean'.format(row.largest, row.mean)
+def _by(run, row):
+    """In words, how far an output that is not equal bit for bit differs."""
+    if row.note or row.differing:
+        return row.note or 'by {:.3g} at most, {:.3g} in the mean'.format(row.largest, row.mean)
+    return ('where detections are paired, by nothing' if run.matchings else
+            'other bits or another type of the same values')
 
 
 def _judge_defaults(run, name):
@@ -310,7 +312,7 @@ def _judge_defaults(run, name):
     if not unequal:
         return Check(_PART, name, _answer.OK, 'all {} are equal bit for bit ({})'.format(
             _answer.number(len(run.rows), 'output'), _images(run)))
-    details = ['{}: {}'.format(row.name, row.note or _by(row)) for row in unequal]
+    details = ['{}: {}'.format(row.name, _by(run, row)) for row in unequal]
     counted = [row for row in unequal if not run.matchings or row.name.startswith(('detection_', 'num_'))]
     most = max([float('inf') if row.largest is None else row.largest for row in counted or unequal])
     words = ['{:.2g} at most ({})'.format(most, _images(run))] + pairing(run)
