@@ -6,6 +6,7 @@ import pytest
 
 from od_patch import proof
 from tests.proof import defects
+from tests.proof import mutations
 from tests.proof import proved
 from tests.proof.conftest import tensorflow
 
@@ -100,6 +101,13 @@ def test_where_nothing_says_which_weights_are_meant_it_is_told_which_they_are(ex
     answer = proof.verify(folder, checkpoint=defects.SHAPES_CHECKPOINT, quick=True)
     check = by_name(answer)['weights', 'SavedModel = checkpoint']
     assert check.status == 'wrong' and check.text == '1 of 200 variables differ from its moving averages'
+
+
+def test_files_changed_at_random_end_in_no_crash(exported):
+    """Four of each kind here; ``tests/proof/mutations.py`` does as many as are wanted."""
+    found, crashes = mutations.run(exported(), 4 * len(mutations.FILES), seed=77)
+    assert not crashes, crashes[0]
+    assert found['not the same'] > 20
 
 
 @pytest.mark.skipif(tensorflow.__version__.startswith('1.'), reason='test_export verifies every architecture there')
