@@ -54,7 +54,8 @@ class Checkpoint:
         try:
             array = _freezing.sliced(self._reader.get_tensor(key), spec)
         except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
-            raise _Unreadable(str(error))
+            raise _Unreadable('{} of the {} cannot be read: {}'.format(name, self.label, ' '.join(
+                str(error).split())[:160]))
         array = numpy.asarray(array)
         return Value(self._dtypes[key].as_datatype_enum, array.shape, array)
 
@@ -74,7 +75,7 @@ class Constants:
             tensor = _tensors.Tensor(self._nodes[name].attr['value'].tensor)
             return Value(tensor.dtype, tensor.shape, tensor.array())
         except ValueError as error:
-            raise _Unreadable(str(error))
+            raise _Unreadable('{} of the {} cannot be read: {}'.format(name, self.label, error))
 
 
 class _Averaged:
@@ -115,15 +116,13 @@ def check(subject, servable, frozen):
         expected = _Averaged(trained) if subject.averages else trained
         pairs.append((exported, expected))
         names.append(_common(exported, expected, variables))
-    try:
-        differences = _differing(pairs, names)
-        for (one, other), common, different in zip(pairs, names, differences):
-            if other is own or other is graph:
-                checks.append(_compared(one, other, common, different, variables, servable))
-            else:
-                checks.append(_against_trained(one, trained, common, different, variables, subject))
-    except _Unreadable as error:
-        checks.append(_skipped('weights', 'not compared further: {}'.format(str(error).split('\n')[0][:200])))
+    for (one, other), common, different in zip(pairs, names, _differing(pairs, names)):
+        if isinstance(different, _Unreadable):
+            checks.append(_skipped('{} = {}'.format(one.label, other.label), str(different)))
+        elif other is own or other is graph:
+            checks.append(_compared(one, other, common, different, variables, servable))
+        else:
+            checks.append(_against_trained(one, trained, common, different, variables, subject))
     return checks or [_skipped('weights', 'there are not two of checkpoint, frozen graph and SavedModel to compare')]
 
 
@@ -145,7 +144,10 @@ def _open_trained(subject):
         return None, []
     try:
         return Checkpoint(subject.trained, 'checkpoint'), []
-    except InputRefused as error:  # a training may remove it at any time
+    except InputRefused as error:
+        if subject.trained_named:
+            raise
+        # What an export remembers may be gone: a training removes its checkpoints as it goes on.
         return None, [_skipped('checkpoint', error.problem)]
 
 
@@ -188,7 +190,7 @@ def _compared(one, other, names, different, variables, servable):
 def _differing(pairs, names):
     """For each pair of holders, the list of (name, what differs in words, largest difference), the largest first.
 
-    Every tensor is read once, and one variable is in memory at a time.
+    Where one of the two cannot be read, it is the ``_Unreadable`` instead. Every tensor is read once, and one variable is in memory at a time.
 
     Args:
         pairs: list of pairs of holders; names: list of sets, the variables to compare in each.
@@ -197,15 +199,20 @@ def _differing(pairs, names):
     for name in sorted(set().union(*names)):
         values = {}
         for place, pair in enumerate(pairs):
-            if name not in names[place]:
+            if name not in names[place] or isinstance(found[place], _Unreadable):
                 continue
-            for holder in pair:
-                if holder not in values:
-                    values[holder] = holder.get(name)
+            try:
+                for holder in pair:
+                    if holder not in values:
+                        values[holder] = holder.get(name)
+            except _Unreadable as error:
+                found[place] = error
+                continue
             left, right = (values[holder] for holder in pair)
             if not _equal(left, right):
                 found[place].append((name,) + _described(left, right))
-    return [sorted(rows, key=lambda row: (-float('inf') if row[2] is None else -row[2], row[0])) for rows in found]
+    return [rows if isinstance(rows, _Unreadable) else sorted(
+        rows, key=lambda row: (-float('inf') if row[2] is None else -row[2], row[0])) for rows in found]
 
 
 def _equal(left, right):
@@ -260,6 +267,8 @@ def _against_trained(exported, trained, names, different, variables, subject):
     if different or subject.averages is None:
         other = trained if subject.averages else averaged
         otherwise, = _differing([(exported, other)], [_common(exported, other, variables)])
+        if isinstance(otherwise, _Unreadable):
+            return _skipped(name, str(otherwise))
         if subject.averages is None:
             return _untold(name, different, otherwise, names)
         if not otherwise:
