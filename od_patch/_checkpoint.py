@@ -48,11 +48,11 @@ def resolve(path):
         path = os.path.dirname(path) or '.'  # the file that names the newest one of its directory
     if gfile.IsDirectory(path) and not gfile.Exists(path.rstrip('/') + '.index'):
         return _newest(path)
-    prefix = _STUCK_ON.sub('', path)
+    prefix = without_suffix(path)
     # Glob raises for a folder that is not there, in some releases.
     if gfile.IsDirectory(os.path.dirname(prefix) or '.') and (
             gfile.Exists(prefix + '.index') or gfile.Exists(prefix) or
-            gfile.Glob(_glob_escape(prefix) + '-?????-of-?????')):
+            gfile.Glob(glob_escape(prefix) + '-?????-of-?????')):
         return prefix
     raise _errors.InputRefused(
         'There is no checkpoint {!r}: neither {}.index nor a file of that name exists.'.format(path, prefix),
@@ -89,6 +89,8 @@ def take_inventory(prefix):
                 'Copy all files of the checkpoint again ({}.index and every {}.data-…), or take another one.'.format(
                     prefix, os.path.basename(prefix)))
         num_shards = index.num_shards
+    else:
+        _check_v1(prefix)
     tf = _tensorflow.tf1()
     try:
         reader = tf.train.NewCheckpointReader(prefix)
@@ -104,6 +106,30 @@ def take_inventory(prefix):
         raise _errors.InputRefused(
             'The checkpoint {} cannot be read: {}'.format(prefix, getattr(error, 'message', None) or error), remedy)
     return Inventory(prefix, checkpoint_format, num_shards, shapes, step)
+
+
+def without_suffix(path):
+    """Returns the prefix that the path of one of a checkpoint's files begins with."""
+    return _STUCK_ON.sub('', path)
+
+
+def step_in_name(prefix):
+    """Returns the number at the end of a prefix, as ``tf.train.Saver`` puts it there; None where there is none."""
+    step = _STEP.search(prefix)
+    return int(step.group(1)) if step else None
+
+
+def _check_v1(prefix):
+    """Refuses a V1 checkpoint, of one file or several, that TensorFlow would not survive."""
+    gfile = _tensorflow.gfile()
+    paths = [prefix] if gfile.Exists(prefix) else gfile.Glob(glob_escape(prefix) + '-?????-of-?????')
+    for path in paths:
+        try:
+            if not gfile.IsDirectory(path):
+                _bundle.check_v1(path)
+        except _bundle.BrokenIndex as error:
+            raise _errors.InputRefused('The checkpoint {} is damaged: {}.'.format(path, error),
+                                       'Copy the checkpoint again, or take another one.')
 
 
 def has_averages(inventory):
@@ -125,14 +151,7 @@ def check_graph(graph, inventory, use_moving_averages):
         od_patch.CheckpointMismatch: variables are missing or of another shape;
             the message is a table grouped by scope, and the likely cause.
     """
-    tf = _tensorflow.tf1()
-    with graph.as_default():
-        variables = tf.global_variables()
-        if use_moving_averages:
-            wanted = tf.train.ExponentialMovingAverage(0.0).variables_to_restore()
-        else:
-            wanted = {variable.op.name: variable for variable in variables if not _slice_of(variable)}
-            wanted.update((_slice_of(variable).full_name, None) for variable in variables if _slice_of(variable))
+    wanted = _wanted(graph, use_moving_averages)
     missing = []
     reshaped = []
     for name, variable in sorted(wanted.items()):
@@ -148,6 +167,51 @@ def check_graph(graph, inventory, use_moving_averages):
             inventory.prefix, len(wanted), _are(len(missing)), _are(len(reshaped)),
             _mismatch_table(missing, reshaped)),
         _likely_cause(missing, reshaped, inventory, use_moving_averages))
+
+
+def sources(graph, use_moving_averages):
+    """Returns where the value of each variable is to be found, as the exporter restores them.
+
+    Args:
+        graph: tf.Graph, the finished inference graph.
+        use_moving_averages: as for ``check_graph``.
+
+    Returns:
+        dict from the name that a variable is saved under in an export to the
+        name of its value in the trained checkpoint. The parts of a partitioned
+        variable are saved under one name.
+
+    Raises:
+        od_patch.UsageError: partitioned variables with moving averages, which
+            only TensorFlow puts together.
+    """
+    found = {}
+    for name, variable in _wanted(graph, use_moving_averages).items():
+        if variable is not None and _slice_of(variable):
+            raise _errors.UsageError(
+                'The variable {} is partitioned, and its moving average is to be exported.'.format(variable.op.name),
+                'Add checkpoint to --artifacts: the release then puts the weights together.')
+        found[name if variable is None else variable.op.name] = name
+    return found
+
+
+def num_bytes(graph):
+    """Returns how many bytes the values of a graph's variables take."""
+    with graph.as_default():
+        variables = _tensorflow.tf1().global_variables()
+    return sum((variable.get_shape().num_elements() or 0) * variable.dtype.base_dtype.size for variable in variables)
+
+
+def _wanted(graph, use_moving_averages):
+    """Returns {name in the trained checkpoint: variable}; None in place of the parts of a partitioned variable."""
+    tf = _tensorflow.tf1()
+    with graph.as_default():
+        variables = tf.global_variables()
+        if use_moving_averages:
+            return tf.train.ExponentialMovingAverage(0.0).variables_to_restore()
+    wanted = {variable.op.name: variable for variable in variables if not _slice_of(variable)}
+    wanted.update((_slice_of(variable).full_name, None) for variable in variables if _slice_of(variable))
+    return wanted
 
 
 def _newest(directory):
@@ -169,8 +233,8 @@ def _newest(directory):
                 os.path.join(directory, 'model.ckpt-200000')))
 
     def age(prefix):
-        step = _STEP.search(prefix)
-        return (int(step.group(1)) if step else -1, gfile.Stat(prefix + '.index').mtime_nsec)
+        step = step_in_name(prefix)
+        return (-1 if step is None else step, gfile.Stat(prefix + '.index').mtime_nsec)
 
     return max(prefixes, key=age)
 
@@ -189,7 +253,7 @@ def _what_else_is_there(prefix):
     return 'Did you mean --trained_checkpoint_prefix={} ?'.format(os.path.join(directory, nearest[0]))
 
 
-def _glob_escape(path):
+def glob_escape(path):
     """Returns ``path`` with the characters escaped that ``tf.gfile.Glob`` gives a meaning to."""
     return re.sub(r'([*?\[\]\\])', r'\\\1', path)
 

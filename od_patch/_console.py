@@ -4,18 +4,21 @@ Not for: deciding anything; it shows what ``_export`` tells it.
 """
 import contextlib
 import os
-import shlex
+import shutil
 import sys
 import tempfile
 import time
 
-import rich.console
 import rich.live
+import rich.progress
 import rich.spinner
 import rich.text
 
 from od_patch import _export
+from od_patch import _series
 from od_patch import _tensorflow
+from od_patch import _terminal
+from od_patch import _text
 
 
 class Log:
@@ -25,21 +28,21 @@ class Log:
     what is redirected. ``terminal`` and ``error_terminal`` still reach the user.
 
     Args:
-        path: str, where the log is to stay; None for a temporary file, which
-            stays only when ``keep`` was called.
+        path: str, where the log is to stay; None for a temporary file, which has
+            no name until ``keep`` is called: whoever is killed leaves none behind.
         verbose: bool, redirect nothing.
     """
 
     def __init__(self, path=None, verbose=False):
         self.verbose = verbose
         self.path = None
-        self._kept = path is not None
         if verbose:
             self.terminal = sys.stdout
             self.error_terminal = sys.stderr
             return
         if path is None:
-            handle, path = tempfile.mkstemp(prefix='od-patch-', suffix='.log')
+            with tempfile.TemporaryFile() as nameless:
+                handle = os.dup(nameless.fileno())
         else:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
         self.path = path
@@ -73,14 +76,20 @@ class Log:
             os.write(self._handle, text.encode('utf-8', 'replace'))
 
     def keep(self):
-        """Says that the log is to stay; returns its path, None where there is none."""
-        self._kept = True
+        """Gives the log a name, under which it stays; returns its path, None where there is none."""
+        if self.path is None and not self.verbose:
+            with contextlib.suppress(OSError):  # no room: what is to be said is said without it
+                named, path = tempfile.mkstemp(prefix='od-patch-', suffix='.log')
+                os.lseek(self._handle, 0, os.SEEK_SET)
+                with os.fdopen(named, 'wb') as log, os.fdopen(os.dup(self._handle), 'rb') as nameless:
+                    shutil.copyfileobj(nameless, log)
+                self.path = path
         return self.path
 
     def close(self):
-        """Removes the log unless it is to stay."""
-        if self.path and not self._kept:
-            os.unlink(self.path)
+        """Ends the log; one without a name is gone."""
+        if not self.verbose:
+            os.close(self._handle)
 
     @staticmethod
     def _reopened(stream):
@@ -94,11 +103,12 @@ class Progress(_export.Observer):
 
     def __init__(self, stream):
         self.report = None
-        self._console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+        self._console = _terminal.Console(file=stream, soft_wrap=True)
         self._name = None
         self._began = None
         self._started = time.time()
         self._spinner = None
+        self._bar = None
 
     @property
     def stage_name(self):
@@ -127,6 +137,27 @@ class Progress(_export.Observer):
         self.stop()
         self.report = report
 
+    def progress(self, done, total, name):
+        if not self._console.is_terminal:
+            return
+        if self._bar is None:
+            self.abandon()
+            self._bar = rich.progress.Progress(
+                rich.progress.TextColumn('  {task.completed:.0f} of {task.total:.0f}'), rich.progress.BarColumn(),
+                rich.progress.TimeRemainingColumn(), rich.progress.TextColumn('{task.description}'),
+                console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False)
+            self._bar.add_task('', total=total)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, description=name)
+        if done == total:
+            self.abandon()
+
+    def checkpoint(self, result):
+        style = 'red' if result.outcome == _series.FAILED else ''
+        self._console.print(rich.text.Text('  {:>10}  {}{}'.format(
+            '?' if result.step is None else result.step, result.prefix,
+            '' if result.outcome == _series.EXPORTED else ': ' + result.outcome), style=style))
+
     def note(self, text):
         self._console.print(rich.text.Text('  ' + text, style='yellow'))
 
@@ -137,9 +168,10 @@ class Progress(_export.Observer):
 
     def abandon(self):
         """Stops showing the stage under way, without a time; ``stage_name`` keeps its name."""
-        if self._spinner:
-            self._spinner.stop()
-            self._spinner = None
+        for shown in (self._spinner, self._bar):
+            if shown:
+                shown.stop()
+        self._spinner = self._bar = None
 
     def _end_stage(self):
         if self._name is None:
@@ -152,11 +184,14 @@ def show_summary(report, seconds, stream):
     """Prints what an export has made, and what to type next.
 
     Args:
-        report: ``_export.Report``.
+        report: ``_export.Report`` or ``_series.SeriesReport``.
         seconds: float, how long it took in all.
         stream: text stream to print to.
     """
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
+    if isinstance(report, _series.SeriesReport):
+        _show_series(report, seconds, console)
+        return
     version, _ = _tensorflow.versions()
     console.print()
     console.print(rich.text.Text('{} {}'.format(
@@ -169,19 +204,47 @@ def show_summary(report, seconds, stream):
         console.print(rich.text.Text('  {:<{w}}  {:>10}'.format(name, _size(size), w=width)))
     console.print()
 
-    facts = [('weights', _weights(report)), ('saved_model', _variables(report)), ('proof', _proof(report))]
+    facts = [('weights', _weights(report))]
+    if _export.SAVED_MODEL in report.artifacts:
+        facts.append(('saved_model', _variables(report)))
+    if report.proof:
+        facts.append(('proof', _proof(report)))
     facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
     facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
         console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
+    if _export.SAVED_MODEL in report.artifacts:
+        console.print()
+        console.print(rich.text.Text('Next:  ' + _text.command([
+            'saved_model_cli', 'show', '--all', '--dir', os.path.join(report.output_directory, 'saved_model')])))
+
+
+def _show_series(report, seconds, console):
+    """Prints what a series of exports has made."""
+    version, _ = _tensorflow.versions()
+    counts = ['{} {}'.format(sum(result.outcome == outcome for result in report.results), outcome)
+              for outcome in (_series.EXPORTED, _series.SKIPPED, _series.FAILED)
+              if any(result.outcome == outcome for result in report.results)]
     console.print()
-    console.print(rich.text.Text('Next:  saved_model_cli show --all --dir {}'.format(
-        shlex.quote(os.path.join(report.output_directory, 'saved_model')))))
+    console.print(rich.text.Text('{}: {}'.format(report.output_directory, ', '.join(counts)), style='bold'))
+    console.print('exporter {}, TensorFlow {}, {:.1f} s'.format(report.release, version, seconds))
+    for prefix in report.waiting:
+        console.print(rich.text.Text('  {} was still being written'.format(prefix), style='yellow'))
+    made = [result.report for result in report.results if result.report]
+    if made:
+        console.print()
+        facts = [('weights', 'moving averages' if made[-1].use_moving_averages else 'raw weights'),
+                 ('saved_model', _variables(made[-1]) + ' each')]
+        for name, fact in facts:
+            console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
+        console.print()
+        console.print(rich.text.Text('Next:  ' + _text.command([
+            'saved_model_cli', 'show', '--all', '--dir', made[-1].output_directory])))
 
 
 def show_refusal(error, stream):
     """Prints a refusal: what is wrong, and what to do."""
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
     console.print(rich.text.Text.assemble(('od-patch: ', 'bold red'), error.problem))
     if error.remedy:
         console.print(rich.text.Text(error.remedy))
@@ -196,7 +259,7 @@ def show_failure(error, progress, log_path, stream):
         log_path: str, the log with the traceback; None where it went to the terminal.
         stream: text stream to print to.
     """
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
     stage = ' in the stage "{}"'.format(progress.stage_name) if progress.stage_name else ''
     console.print(rich.text.Text.assemble(
         ('od-patch: ', 'bold red'), 'the export failed{}: {}: {}'.format(stage, type(error).__name__, error)))
@@ -209,15 +272,19 @@ def state_of_output(report):
     """Returns what an export that did not end well has left, in words.
 
     Args:
-        report: ``_export.Report``, or None where the export did not get as far as its destination.
+        report: ``_export.Report`` or ``_series.SeriesReport``, or None where the export did not get as far as its destination.
     """
     if report is None:
         return 'the output directory is as it was'
+    if isinstance(report, _series.SeriesReport):
+        return 'the SavedModels that are in {} are complete'.format(report.output_directory)
     return 'the export in {} is complete'.format(report.output_directory)
 
 
 def summary_line(report):
     """Returns one line for scripts that print enough of their own."""
+    if _export.SAVED_MODEL not in report.artifacts:
+        return 'od-patch: {}: no saved_model was asked for'.format(report.output_directory)
     return 'od-patch: {}: {}; weights: {}'.format(
         os.path.join(report.output_directory, 'saved_model'), _variables(report), _weights(report))
 

@@ -17,6 +17,7 @@ import re
 import threading
 
 from od_patch import _checkpoint
+from od_patch import _config
 from od_patch import _errors
 from od_patch import _saved_model
 from od_patch import _staging
@@ -27,11 +28,26 @@ from od_patch import proof
 FROZEN = 'frozen'
 KINDS = (_saved_model.RESOURCE, _saved_model.REFERENCE, FROZEN)
 
+SAVED_MODEL = 'saved_model'
+FROZEN_GRAPH = 'frozen_graph'
+CHECKPOINT = 'checkpoint'
+PIPELINE_CONFIG = 'pipeline_config'
+# What an export consists of, and the names that its parts have in the output directory.
+ARTIFACTS = collections.OrderedDict([
+    (SAVED_MODEL, re.compile(r'saved_model$')),
+    (FROZEN_GRAPH, re.compile(r'frozen_inference_graph\.pb$')),
+    (CHECKPOINT, re.compile(r'(checkpoint|model\.ckpt(\..*)?)$')),
+    (PIPELINE_CONFIG, re.compile(r'pipeline\.config$')),
+])
+
+RECORD = 'od_patch.json'  # in assets.extra/ of a SavedModel
 _RECORD_FORMAT = 1
+_FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
 
 Options = collections.namedtuple('Options', [
-    'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'verify'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, False)
+    'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts', 'profile_graph',
+    'series', 'target_tf', 'verify'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None, None, False)
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
@@ -39,13 +55,19 @@ Attributes:
     overwrite: bool, whether an export that is there already may be replaced.
     additional_output_tensor_names: list of node names to export beside the
         outputs, or None; for callers of a release whose script cannot pass them.
+    artifacts: which of ``ARTIFACTS`` to write.
+    profile_graph: bool, whether the release may print its profile of the graph;
+        None for yes where all artifacts are written, as it does, and no else.
+    series: ``_series.Wanted`` where many checkpoints are exported; None for one.
+    target_tf: str, the TensorFlow whose ops ``saved_model/`` is to keep to, such
+        as '1.12'; None for those of the one at hand.
     verify: bool, whether the staged export is proved in full, outputs included,
         before it is moved into place; files and weights always are.
 """
 
 Report = collections.namedtuple('Report', [
     'output_directory', 'files', 'written', 'kind', 'use_moving_averages', 'checkpoint', 'step', 'signature',
-    'release', 'replaced', 'proof'])
+    'artifacts', 'release', 'replaced', 'proof'])
 Report.__doc__ = """What an export has made.
 
 Attributes:
@@ -57,9 +79,11 @@ Attributes:
     checkpoint: str, the prefix they were restored from.
     step: int, its global step, or None.
     signature: ``SignatureDef`` of ``serving_default``.
+    artifacts: set of those of ``ARTIFACTS`` that were written.
     release: str, the pin of the exporter, in words.
     replaced: bool, whether an earlier export was replaced.
-    proof: ``proof._answer.Answer``, what was checked before it was moved into place.
+    proof: ``proof._answer.Answer``, what was checked before it was moved into
+        place; None for one of many checkpoints that was not to be verified.
 """
 
 _log = logging.getLogger('od_patch')
@@ -73,38 +97,55 @@ class Observer:
         """A stage has begun, and with it the one before has ended."""
 
     def finished(self, report):
-        """The export is in its place; ``report`` is a ``Report``."""
+        """The export is in its place; ``report`` is a ``Report``, for a series a ``_series.SeriesReport``."""
+
+    def progress(self, done, total, name):
+        """Of ``total`` checkpoints that are there, ``done`` are dealt with, and the one called ``name`` is next."""
+
+    def checkpoint(self, result):
+        """One checkpoint of a series is dealt with; ``result`` is a ``_series.Result``."""
+        if result.error is not None:
+            _log.error('%s: %s', result.prefix, result.error)
 
     def note(self, text):
         """Something that the user should know."""
         _log.warning('%s', text)
 
 
-class Export:
-    """One export. Attributes that end in ``_directory`` are paths as str."""
+class UnderWay:
+    """What is under way in this thread, as the replaced functions see it: an ``Export``, or a series of them.
 
-    def __init__(self, options, observer, release_text, checkpoint_prefix, output_directory, staged):
+    Attributes:
+        options: ``Options``.
+        observer: ``Observer``.
+        release_text: str, the exporter's pin in words.
+        artifacts: set of those of ``ARTIFACTS`` that are to be written.
+        temporary_directory: str, what is written here is removed at the end.
+        use_moving_averages: bool, whether the weights are moving averages.
+        additional_output_tensor_names: list of str.
+    """
+
+    def __init__(self, options, observer, release_text, artifacts, temporary_directory):
         self.options = options
         self.observer = observer
         self.release_text = release_text
-        self.inventory = _checkpoint.take_inventory(checkpoint_prefix)
-        self.output_directory = output_directory
-        self.staged_directory = staged.export
-        self.temporary_directory = staged.temporary
+        self.artifacts = set(artifacts)
+        self.temporary_directory = temporary_directory
         self.use_moving_averages = False
         self.additional_output_tensor_names = []
-        self.signature = None
-        self.written = None
         self._graph_checked = False
 
+    def has_work(self):
+        """Returns whether the release is to build the graph at all."""
+        return True
+
     def graph_is_built(self, graph):
-        """Checks the finished graph against the checkpoint, once, before upstream restores anything."""
+        """Checks the finished graph, once, before upstream restores anything."""
         if not self._graph_checked:
             self._graph_checked = True
-            self._check_additional_outputs(graph)
-            _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages)
+            self.check_graph(graph)
 
-    def _check_additional_outputs(self, graph):
+    def check_graph(self, graph):
         """Refuses additional output names that the graph does not have; upstream would, after freezing."""
         names = [operation.name for operation in graph.get_operations()]
         for name in self.additional_output_tensor_names:
@@ -115,33 +156,118 @@ class Export:
                     'Did you mean {} ?'.format(nearest[0]) if nearest else
                     '--write_inference_graph writes the graph with all of its names.')
 
+    def compose(self, inputs, outputs):
+        """Returns the ``_saved_model.Composed`` of the graph that these tensors are of."""
+        some_input = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
+        composed = _saved_model.compose(
+            some_input.graph, inputs, outputs, self.options.saved_model_variables, self.additional_output_tensor_names,
+            self.options.target_tf)
+        for note in composed.notes:
+            self.observer.note(note)
+        return composed
+
     def write_saved_model(self, original, arguments):
-        """Writes ``saved_model/`` in place of upstream's ``write_saved_model`` (``original``).
+        """Does what upstream's ``write_saved_model`` is called for.
 
         Args:
             original: upstream's function.
             arguments: dict from parameter name to value, as it was called.
         """
-        self.observer.stage('saved model')
-        saved_model_path, inputs, outputs = (arguments[name] for name in ('saved_model_path', 'inputs', 'outputs'))
+        raise NotImplementedError
+
+    @property
+    def profiles(self):
+        """Whether the release is to print its profile of the graph."""
+        if self.options.profile_graph is None:
+            return set(self.options.artifacts) == set(ARTIFACTS)
+        return self.options.profile_graph
+
+    @property
+    def freezes(self):
+        """Whether a frozen graph is needed."""
+        return FROZEN_GRAPH in self.artifacts or (
+            SAVED_MODEL in self.artifacts and self.options.saved_model_variables == FROZEN)
+
+    @property
+    def restores(self):
+        """Whether a checkpoint in the export's own form is needed, which TensorFlow restores in a session."""
+        return self.freezes or CHECKPOINT in self.artifacts
+
+
+class Export(UnderWay):
+    """One export. Attributes that end in ``_directory`` are paths as str.
+
+    Attributes:
+        inventory: ``_checkpoint.Inventory`` of the trained checkpoint.
+        output_directory: where it is to appear.
+        staged_directory: where it is written.
+        saved_model_directory: where its SavedModel is written.
+        signature: ``SignatureDef`` of ``serving_default``.
+        written: ``_saved_model.Written``; None for a frozen SavedModel.
+    """
+
+    def __init__(self, options, observer, release_text, checkpoint_prefix, output_directory, staged):
+        super().__init__(options, observer, release_text, options.artifacts, staged.temporary)
+        self.inventory = _checkpoint.take_inventory(checkpoint_prefix)
+        self.output_directory = output_directory
+        self.staged_directory = staged.export
+        self.saved_model_directory = os.path.join(staged.export, 'saved_model')
+        self.signature = None
+        self.written = None
+
+    def check_graph(self, graph):
+        super().check_graph(graph)
+        _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages)
+        self._check_size(graph)
+
+    def _check_size(self, graph):
+        """Declines a frozen graph that could not be written, before anything is computed for it."""
+        if not self.freezes:
+            return
+        num_bytes = _checkpoint.num_bytes(graph)
+        if num_bytes <= _FROZEN_LIMIT:
+            return
+        problem = ('The weights of this model take {:,} bytes. A frozen graph holds them in one protocol buffer, '
+                   'which cannot have more than {:,}.'.format(num_bytes, _FROZEN_LIMIT))
+        if self.options.saved_model_variables == FROZEN and SAVED_MODEL in self.artifacts:
+            raise _errors.UsageError(problem, 'Leave out --saved_model_variables=frozen: variables have no such limit.')
+        self.artifacts.remove(FROZEN_GRAPH)
+        if not self.artifacts:
+            raise _errors.UsageError(problem, 'Use --artifacts=saved_model: variables have no such limit.')
+        self.observer.note(problem + ' It is left out.')
+
+    def write_saved_model(self, original, arguments):
+        inputs, outputs = arguments['inputs'], arguments['outputs']
         self.signature = _saved_model.signature(inputs, outputs)
-        kind = self.options.saved_model_variables
-        if kind == FROZEN:
+        if SAVED_MODEL not in self.artifacts:
+            return
+        self.observer.stage('saved model')
+        if self.options.saved_model_variables == FROZEN:
             original(**arguments)
             return
-        some_input = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
-        self.written = _saved_model.write(
-            saved_model_path,
-            graph=some_input.graph,
-            inputs=inputs,
-            outputs=outputs,
-            # Not the trained checkpoint: with moving averages on, that one holds the raw weights under these names.
-            checkpoint_prefix=os.path.join(os.path.dirname(saved_model_path), 'model.ckpt'),
-            kind=kind,
-            also_keep=[node.name for node in arguments['frozen_graph_def'].node],
-            extra_assets={'od_patch.json': self._record()})
-        for note in self.written.notes:
-            self.observer.note(note)
+        composed = self.compose(inputs, outputs)
+        if CHECKPOINT in self.artifacts:
+            # Just written by the release: with moving averages on, it holds them under the variables' names.
+            self.place(composed, os.path.join(self.staged_directory, 'model.ckpt'), None)
+        else:
+            graph = next(iter(outputs.values())).graph
+            self.place(composed, self.inventory.prefix, _checkpoint.sources(graph, self.use_moving_averages))
+
+    def place(self, composed, checkpoint_prefix, sources, more=()):
+        """Writes the SavedModel; see ``_saved_model.place``.
+
+        Args:
+            more: list of (key, value) to add to the record in ``assets.extra/``.
+        """
+        self.written = _saved_model.place(self.saved_model_directory, composed, checkpoint_prefix, sources,
+                                          extra_assets={RECORD: self._record(more)})
+
+    def remove_unasked(self):
+        """Removes what the release has written on its way to something else, such as the frozen graph of a SavedModel."""
+        for name in os.listdir(self.staged_directory):
+            for artifact, pattern in ARTIFACTS.items():
+                if pattern.match(name) and artifact not in self.artifacts:
+                    os.unlink(os.path.join(self.staged_directory, name))
 
     def report(self, replaced, proven):
         """Returns the ``Report``; the staged files are still where they were written."""
@@ -154,11 +280,12 @@ class Export:
             checkpoint=self.inventory.prefix,
             step=self.inventory.step,
             signature=self.signature,
+            artifacts=self.artifacts,
             release=self.release_text,
             replaced=replaced,
             proof=proven)
 
-    def _record(self):
+    def _record(self, more):
         """Returns the record of what made this export, as JSON bytes, for ``assets.extra/od_patch.json``."""
         version, git_version = _tensorflow.versions()
         record = collections.OrderedDict([
@@ -172,12 +299,12 @@ class Export:
             ('global_step', self.inventory.step),
             ('moving_averages', self.use_moving_averages),
             ('sha256', _digests(self.staged_directory)),
-        ])
+        ] + list(more))
         return (json.dumps(record, indent=2) + '\n').encode('utf-8')
 
 
 def current():
-    """Returns the ``Export`` under way in this thread, or None."""
+    """Returns what is ``UnderWay`` in this thread, or None."""
     return getattr(_current, 'export', None)
 
 
@@ -213,20 +340,41 @@ def whole(options, observer, release_text, arguments):
     try:
         with _staging.staged(output_directory) as staged:
             export = Export(options, observer, release_text, prefix, output_directory, staged)
-            _check_averages(arguments, export.inventory)
+            check_config(arguments, export.inventory)
             arguments['trained_checkpoint_prefix'] = prefix
             arguments['output_directory'] = staged.export
-            _current.export = export
-            try:
+            with under_way(export):
                 observer.stage('graph')
                 yield export
-            finally:
-                _current.export = None
-            report = export.report(replaced, proof.staged(export))
-            observer.stage('moving into place')
+            report = ready(export, replaced)
     finally:
         if staged is not None and staged.in_place:  # also where a signal arrived just then
             observer.finished(report)
+
+
+def ready(export, replaced):
+    """The last thing that happens to every export before it is moved into place; returns its ``Report``.
+
+    Args:
+        export: ``Export``, all of whose files are staged.
+        replaced: bool, whether it is to replace an earlier one.
+    """
+    export.remove_unasked()
+    # One of many is copied tensor by tensor, each with its checksum compared, and is proved once more on request only.
+    proven = proof.staged(export) if export.options.verify or not export.options.series else None
+    report = export.report(replaced, proven)
+    export.observer.stage('moving into place')
+    return report
+
+
+@contextlib.contextmanager
+def under_way(export):
+    """Context in which an ``UnderWay`` is the current one of this thread."""
+    _current.export = export
+    try:
+        yield
+    finally:
+        _current.export = None
 
 
 def check_free(output_directory, overwrite):
@@ -284,9 +432,11 @@ def bind(function, args, kwargs):
     return inspect.signature(function).bind(*args, **kwargs).arguments
 
 
-def _check_averages(arguments, inventory):
-    """Refuses moving averages that the checkpoint does not have, where the config is at hand: before the graph."""
+def check_config(arguments, inventory):
+    """Refuses, before the graph, a config that cannot be exported here, and averages that the checkpoint lacks."""
     config = arguments.get('pipeline_config')
+    if config is not None:
+        _config.check(config)
     if config is not None and config.eval_config.use_moving_averages and not _checkpoint.has_averages(inventory):
         raise _errors.CheckpointMismatch(
             'The pipeline config asks for moving averages (eval_config.use_moving_averages), and the checkpoint {} '

@@ -3,7 +3,8 @@
 Three steps that can be asked for one by one: ``recognise`` says which release
 an exporter module is and what would be replaced; ``install`` replaces it;
 ``uninstall`` puts it back. Nothing but the attributes of one module is ever
-changed.
+changed; what TensorFlow 2 needs beside that is in ``legacy``, and is on for as
+long as the patch is.
 
 Not for: what the replacements do, which is ``_export``.
 """
@@ -19,7 +20,10 @@ import threading
 
 from od_patch import _errors
 from od_patch import _export
+from od_patch import _lowering
 from od_patch import _releases
+from od_patch import _series
+from od_patch import legacy
 
 EXPORTER = 'object_detection.exporter'
 
@@ -44,6 +48,10 @@ _ROLES = collections.OrderedDict([
     ('profile_inference_graph', ('profile_inference_graph',)),
     ('replace_variable_values_with_moving_averages', ('replace_variable_values_with_moving_averages',)),
     ('write_graph_and_checkpoint', ('write_graph_and_checkpoint', '_write_graph_and_checkpoint')),
+    # Until 2018-07-02 the exporter froze by itself; since then it calls TensorFlow's, by the name of its module.
+    ('freeze_graph_with_def_protos', ('freeze_graph_with_def_protos',)),
+    ('freeze_graph', ('freeze_graph',)),
+    ('write_frozen_graph', ('write_frozen_graph', '_write_frozen_graph')),
     ('write_saved_model', ('write_saved_model', '_write_saved_model')),
 ])
 
@@ -100,7 +108,8 @@ def uninstall(exporter=None):
 
 @contextlib.contextmanager
 def patched(exporter=None, strict_pin=False, saved_model_variables='resource', overwrite=False,
-            additional_output_tensor_names=None, verify=False, _observer=None):
+            additional_output_tensor_names=None, artifacts=None, profile_graph=None, target_tf=None, verify=False,
+            all_checkpoints=False, checkpoint_steps=None, watch=False, watch_interval=10.0, _observer=None):
     """Context manager: the patch is on inside, for all threads, and as before outside.
 
     The options are those of exports in this thread.
@@ -113,24 +122,54 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
         overwrite: bool, whether an export may replace one that is there.
         additional_output_tensor_names: list of str, node names to export beside
             the outputs where the caller cannot pass them itself; or None.
+        artifacts: iterable of what to write: 'saved_model', 'frozen_graph',
+            'checkpoint', 'pipeline_config'; default all. What is not asked for
+            is not computed.
+        profile_graph: bool, whether the release may print its profile of the
+            graph; default only where all artifacts are written.
+        target_tf: str, the TensorFlow release that ``saved_model/`` is to run
+            on, such as '1.12', where that is an earlier one: its ops are put
+            back to those of that release. The other artefacts stay the release's own.
+        all_checkpoints: bool, take the checkpoint prefix for a directory or a
+            pattern, and write a SavedModel for each checkpoint, named by its
+            global step, into the output directory. Implied by the next two.
+        checkpoint_steps: iterable of int, only those; default all.
+        watch: bool, go on with checkpoints that come, until SIGINT or SIGTERM.
+        watch_interval: float, seconds between two looks.
         verify: bool, run SavedModel and frozen graph on the same images before
             the export is moved into place; its files and weights always are
             checked against the checkpoint.
 
     Raises:
+        od_patch.UsageError: an unknown ``target_tf``, or one for frozen constants.
         od_patch.EnvironmentRefused, od_patch.ExporterDeclined: as ``install``.
-        ValueError: an unknown ``saved_model_variables``.
+        ValueError: an unknown ``saved_model_variables``, or one of ``artifacts``.
     """
     if saved_model_variables not in _export.KINDS:
         raise ValueError('saved_model_variables is {!r}; it can be one of {}'.format(
             saved_model_variables, ', '.join(_export.KINDS)))
+    if target_tf:
+        _lowering.release_of(target_tf)
+        if saved_model_variables == _export.FROZEN:
+            raise _errors.UsageError(
+                '--target_tf is for a SavedModel with variables; the frozen one is the release\'s own.',
+                'Leave out --target_tf, or --saved_model_variables=frozen.')
+    artifacts = tuple(_export.ARTIFACTS if artifacts is None else artifacts)
+    if not artifacts or not set(artifacts) <= set(_export.ARTIFACTS):
+        raise ValueError('artifacts is {!r}; it can have some of {}'.format(artifacts, ', '.join(_export.ARTIFACTS)))
+    series = None
+    if all_checkpoints or checkpoint_steps is not None or watch:
+        series = _series.Wanted(
+            None if checkpoint_steps is None else frozenset(checkpoint_steps), watch, watch_interval)
     observer = _observer or _export.Observer()
     with _lock:
         patch = _put_on(exporter, strict_pin, observer.note)
         patch.uses += 1
     before = _thread_options()
     _threads.options = (
-        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, verify), observer)
+        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph,
+                        series, target_tf, verify),
+        observer)
     try:
         yield
     finally:
@@ -152,7 +191,7 @@ def recognise(module):
     names = {}
     for role, candidates in _ROLES.items():
         for name in candidates:
-            if callable(getattr(module, name, None)):
+            if callable(getattr(module, name, None)) or inspect.ismodule(getattr(module, name, None)):
                 names[role] = name
                 break
     source_blob = _blob_id(module)
@@ -268,9 +307,10 @@ def _around_export(original, recognised):
         with _held(recognised.module) as is_on:
             if not is_on:  # somebody kept this function from a time when the patch was on
                 return original(*args, **kwargs)
-            with _export.whole(options, observer, describe(recognised), arguments) as under_way:
+            around = _series.series if options.series else _export.whole
+            with legacy.tf1_behaviour(), around(options, observer, describe(recognised), arguments) as under_way:
                 _enter(under_way, arguments)
-                return original(**arguments)
+                return original(**arguments) if under_way.has_work() else None
     return export
 
 
@@ -313,30 +353,53 @@ def _around_build(original, recognised):
     return build_detection_graph
 
 
-def _before(stage):
-    """Makes the replacement of a function that runs on the finished graph: checks it first, and names the stage."""
+def _unless_unasked(stage, is_asked):
+    """Makes the replacement of a function that runs on the finished graph: checks it first, and names the stage.
+
+    Args:
+        stage: str.
+        is_asked: function from the export to whether what the function makes is
+            asked for; where it is not, the function is not called.
+    """
     def make(original, recognised):
         del recognised
 
         @functools.wraps(original)
         def replacement(*args, **kwargs):
-            _check_graph()
-            if _export.current():
-                _export.current().observer.stage(stage)
+            under_way = _export.current()
+            if under_way:
+                _check_graph()
+                if not is_asked(under_way):
+                    return None
+                under_way.observer.stage(stage)
             return original(*args, **kwargs)
         return replacement
     return make
 
 
-def _around_write_checkpoint(original, recognised):
-    """write_graph_and_checkpoint: as ``_before``; when it returns, freezing begins, which is no function of its own."""
+def _around_freezing(original, recognised):
+    """freeze_graph_with_def_protos: an empty graph where none is asked for; ``write_saved_model`` gets it, and no more."""
+    freeze = _unless_unasked('frozen graph', lambda export: export.freezes)(original, recognised)
+
     @functools.wraps(original)
-    def write_graph_and_checkpoint(*args, **kwargs):
-        result = _before('checkpoint')(original, recognised)(*args, **kwargs)
-        if _export.current():
-            _export.current().observer.stage('frozen graph')
-        return result
-    return write_graph_and_checkpoint
+    def freeze_graph_with_def_protos(*args, **kwargs):
+        frozen = freeze(*args, **kwargs)
+        if frozen is None:
+            from od_patch import _tensorflow
+            return _tensorflow.tf1().GraphDef()
+        return frozen
+    return freeze_graph_with_def_protos
+
+
+class _FreezeGraph:
+    """The module ``freeze_graph`` of TensorFlow as the exporter sees it."""
+
+    def __init__(self, original, recognised):
+        self._original = original
+        self.freeze_graph_with_def_protos = _around_freezing(original.freeze_graph_with_def_protos, recognised)
+
+    def __getattr__(self, name):
+        return getattr(self._original, name)
 
 
 def _instead_of_write_saved_model(original, recognised):
@@ -357,9 +420,13 @@ _REPLACEMENTS = {
     'export_inference_graph': _around_export,
     '_export_inference_graph': _around_export,
     'build_detection_graph': _around_build,
-    'profile_inference_graph': _before('profile'),
-    'replace_variable_values_with_moving_averages': _before('moving averages'),
-    'write_graph_and_checkpoint': _around_write_checkpoint,
+    'profile_inference_graph': _unless_unasked('profile', lambda export: export.profiles),
+    'replace_variable_values_with_moving_averages': _unless_unasked('moving averages', lambda export: export.restores),
+    'write_graph_and_checkpoint': _unless_unasked(
+        'checkpoint', lambda export: _export.CHECKPOINT in export.artifacts),
+    'freeze_graph_with_def_protos': _around_freezing,
+    'freeze_graph': _FreezeGraph,
+    'write_frozen_graph': _unless_unasked('frozen graph', lambda export: export.freezes),
     'write_saved_model': _instead_of_write_saved_model,
 }
 
@@ -386,35 +453,53 @@ def _put_on(exporter, strict_pin, warn):
     """Returns the ``_Patch`` on an exporter, which is applied if it was not; the caller says what holds it."""
     name = _name(exporter)
     patch = _patches.get(name)
-    module = exporter if inspect.ismodule(exporter) else _import(name)
-    if patch and patch.recognised.module is module:
-        _check_pin(patch.recognised, strict_pin, warn)
-        if not patch.is_on():
-            patch.apply()
+    with legacy.on():  # importing the exporter needs the bridges, too
+        module = exporter if inspect.ismodule(exporter) else _import(name)
+        if patch and patch.recognised.module is module:
+            _check_pin(patch.recognised, strict_pin, warn)
+            if not patch.is_on():
+                patch.apply()
+            return patch
+        recognised = recognise(module)
+        _check_pin(recognised, strict_pin, warn)
+        patch = _Patch(recognised)
+        patch.apply()
+        if name not in _patches:
+            legacy.put_on()
+        _patches[name] = patch
         return patch
-    recognised = recognise(module)
-    _check_pin(recognised, strict_pin, warn)
-    patch = _Patch(recognised)
-    patch.apply()
-    _patches[name] = patch
-    return patch
 
 
 def _take_off_if_unused(patch):
     if not patch.installed and not patch.uses and _patches.get(patch.recognised.module.__name__) is patch:
         del _patches[patch.recognised.module.__name__]
         patch.remove()
+        legacy.take_off()
 
 
 def _import(name):
-    if name in sys.modules:  # also while it is being imported: patches/*.patch call install() from its last line
-        return sys.modules[name]
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
+    if name not in sys.modules:  # or it is being imported: patches/*.patch call install() from its last line
+        try:
+            with legacy.tf1_behaviour():  # the OD API asks it at import which of its halves to import
+                importlib.import_module(name)
+        except ImportError as error:
+            raise _errors.EnvironmentRefused(
+                '{} cannot be imported: {}'.format(name, error),
+                'Put the folder research of the models repo, and research/slim, on PYTHONPATH.')
+    _check_half()
+    return sys.modules[name]
+
+
+def _check_half():
+    """Refuses an OD API whose model builder was imported under TensorFlow 2's behaviour: it lacks the TF 1 models."""
+    builder = sys.modules.get('object_detection.builders.model_builder')
+    if hasattr(builder, 'SSD_KERAS_FEATURE_EXTRACTOR_CLASS_MAP') and not hasattr(
+            builder, 'SSD_FEATURE_EXTRACTOR_CLASS_MAP'):
         raise _errors.EnvironmentRefused(
-            '{} cannot be imported: {}'.format(name, error),
-            'Put the folder research of the models repo, and research/slim, on PYTHONPATH.')
+            'object_detection.builders.model_builder was imported before od-patch, and under TensorFlow 2 it then has '
+            'the models of TensorFlow 2 only.',
+            'Call od_patch.install(), or enter od_patch.patched(), before importing anything of object_detection; '
+            'or use the command export_inference_graph.')
 
 
 def _check_pin(recognised, strict_pin, warn):
@@ -443,6 +528,8 @@ def _differences(module, names):
                 names[role], ', '.join(found), ', '.join(expected)))
     if not differences:
         differences = _differences_inside(module, names)
+    if not differences and 'freeze_graph' not in names and 'freeze_graph_with_def_protos' not in names:
+        differences.append('it freezes neither by itself nor with the module freeze_graph')
     if not hasattr(module, 'tempfile'):
         differences.append('it does not import tempfile')
     return differences
@@ -451,8 +538,8 @@ def _differences(module, names):
 def _differences_inside(module, names):
     """Compares what the export helper calls, and in which order, with what every known release does."""
     code = inspect.unwrap(getattr(module, names['_export_inference_graph'])).__code__
-    expected = [names[role] for role in (
-        'replace_variable_values_with_moving_averages', 'write_graph_and_checkpoint', 'write_saved_model')]
+    expected = [names['replace_variable_values_with_moving_averages'], names['write_graph_and_checkpoint'],
+                'freeze_graph_with_def_protos', names['write_saved_model']]
     called = [name for name in code.co_names if name in expected]  # in the order of their first use
     if called != expected:
         return ['{} uses {}, where {} is expected, in this order'.format(

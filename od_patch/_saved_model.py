@@ -1,10 +1,11 @@
 """Inference graph + variables bundle -> SavedModel directory, without a session.
 
-The exporter has just written ``<output>/model.ckpt``: that already is the
+Where the exporter has just written ``<output>/model.ckpt``, that already is the
 variables bundle of a SavedModel, with the very values that go into the frozen
-graph (moving averages included). So it is copied, and the MetaGraph is written
-as a protocol buffer: the inference graph pruned to what serving needs, devices
-cleared, one save/restore subgraph, and the variables as resources where asked.
+graph (moving averages included), and is copied. Where it has not, the bundle is
+written from the trained checkpoint. The MetaGraph is made as a protocol buffer:
+the inference graph pruned to what serving needs, devices cleared, one
+save/restore subgraph, and the variables as resources where asked.
 
 Not for: deciding where to write (``_staging``) or which checkpoint (``_export``).
 """
@@ -12,6 +13,8 @@ import collections
 import os
 
 from od_patch import _bundle
+from od_patch import _bundle_writer
+from od_patch import _lowering
 from od_patch import _tensorflow
 
 RESOURCE = 'resource'
@@ -34,50 +37,95 @@ Attributes:
 """
 
 
+Composed = collections.namedtuple('Composed', ['content', 'num_variables', 'num_nodes', 'kind', 'notes'])
+Composed.__doc__ = """A SavedModel without its values.
+
+Attributes:
+    content: bytes of ``saved_model.pb``.
+    num_variables, num_nodes, kind, notes: as those of ``Written``.
+"""
+
+
 class _NotConvertible(Exception):
     """A variable is used in a way that only a reference variable can be; the text names the node."""
 
 
 def write(saved_model_path, graph, inputs, outputs, checkpoint_prefix, kind=RESOURCE, also_keep=(), extra_assets=None):
-    """Writes a SavedModel with variables: ``saved_model.pb``, ``variables/``, ``assets.extra/``.
+    """Composes a SavedModel and places it; see ``compose`` and ``place`` for the arguments.
+
+    Args:
+        checkpoint_prefix: str, a checkpoint with exactly the values to write.
+
+    Returns:
+        ``Written``.
+    """
+    composed = compose(graph, inputs, outputs, kind, also_keep)
+    return place(saved_model_path, composed, checkpoint_prefix, extra_assets=extra_assets)
+
+
+def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), target_tf=None):
+    """Returns the ``Composed`` graph of a SavedModel; it is the same whatever the weights are.
 
     The signature is the one that upstream's ``write_saved_model`` writes: key
     ``serving_default``, method ``tensorflow/serving/predict``, tag ``serve``.
 
     Args:
-        saved_model_path: str, directory to write; made where it is missing.
         graph: tf.Graph, the inference graph with its variables.
         inputs: the input placeholder (tf.Tensor), which gets the key ``inputs``,
             or a dict of them (side inputs).
         outputs: dict from key to tf.Tensor.
-        checkpoint_prefix: str, a checkpoint with exactly the values to write.
         kind: 'resource' or 'reference', how variables are written.
         also_keep: iterable of node names to keep beside what the outputs need;
             names that the graph does not have are passed over.
+        target_tf: str, the TensorFlow release to keep to the ops of; None for
+            the one at hand.
+
+    Raises:
+        od_patch.EnvironmentRefused: that release lacks what the graph needs.
+    """
+    notes = []
+    saved_model = None
+    if kind == RESOURCE:
+        try:
+            saved_model = _saved_model(graph, inputs, outputs, also_keep, True, target_tf, notes)
+        except _NotConvertible as error:
+            notes.append('variables stay references: {}'.format(error))
+            kind = REFERENCE
+    if saved_model is None:
+        saved_model = _saved_model(graph, inputs, outputs, also_keep, False, target_tf, notes)
+    return Composed(
+        content=saved_model.SerializeToString(deterministic=True),
+        num_variables=len(_variable_defs(graph)),
+        num_nodes=len(saved_model.meta_graphs[0].graph_def.node),
+        kind=kind,
+        notes=notes)
+
+
+def place(saved_model_path, composed, checkpoint_prefix, sources=None, extra_assets=None):
+    """Writes a SavedModel with variables: ``saved_model.pb``, ``variables/``, ``assets.extra/``.
+
+    Args:
+        saved_model_path: str, directory to write; made where it is missing.
+        composed: ``Composed``.
+        checkpoint_prefix: str, the checkpoint that holds the values.
+        sources: dict from the name of a variable to the name of its value in
+            the checkpoint; None where it holds exactly the values to write.
         extra_assets: dict from file name to bytes, for ``assets.extra/``.
 
     Returns:
         ``Written``.
+
+    Raises:
+        od_patch.InputRefused: the checkpoint is damaged.
     """
     gfile = _tensorflow.gfile()
-    notes = []
-    meta_graph = None
-    if kind == RESOURCE:
-        try:
-            meta_graph = _meta_graph(graph, inputs, outputs, also_keep, as_resources=True)
-        except _NotConvertible as error:
-            notes.append('variables stay references: {}'.format(error))
-            kind = REFERENCE
-    if meta_graph is None:
-        meta_graph = _meta_graph(graph, inputs, outputs, also_keep, as_resources=False)
-
     variables_directory = os.path.join(saved_model_path, 'variables')
     gfile.MakeDirs(variables_directory)
     bundle_prefix = os.path.join(variables_directory, 'variables')
-    if gfile.Exists(checkpoint_prefix + '.index'):
-        _copy_bundle(checkpoint_prefix, bundle_prefix)
+    if sources is None and gfile.Exists(checkpoint_prefix + '.index'):
+        num_bytes = _copy_bundle(checkpoint_prefix, bundle_prefix)
     else:
-        _rewrite_bundle(checkpoint_prefix, bundle_prefix)
+        num_bytes = _bundle_writer.copy_tensors(checkpoint_prefix, sources, bundle_prefix)
 
     for name, content in sorted((extra_assets or {}).items()):
         gfile.MakeDirs(os.path.join(saved_model_path, 'assets.extra'))
@@ -85,15 +133,8 @@ def write(saved_model_path, graph, inputs, outputs, checkpoint_prefix, kind=RESO
             asset_file.write(content)
     # Last, so that a directory with a saved_model.pb is a whole SavedModel.
     with gfile.GFile(os.path.join(saved_model_path, 'saved_model.pb'), 'wb') as model_file:
-        model_file.write(_saved_model_bytes(meta_graph))
-
-    index = _bundle.read_index(bundle_prefix)
-    return Written(
-        num_variables=len(_variable_defs(graph)),
-        num_bytes=sum(entry.size for entry in index.entries.values()),
-        num_nodes=len(meta_graph.graph_def.node),
-        kind=kind,
-        notes=notes)
+        model_file.write(composed.content)
+    return Written(composed.num_variables, num_bytes, composed.num_nodes, composed.kind, composed.notes)
 
 
 def signature(inputs, outputs):
@@ -112,30 +153,25 @@ def signature(inputs, outputs):
         method_name='tensorflow/serving/predict')
 
 
-def _saved_model_bytes(meta_graph):
-    from tensorflow.core.protobuf import saved_model_pb2
-    saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
-    saved_model.meta_graphs.add().CopyFrom(meta_graph)
-    return saved_model.SerializeToString(deterministic=True)
-
-
-def _meta_graph(graph, inputs, outputs, also_keep, as_resources):
-    """Returns the ``MetaGraphDef`` to write.
+def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, notes):
+    """Returns the ``SavedModel`` to write, with one MetaGraph, in which everything is made: copies cost memory.
 
     Raises:
         _NotConvertible: a variable cannot be written as a resource.
     """
-    from tensorflow.core.protobuf import meta_graph_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
     from tensorflow.python.framework import meta_graph as tf_meta_graph
-    meta_graph = meta_graph_pb2.MetaGraphDef()
+    saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+    meta_graph = saved_model.meta_graphs.add()
+    graph_def = meta_graph.graph_def
     variables = _variable_defs(graph)
     input_tensors = inputs.values() if isinstance(inputs, dict) else [inputs]
     roots = {tensor.op.name for tensor in list(input_tensors) + list(outputs.values())}
     for variable in variables:
-        # A loader that finds a variable in the collection looks all of these up, and raises KeyError for a missing one.
-        roots.update(_node_name(name) for name in (variable.variable_name, variable.initializer_name,
-                                                   variable.snapshot_name, variable.initial_value_name) if name)
-    graph_def = _pruned(graph.as_graph_def(), roots, also_keep)
+        # A loader that finds a variable in the collection looks these up, and raises KeyError for a missing one. The
+        # nodes that draw random initial values are not among them: _add_saver gives the variables other initialisers.
+        roots.update(_node_name(name) for name in (variable.variable_name, variable.snapshot_name) if name)
+    _prune(graph.as_graph_def(), roots, also_keep, graph_def)
     for node in graph_def.node:
         node.device = ''
         for hint in _HINTS:
@@ -144,7 +180,8 @@ def _meta_graph(graph, inputs, outputs, also_keep, as_resources):
     if as_resources:
         _make_resources(graph_def, variables)
     meta_graph.saver_def.CopyFrom(_add_saver(graph_def, variables))
-    meta_graph.graph_def.CopyFrom(graph_def)
+    if target_tf:
+        notes.extend('for TensorFlow {}: {}'.format(target_tf, what) for what in _lowering.lower(graph_def, target_tf))
 
     meta_graph.meta_info_def.tags.append('serve')
     version, git_version = _tensorflow.versions()
@@ -165,7 +202,7 @@ def _meta_graph(graph, inputs, outputs, also_keep, as_resources):
         for name in names:
             meta_graph.collection_def[name].bytes_list.value.append(proto.SerializeToString())
     meta_graph.signature_def['serving_default'].CopyFrom(signature(inputs, outputs))
-    return meta_graph
+    return saved_model
 
 
 def _variable_defs(graph):
@@ -179,9 +216,15 @@ def _node_name(tensor_name):
     return tensor_name.lstrip('^').split(':')[0]
 
 
-def _pruned(graph_def, roots, also_keep):
-    """Returns the part of a GraphDef that ``roots`` and ``also_keep`` depend on, in the same node order."""
-    from tensorflow.core.framework import graph_pb2
+def _prune(graph_def, roots, also_keep, pruned):
+    """Fills the GraphDef ``pruned`` with what ``roots`` and ``also_keep`` depend on, in the same node order.
+
+    Args:
+        graph_def: ``GraphDef``, which is used up.
+        roots: set of names of nodes.
+        also_keep: iterable of names; those that the graph does not have are passed over.
+        pruned: ``GraphDef`` to fill.
+    """
     by_name = {node.name: node for node in graph_def.node}
     kept = set()
     waiting = list(roots) + [name for name in also_keep if name in by_name]
@@ -190,9 +233,39 @@ def _pruned(graph_def, roots, also_keep):
         if name not in kept:
             kept.add(name)
             waiting.extend(map(_node_name, by_name[name].input))
-    pruned = graph_pb2.GraphDef(versions=graph_def.versions, library=graph_def.library)
-    pruned.node.extend(node for node in graph_def.node if node.name in kept)
-    return pruned
+    pruned.versions.CopyFrom(graph_def.versions)
+    pruned.library.CopyFrom(graph_def.library)
+    pruned.node.extend(_merge_constants(
+        [node for node in graph_def.node if node.name in kept], roots.union(also_keep)))
+
+
+def _merge_constants(nodes, named):
+    """Returns ``nodes`` with one of several Consts that have the same value and wait for the same nodes.
+
+    Every slice, reshape and loop brings its own; they are a third of a
+    detector's nodes, and loading takes as long as there are nodes. Consts in a
+    loop wait for a node of it, so that those of different loops stay apart.
+
+    Args:
+        nodes: list of ``NodeDef``; the inputs of those that stay are changed.
+        named: set of names of nodes that somebody may look up, which stay.
+    """
+    first = {}
+    merged = {}
+    for node in nodes:
+        if node.op == 'Const' and node.name not in named:
+            alike = (tuple(sorted(node.input)), node.attr['value'].SerializeToString(deterministic=True))
+            kept = first.setdefault(alike, node.name)
+            if kept != node.name:
+                merged[node.name] = kept
+    left = [node for node in nodes if node.name not in merged]
+    for node in left:
+        inputs = [name if _node_name(name) not in merged else
+                  ('^' if name.startswith('^') else '') + merged[_node_name(name)] for name in node.input]
+        if inputs != list(node.input):
+            controls = collections.OrderedDict.fromkeys(name for name in inputs if name.startswith('^'))
+            node.input[:] = [name for name in inputs if not name.startswith('^')] + list(controls)
+    return left
 
 
 def _make_resources(graph_def, variables):
@@ -204,7 +277,7 @@ def _make_resources(graph_def, variables):
     """
     references = {node.name: node for node in graph_def.node if node.op in _REFERENCE_OPS}
     dtypes = {name: node.attr['dtype'].type for name, node in references.items()}
-    initializers = {_node_name(variable.initializer_name) for variable in variables}
+    initializers = {_node_name(variable.initializer_name) for variable in variables if variable.initializer_name}
     snapshots = {}
     readers = []
     for node in graph_def.node:
@@ -290,7 +363,11 @@ def _add_saver(graph_def, variables):
     """Adds one save/restore subgraph for ``variables`` to a GraphDef; returns its ``SaverDef``.
 
     Loaders feed the file name and run the restore op; a session that loaded the
-    model can save it again through the save op.
+    model can save it again through the save op. A variable's initialiser becomes
+    the assignment of what is restored (TensorFlow 2 does the same to what it
+    loads): a third of a detector's nodes draw initial values that nobody wants,
+    and running the initialisers of a loaded model is an error then, where it
+    would replace the weights by random numbers.
     """
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import saver_pb2
@@ -337,6 +414,8 @@ def _add_saver(graph_def, variables):
             assign.attr['use_locking'].b = True
             assign.attr['validate_shape'].b = True
         assignments.append('^' + assign.name)
+        variable.initializer_name = assign.name
+        variable.initial_value_name = value if number else value + ':0'
     restore_all = add('restore_all', 'NoOp', assignments)
     return saver_pb2.SaverDef(
         filename_tensor_name=filename + ':0',
@@ -363,27 +442,11 @@ def _slice_spec(variable):
 
 
 def _copy_bundle(checkpoint_prefix, bundle_prefix):
-    """Copies a V2 checkpoint, all of its shards, under another prefix."""
+    """Copies a V2 checkpoint, all of its shards, under another prefix; returns the bytes of its tensors."""
     gfile = _tensorflow.gfile()
-    num_shards = _bundle.read_index(checkpoint_prefix).num_shards
-    for shard in range(num_shards):
-        gfile.Copy(_bundle.shard_path(checkpoint_prefix, shard, num_shards),
-                   _bundle.shard_path(bundle_prefix, shard, num_shards))
+    index = _bundle.read_index(checkpoint_prefix)
+    for shard in range(index.num_shards):
+        gfile.Copy(_bundle.shard_path(checkpoint_prefix, shard, index.num_shards),
+                   _bundle.shard_path(bundle_prefix, shard, index.num_shards))
     gfile.Copy(checkpoint_prefix + '.index', bundle_prefix + '.index')
-
-
-def _rewrite_bundle(checkpoint_prefix, bundle_prefix):
-    """Writes a V1 checkpoint as a V2 bundle: its single file cannot be copied as one.
-
-    Upstream writes a V1 ``model.ckpt`` where the trained checkpoint is V1 and
-    moving averages are on.
-    """
-    from tensorflow.python.ops import io_ops
-    tf = _tensorflow.tf1()
-    reader = tf.train.NewCheckpointReader(checkpoint_prefix)
-    dtypes = reader.get_variable_to_dtype_map()
-    names = sorted(dtypes)
-    with tf.Graph().as_default(), tf.Session() as session:
-        everything = [''] * len(names)
-        restored = io_ops.restore_v2(checkpoint_prefix, names, everything, [dtypes[name] for name in names])
-        session.run(io_ops.save_v2(bundle_prefix, names, everything, restored))
+    return sum(entry.size for entry in index.entries.values())

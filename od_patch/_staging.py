@@ -29,6 +29,7 @@ import signal
 import stat
 import tempfile
 import threading
+import uuid
 
 from od_patch import _errors
 from od_patch import _tensorflow
@@ -36,11 +37,14 @@ from od_patch import _tensorflow
 _LAST = 'saved_model'  # whoever waits for an export waits for this name
 # What exports have written, in this release or another. Where one is replaced, those that the new one lacks go too:
 # a V2 model.ckpt.index left beside a new V1 model.ckpt would be what TensorFlow reads.
-_OF_AN_EXPORT = re.compile(
+OF_AN_EXPORT = re.compile(
     r'(checkpoint|frozen_inference_graph\.pb|inference_graph\.pbtxt|pipeline\.config|saved_model|'
     r'model\.ckpt(\.index|\.meta|\.data-\d{5}-of-\d{5})?)$')
+OF_A_SAVED_MODEL = re.compile(r'(saved_model\.pb|variables|assets|assets\.extra)$')
 _JOURNAL = 'journal.json'
 _PROBE = '.od-patch-probe'
+_TEMPORARY = 'od-patch-'
+_ELSEWHERE = 'temporary'
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -65,7 +69,7 @@ class _CannotExchange(Exception):
 
 
 @contextlib.contextmanager
-def staged(output_directory):
+def staged(output_directory, names=OF_AN_EXPORT):
     """Context of one export: yields the folder to write to, and moves its content into place at the end.
 
     When the body raises, nothing is moved and the staged folder is removed.
@@ -74,6 +78,9 @@ def staged(output_directory):
         output_directory: str, where the export is to appear. A path with a
             scheme (``gs://…``) is written to a local folder and uploaded,
             ``saved_model`` last: such a store has no renames.
+        names: compiled pattern of what is replaced there, and of what a folder
+            may hold that is replaced in one step: ``OF_AN_EXPORT``, or
+            ``OF_A_SAVED_MODEL`` where the folder itself is to be one.
 
     Yields:
         ``Staged``.
@@ -86,7 +93,7 @@ def staged(output_directory):
         with tempfile.TemporaryDirectory(prefix='od-patch-') as workshop:
             with _folders(workshop) as folders:
                 yield folders
-                _upload(folders.export, output_directory)
+                _upload(folders.export, output_directory, names)
                 folders.in_place = True
         return
     target = os.path.realpath(output_directory)
@@ -97,7 +104,7 @@ def staged(output_directory):
         with _folders(workshop) as folders:
             yield folders
             with _undisturbed():
-                _move_into_place(folders.export, target, workshop)
+                _move_into_place(folders.export, target, workshop, names)
                 folders.in_place = True
 
 
@@ -106,12 +113,39 @@ def _folders(workshop):
     """Makes the two folders of ``Staged``; the temporary one is gone at the end."""
     export = os.path.join(workshop, 'export')
     os.mkdir(export)
-    # TensorFlow looks for checkpoints by pattern, and does not find one below a folder named out[1].
-    temporary = tempfile.mkdtemp(prefix='od-patch-', dir=None if glob.has_magic(workshop) else workshop)
+    temporary = _make_temporary(workshop)
     try:
         yield Staged(export, temporary)
     finally:
         _remove(temporary)
+
+
+def _make_temporary(workshop):
+    """Makes a private folder and returns its path: in the workshop, or elsewhere and noted there.
+
+    TensorFlow looks for checkpoints by pattern, and does not find one below a
+    folder named ``out[1]``. The note is a link, which is there whole or not at
+    all, and before the folder is: whoever is killed leaves no folder that the
+    next run does not know.
+    """
+    if not glob.has_magic(workshop):
+        return tempfile.mkdtemp(prefix=_TEMPORARY, dir=workshop)
+    temporary = os.path.join(tempfile.gettempdir(), _TEMPORARY + uuid.uuid4().hex)
+    os.symlink(temporary, os.path.join(workshop, _ELSEWHERE))
+    os.mkdir(temporary, 0o700)
+    return temporary
+
+
+def _remove_noted(workshop):
+    """Removes the temporary folder that a killed run made elsewhere, if it is one of ours."""
+    try:
+        noted = os.readlink(os.path.join(workshop, _ELSEWHERE))
+        found = os.lstat(noted)
+    except OSError:
+        return
+    if os.path.basename(noted).startswith(_TEMPORARY) and stat.S_ISDIR(found.st_mode) \
+            and found.st_uid == os.geteuid():
+        _remove(noted)
 
 
 @contextlib.contextmanager
@@ -167,6 +201,26 @@ def check_writable(output_directory):
         os.rmdir(probe)
 
 
+@contextlib.contextmanager
+def replacing(path):
+    """Context of one file: yields a path to write to, which becomes ``path`` when all went well.
+
+    It is a new, private file beside ``path``, of a name that nobody knows
+    before: in a folder that others can write to, they cannot have put a link there.
+    """
+    handle, partial = tempfile.mkstemp(prefix='.od-patch-', dir=os.path.dirname(path) or '.')
+    os.close(handle)
+    try:
+        yield partial
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(partial, 0o666 & ~mask)  # as any other program would have made it
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(partial)
+
+
 def _workshop(target):
     """Returns the folder that the export into ``target`` is prepared in: beside it, or inside where beside is barred."""
     parent, name = os.path.split(target)
@@ -199,10 +253,18 @@ def _can_move(source, destination):
 
 
 def _make_probe(folder):
-    """Makes an empty folder in ``folder`` and returns its path; it may be there, from a run that was killed."""
+    """Makes an empty folder in ``folder`` and returns its path; it may be there, from a run that was killed.
+
+    Raises:
+        OSError: it cannot be made, or somebody else has put something there.
+    """
     probe = os.path.join(folder, _PROBE)
-    with contextlib.suppress(FileExistsError):
+    try:
         os.mkdir(probe)
+    except FileExistsError:
+        found = os.lstat(probe)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise
     return probe
 
 
@@ -304,28 +366,29 @@ def _clean_up_after_the_dead(workshop, target):
                 'What it had moved away is in {}: move it back by hand, and remove {}.'.format(replaced, workshop))
         _put_back(names, replaced, target)
         os.unlink(journal)
+    _remove_noted(workshop)
     _remove(workshop, except_for='lock')
 
 
-def _move_into_place(folder, target, workshop):
+def _move_into_place(folder, target, workshop, names):
     """Moves a whole export to its final name."""
     if not os.path.lexists(target):
         os.rename(folder, target)
         return
     try:
-        _exchange(folder, target)
+        _exchange(folder, target, names)
     except _CannotExchange:
-        _move_one_by_one(folder, target, workshop)
+        _move_one_by_one(folder, target, workshop, names)
 
 
-def _exchange(folder, target):
+def _exchange(folder, target, names):
     """Exchanges two folders that hold exports and nothing else, in one step.
 
     Raises:
         _CannotExchange: ``target`` is another kind of folder, or one that must
             stay the same one.
     """
-    if not all(map(_OF_AN_EXPORT.match, os.listdir(target))) or not os.listdir(target):
+    if not all(map(names.match, os.listdir(target))) or not os.listdir(target):
         raise _CannotExchange
     if os.path.ismount(target) or (os.getcwd() + os.sep).startswith(target + os.sep):
         raise _CannotExchange  # of a folder that is pulled away, the shell that works in it would keep the old one
@@ -352,14 +415,14 @@ def _rename_exchange(one, other):
         raise _CannotExchange
 
 
-def _move_one_by_one(folder, target, workshop):
+def _move_one_by_one(folder, target, workshop, names):
     """Moves the artefacts of an export into ``target`` one after the other, ``saved_model`` last.
 
     The journal is on the disk before anything is moved, and stays until all is
     moved, or all is back: as long as it is there, ``replaced`` is not removed.
     """
     new = os.listdir(folder)
-    old = [name for name in os.listdir(target) if name in new or _OF_AN_EXPORT.match(name)]
+    old = [name for name in os.listdir(target) if name in new or names.match(name)]
     replaced = os.path.join(workshop, 'replaced')
     journal = os.path.join(workshop, _JOURNAL)
     os.mkdir(replaced, 0o700)
@@ -368,14 +431,14 @@ def _move_one_by_one(folder, target, workshop):
         journal_file.flush()
         os.fsync(journal_file.fileno())
     os.rename(journal + '.new', journal)
-    names = {'new': new, 'old': old}
+    moves = {'new': new, 'old': old}
     try:
         for name in sorted(old):
             os.rename(os.path.join(target, name), os.path.join(replaced, name))
-        for name in sorted(new, key=lambda name: (name == _LAST, name)):
+        for name in sorted(new, key=lambda name: (name.startswith(_LAST), name)):
             os.rename(os.path.join(folder, name), os.path.join(target, name))
     except BaseException:
-        _put_back(names, replaced, target)
+        _put_back(moves, replaced, target)
         os.unlink(journal)
         raise
     os.unlink(journal)
@@ -399,10 +462,10 @@ def _put_back(names, replaced, target):
         os.rename(os.path.join(replaced, name), os.path.join(target, name))
 
 
-def _upload(folder, destination):
+def _upload(folder, destination, names):
     """Copies a folder to a path with a scheme; ``saved_model.pb`` is the last file."""
     gfile = _tensorflow.gfile()
-    saved_model = destination.rstrip('/') + '/' + _LAST
+    saved_model = destination.rstrip('/') + ('' if names is OF_A_SAVED_MODEL else '/' + _LAST)
     if gfile.Exists(saved_model):
         # Or an upload that breaks off would leave the old graph over new weights. There is no keeping the old one
         # until the new one is whole: such a store has no renames.

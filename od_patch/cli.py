@@ -5,6 +5,7 @@ own entry point, ``export_inference_graph``.
 """
 import contextlib
 import functools
+import json
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ import warnings
 import click
 
 from od_patch import _errors
+from od_patch import _text
 from od_patch import _version
 
 
@@ -29,15 +31,24 @@ def _import_tensorflow_quietly():
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
     warnings.simplefilter('ignore')
+    with _quietly():
+        try:
+            import tensorflow  # pylint: disable=unused-import
+        except ImportError as error:
+            raise _errors.EnvironmentRefused('TensorFlow cannot be imported: {}.'.format(error),
+                                             'Install one, e.g.  pip install tensorflow')
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Context manager: what is written to the file descriptor of stderr goes nowhere."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        import tensorflow  # pylint: disable=unused-import
-    except ImportError as error:
-        raise _errors.EnvironmentRefused('TensorFlow cannot be imported: {}.'.format(error),
-                                         'Install one, e.g.  pip install tensorflow')
+        yield
     finally:
+        sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
@@ -97,16 +108,10 @@ def _refuse_to_replace(paths, inputs, overwrite):
                                         'Give another file to write to, or --overwrite.')
 
 
-@contextlib.contextmanager
 def _written(path):
     """A path to write to under another name, moved to ``path`` when all went well."""
-    partial = '{}.partial-{}'.format(path, os.getpid())
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    from od_patch import _staging
+    return _staging.replacing(path)
 
 
 _OUTPUTS = click.option('--outputs', callback=_names, metavar='NAME,…',
@@ -230,7 +235,7 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     for number, attempt in enumerate(attempts):
         if len(attempts) > 1:
             click.echo('Export {}{}'.format(number + 1, '' if not attempt.flags else ', with ' + ' '.join(
-                '--{}={!r}'.format(*row) for row in sorted(attempt.flags.items()))))
+                _text.command(['--{}={}'.format(*row)]) for row in sorted(attempt.flags.items()))))
         _report.show(attempt.answer, out)
     answer = attempts[-1].answer
     if answer.exit_code:
@@ -238,17 +243,38 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
         if (flags or override) and not apply:
             click.echo('Settings that differ and can be set (or give --apply):')
             for name, value in sorted(flags.items()):
-                click.echo('  --{}={}'.format(name, value))
+                click.echo('  ' + _text.plain(_text.command(['--{}={}'.format(name, value)])))
             if override:
-                click.echo("  --config_override='{}'".format(override))
+                click.echo('  ' + _text.plain(_text.command(['--config_override=' + override])))
         if left:
             click.echo('What no setting here changes; to get that graph, pin:')
             for line in _regenerate.pin(answer):
-                click.echo('  ' + line)
+                click.echo('  ' + _text.plain(line))
     if output_directory:
         click.echo('{}: the export'.format(output_directory))
-    click.echo('{}: {}'.format(answer.verdict, answer.reason))
+    click.echo(_text.plain('{}: {}'.format(answer.verdict, answer.reason)))
     sys.exit(answer.exit_code)
+
+
+@cli.command()
+@click.option('--json', 'as_json', is_flag=True, help='Print what was found as JSON.')
+def doctor(as_json):
+    """Says what is installed, whether an export can run on it, and what to type where it cannot.
+
+    Exit code 0: usable; 3: not.
+    """
+    from od_patch import _doctor
+    try:
+        _import_tensorflow_quietly()
+        with _quietly():
+            findings = _doctor.examine()
+    except _errors.EnvironmentRefused:
+        findings = _doctor.examine()  # without TensorFlow, that is what it finds
+    if as_json:
+        click.echo(json.dumps(findings.as_json(), indent=2))
+    else:
+        _doctor.show(findings, sys.stdout)
+    sys.exit(_errors.EnvironmentRefused.exit_code if findings.problems else 0)
 
 
 @cli.command()

@@ -8,7 +8,8 @@ Not for: running another script with the patch on; that is ``python -m od_patch`
 
 Exit codes: 0 exported; 1 the export failed; 2 a flag; 3 the environment; 4 the
 exporter is declined; 5 an input file; 6 the checkpoint does not fit the model;
-7 the output directory; 8 the proof: the export is not what was trained; 130 and 143 interrupted by SIGINT and SIGTERM.
+7 the output directory; 8 some of many checkpoints failed; 9 the proof: the export
+is not what was trained; 130 and 143 interrupted by SIGINT and SIGTERM.
 """
 import difflib
 import importlib
@@ -25,6 +26,7 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _patching
 from od_patch import _version
+from od_patch import legacy
 
 _SCRIPT = 'object_detection.export_inference_graph'
 _FLAGS_MODULE = 'od_patch.export_inference_graph'  # also when this is run as __main__
@@ -124,14 +126,24 @@ def _interrupted(progress, log, exit_code):
 
 
 def _export_as_told(argv, log, progress):
-    """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    """Answers --version, or exports with what the installed TensorFlow needs for it."""
     if '--version' in argv[1:]:
         log.terminal.write('od-patch {}\n'.format(_version.__version__))
         return
-    wants_help = _wanted_help(argv)
     progress.stage('imports')
     with log.redirected():
         _environment.require()
+        legacy.put_on()
+    try:
+        _export_with_release(argv, log, progress)
+    finally:
+        legacy.take_off()
+
+
+def _export_with_release(argv, log, progress):
+    """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    wants_help = _wanted_help(argv)
+    with log.redirected():
         exporter = _environment.import_exporter()
         script = importlib.import_module(_SCRIPT)
         flags = _define_flags()
@@ -145,11 +157,18 @@ def _export_as_told(argv, log, progress):
         with _patching.patched(
                 exporter, strict_pin=values.strict_pin, saved_model_variables=values.saved_model_variables,
                 overwrite=values.overwrite,
-                additional_output_tensor_names=_split(values.additional_output_tensor_names), verify=values.verify,
+                additional_output_tensor_names=_split(values.additional_output_tensor_names),
+                artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
+                target_tf=values.target_tf, verify=values.verify, **_series(values),
                 _observer=progress):
             _expand_home(values)
             _preflight(values, exporter)
-            script.main(argv[:1])
+            try:
+                script.main(argv[:1])
+            except _errors.SomeFailed:
+                progress.stop()
+                _console.show_summary(progress.report, progress.seconds, log.terminal)
+                raise
     _console.show_summary(progress.report, progress.seconds, log.terminal)
 
 
@@ -167,6 +186,22 @@ def _define_flags():
              'Decline an exporter that is not one of the pinned releases, rather than warn.'),
             (flags.DEFINE_string, 'additional_output_tensor_names', None,
              'Comma-separated names of further nodes to export beside the outputs.'),
+            (flags.DEFINE_string, 'artifacts', ','.join(_export.ARTIFACTS),
+             'What to export, comma-separated; what is not named is not computed.'),
+            (flags.DEFINE_boolean, 'profile_graph', None,
+             'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
+             'where all artifacts are exported.'),
+            (flags.DEFINE_string, 'target_tf', None,
+             'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops that '
+             'it lacks are put back to those that it has, or the export is refused.'),
+            (flags.DEFINE_boolean, 'all_checkpoints', False,
+             'Take --trained_checkpoint_prefix for a directory or a pattern, and export every checkpoint there as a '
+             'SavedModel named by its global step; those that are done are skipped.'),
+            (flags.DEFINE_string, 'checkpoint_steps', None,
+             'Comma-separated global steps; as --all_checkpoints, for these only.'),
+            (flags.DEFINE_boolean, 'watch', False,
+             'As --all_checkpoints, and go on as a training writes new ones, until Ctrl-C or SIGTERM.'),
+            (flags.DEFINE_float, 'watch_interval', 10.0, 'Seconds between two looks for new checkpoints.'),
             (flags.DEFINE_boolean, 'verify', False,
              'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
              'nothing behind where they differ. Files and weights are always checked.'),
@@ -287,6 +322,50 @@ def _check_input_shape(values, exporter):
             'This release takes --input_shape only with --input_type=image_tensor, not with {}.'.format(
                 values.input_type),
             'Leave it out: encoded images have the size that they have.')
+
+
+def _series(values):
+    """Returns the arguments of ``patched`` that say which of many checkpoints to export; empty for one.
+
+    Raises:
+        od_patch.UsageError
+    """
+    steps = _split(values.checkpoint_steps)
+    if not (values.all_checkpoints or values.checkpoint_steps is not None or values.watch):
+        return {}
+    if values['artifacts'].present and _artifacts(values.artifacts) != (_export.SAVED_MODEL,):
+        raise _errors.UsageError(
+            'Of many checkpoints, SavedModels are exported, and nothing else.',
+            'Leave out --artifacts, or export the checkpoints one by one.')
+    if values.checkpoint_steps is not None and (not steps or not all(step.isdigit() for step in steps)):
+        raise _errors.UsageError(
+            '--checkpoint_steps={} is no list of global steps.'.format(values.checkpoint_steps),
+            'Give numbers, such as --checkpoint_steps=100000,200000.')
+    if values.watch_interval <= 0:
+        raise _errors.UsageError('--watch_interval={} is no time.'.format(values.watch_interval), 'Give seconds.')
+    return {'all_checkpoints': True, 'checkpoint_steps': None if steps is None else [int(step) for step in steps],
+            'watch': values.watch, 'watch_interval': values.watch_interval}
+
+
+def _artifacts(names):
+    """Returns what --artifacts names, a tuple.
+
+    Raises:
+        od_patch.UsageError: a name is unknown, or there is none.
+    """
+    wanted = tuple(_split(names) or ())
+    for name in wanted:
+        if name not in _export.ARTIFACTS:
+            nearest = difflib.get_close_matches(name, _export.ARTIFACTS, n=1, cutoff=0.5)
+            raise _errors.UsageError(
+                '--artifacts={} asks for {!r}; it can be some of {}.'.format(
+                    names, name, ', '.join(_export.ARTIFACTS)),
+                'Did you mean --artifacts={} ?'.format(nearest[0]) if nearest else '')
+    if not wanted:
+        raise _errors.UsageError(
+            '--artifacts is empty: there would be nothing to export.',
+            'Give some of {}, or leave it out for all of them.'.format(','.join(_export.ARTIFACTS)))
+    return wanted
 
 
 def _split(names):

@@ -11,6 +11,7 @@ from od_patch import proof
 from tests.proof import proved
 from tests.support import exports
 from tests.support import parity
+from tests.support.exports import NEEDS_CONTRIB
 
 _AVERAGES = 'eval_config { use_moving_averages: true }'
 _FIVE_DETECTIONS = ('model { ssd { post_processing { batch_non_max_suppression { '
@@ -39,7 +40,7 @@ _CASES = [
     pytest.param('ssd', 'plain', {'input_shape': '1,72,88,3', 'write_inference_graph': True,
                                   'config_override': _FIVE_DETECTIONS}, 1, {},
                  id='input_shape, write_inference_graph, config_override', marks=_group('ssd')),
-    pytest.param('ssd_quantized', 'plain', {}, 2, {}, id='quantized ssd', marks=_group('quantized')),
+    pytest.param('ssd_quantized', 'plain', {}, 2, {}, id='quantized ssd', marks=[_group('quantized'), NEEDS_CONTRIB]),
     pytest.param('faster_rcnn', 'plain', {}, 2, {}, id='faster rcnn', marks=_group('faster')),
     pytest.param('mask_rcnn', 'training', {'config_override': _AVERAGES}, 1, {}, id='mask rcnn, averages',
                  marks=_group('mask')),

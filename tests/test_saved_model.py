@@ -8,6 +8,8 @@ from od_patch import _saved_model  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from tests.support import parity  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures('tf1_behaviour')
+
 _VALUE = np.array([[1.5, -2.0], [0.25, 8.0]], np.float32)
 _INPUT = np.array([[1.0, 2.0]], np.float32)
 
@@ -107,6 +109,44 @@ def test_parts_of_a_partitioned_variable(write):
     assert written.num_variables == 2
     outputs, _ = parity.run_saved_model(path, {'inputs': _INPUT})
     parity.assert_bit_equal(outputs, {'y': expected})
+
+
+def test_equal_constants_are_written_once(write):
+    def build(tf, x):
+        def body(i, y):
+            return i + 1, y * tf.constant(2.0) + tf.constant(2.0) - tf.constant(2.0)
+        v = _variable(tf)
+        y = tf.while_loop(lambda i, _: i < 3, body, [tf.constant(0), tf.matmul(x, v)], shape_invariants=[
+            tf.TensorShape([]), tf.TensorShape([None, 2])])[1]
+        y = tf.cond(tf.reduce_sum(y) > 1e9, lambda: y - tf.constant(2.0), lambda: y + tf.constant(2.0))
+        return tf.add(y, tf.constant(2.0, name='kept'), name='y') + tf.constant(2.0)
+
+    path, _, expected = write(build, also_keep=['kept'])
+    outputs, _ = parity.run_saved_model(path, {'inputs': _INPUT})
+    parity.assert_bit_equal(outputs, {'y': expected})
+    twos = [node for node in parity.read_meta_graph(path).graph_def.node if node.op == 'Const' and
+            node.attr['value'].tensor.float_val[:] == [2.0]]
+    # One in the loop, one in each branch, one outside, and the one that is asked for by its name.
+    assert len(twos) == 5 and 'kept' in [node.name for node in twos]
+    assert len({tuple(node.input) for node in twos}) == 4
+
+
+def test_initialisers_restore_and_draw_nothing(write):
+    tf = _tensorflow.tf1()
+
+    def build(tf, x):
+        return tf.matmul(x, tf.get_variable('v', [2, 2], initializer=tf.random_normal_initializer()))
+
+    path, _, expected = write(build)
+    assert not [op for op in _ops(path) if 'Random' in op or op == 'Add']
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.saved_model.loader.load(session, ['serve'], path)
+        variable, = tf.global_variables()
+        assert session.run(variable).tobytes() == _VALUE.tobytes()
+        with pytest.raises(tf.errors.OpError):
+            session.run(tf.global_variables_initializer())  # would give random weights
+        session.run(variable.initializer, {'save/Const:0': path + '/variables/variables'})
+        assert session.run('MatMul:0', {'x:0': _INPUT}).tobytes() == expected.tobytes()
 
 
 def test_several_inputs_keep_their_keys(write):

@@ -7,6 +7,8 @@ prunes and optimises nothing else but what the outputs do not need.
 """
 import collections
 
+from od_patch import _checkpoint
+from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 
 _REFERENCE = frozenset(['Variable', 'VariableV2'])
@@ -14,15 +16,30 @@ _RESOURCE = frozenset(['VarHandleOp'])
 
 
 def reader(prefix, where):
-    """Opens a checkpoint; raises InputRefused where there is none or it is damaged."""
-    import tensorflow as tf
-    make = getattr(tf.train, 'NewCheckpointReader', None) or tf.compat.v1.train.NewCheckpointReader
-    try:
-        return make(prefix)
-    except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
-        raise InputRefused('{}: its checkpoint {} cannot be read: {}.'.format(
-            where, prefix, str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__),
-            'Copy model.ckpt.index and model.ckpt.data-… again.')
+    """Opens a checkpoint; raises InputRefused where there is none or it is damaged, as does reading from it."""
+    shapes = _checkpoint.take_inventory(prefix).shapes  # looks at the index before TensorFlow does, which may abort
+    return _Reader(_tensorflow.tf1().train.NewCheckpointReader(prefix), shapes, prefix, where)
+
+
+class _Reader:
+    """TensorFlow's reader of checkpoints; a tensor that cannot be read is refused in words."""
+
+    def __init__(self, reader, shapes, prefix, where):  # pylint: disable=redefined-outer-name
+        self._reader, self._shapes, self._prefix, self._where = reader, shapes, prefix, where
+
+    def __getattr__(self, name):
+        return getattr(self._reader, name)
+
+    def get_variable_to_shape_map(self):
+        return self._shapes
+
+    def get_tensor(self, name):
+        try:
+            return self._reader.get_tensor(name)
+        except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
+            raise InputRefused('{}: its checkpoint {} cannot be read: {}.'.format(
+                self._where, self._prefix, ' '.join(str(getattr(error, 'message', error)).split())[:200]),
+                'Copy model.ckpt.index and model.ckpt.data-… again.')
 
 
 def needed(graph_def, outputs):

@@ -4,7 +4,6 @@ Not for: what a particular input type wants of them (``_models``).
 """
 import collections
 import hashlib
-import io
 import os
 
 import numpy

@@ -1,4 +1,4 @@
-"""An export that is not what was trained is not moved into place: exit code 8, its name, and nothing left behind."""
+"""An export that is not what was trained is not moved into place: exit code 9, its name, and nothing left behind."""
 import os
 import shutil
 
@@ -45,7 +45,7 @@ def test_a_wrong_weight_ends_every_export(exported, tf1_python, tmp_path):
     shutil.copytree(exported(), output)
     before = _content(output)
     result = _export(tf1_python, output, 'wrong_weight_in_the_saved_model', '--overwrite')
-    assert result.exit_code == 8, result.stderr
+    assert result.exit_code == 9, result.stderr
     assert 'The export is not what was trained: 2 of' in result.stderr and 'Nothing was written' in result.stderr
     assert 'weights, SavedModel = model.ckpt: 1 of 200 variables differ\n    {}:'.format(defects.WEIGHT) in result.stderr
     assert os.listdir(str(tmp_path)) == ['export'] and _content(output) == before
@@ -54,6 +54,6 @@ def test_a_wrong_weight_ends_every_export(exported, tf1_python, tmp_path):
 def test_what_only_running_shows_ends_an_export_with_verify(tf1_python, tmp_path):
     output = str(tmp_path / 'export')
     result = _export(tf1_python, output, 'swapped_outputs_in_the_signature', '--verify')
-    assert result.exit_code == 8, result.stderr
+    assert result.exit_code == 9, result.stderr
     assert 'outputs, unoptimized, batch of 1: outputs are swapped: detection_classes and detection_scores' in result.stderr
     assert os.listdir(str(tmp_path)) == []

@@ -1,0 +1,263 @@
+"""Writes a V2 checkpoint (a tensor bundle) from another checkpoint: some of its tensors, under these or other names.
+
+Tensor by tensor, in the order of their names, into one data file: memory is
+bounded by the largest tensor, and no session is opened. Each tensor is read by
+TensorFlow's own reader, which compares it with its checksum, so that a damaged
+checkpoint is noticed here and not at the first request; the checksum is then
+carried over from the index. Only where the source has none for a whole tensor
+(V1 checkpoints, tensors that were saved in slices) is it computed.
+
+Not for: reading, which is ``_bundle``.
+"""
+import os
+import struct
+
+from od_patch import _bundle
+from od_patch import _crc32c
+from od_patch import _errors
+from od_patch import _tensorflow
+
+_BLOCK_SIZE = 256 << 10  # bytes; a table's reader reads whole blocks
+_RESTART_INTERVAL = 16  # entries between keys that are written in full
+_PIECE = 32 << 20  # bytes written at a time
+
+
+def copy_tensors(source, sources, prefix):
+    """Writes the bundle ``prefix`` with tensors of the checkpoint ``source``.
+
+    Args:
+        source: str, prefix of a V1 or V2 checkpoint, in any number of shards.
+        sources: dict from the name of a tensor in the new bundle to its name in
+            ``source``; None for all of them under their names.
+        prefix: str, where to write ``.index`` and ``.data-00000-of-00001``; the
+            index is written last.
+
+    Returns:
+        int, bytes of the tensors.
+
+    Raises:
+        od_patch.InputRefused: the source is damaged, or no longer there.
+    """
+    gfile = _tensorflow.gfile()
+    tf = _tensorflow.tf1()
+    try:
+        index = _bundle.read_index(source) if gfile.Exists(source + '.index') else None
+        reader = tf.train.NewCheckpointReader(source)
+        if sources is None:
+            sources = {name: name for name in reader.get_variable_to_shape_map()}
+        names = sorted(sources, key=lambda name: name.encode('utf-8'))
+        return write(prefix, ((name, _tensor(reader, index, source, sources[name])) for name in names))
+    except (tf.errors.OpError, RuntimeError, _bundle.BrokenIndex) as error:  # older releases raise the plain one
+        raise _errors.InputRefused(
+            'The checkpoint {} cannot be copied: {}'.format(source, getattr(error, 'message', None) or error),
+            'Copy the checkpoint again, or take another one.')
+
+
+def write(prefix, tensors):
+    """Writes the bundle ``prefix``.
+
+    Args:
+        prefix: str.
+        tensors: iterable of (name, (``BundleEntryProto`` without the offset,
+            iterable of pieces of its bytes)), sorted by the bytes of the names;
+            each tensor is written before the next is asked for.
+
+    Returns:
+        int, bytes of the tensors.
+    """
+    entries = []
+    offset = 0
+    with _opened(_bundle.shard_path(prefix, 0, 1)) as data_file:
+        for name, (entry, pieces) in tensors:
+            _append(data_file, pieces)
+            entry.offset = offset
+            offset += entry.size
+            entries.append((name.encode('utf-8'), entry.SerializeToString()))
+    with _opened(prefix + '.index') as index_file:
+        for piece in _table([(b'', _header())] + entries):
+            index_file.write(piece)
+    return offset
+
+
+def _append(data_file, pieces):
+    """Writes pieces; a function of its own, so that the last one does not keep its tensor while the next is read."""
+    for piece in pieces:
+        data_file.write(piece)
+
+
+def entry_of(array, dtype):
+    """Returns the ``BundleEntryProto``, without the offset, of a contiguous array; computes its checksum.
+
+    Args:
+        array: numpy array.
+        dtype: int, its ``DataType``.
+    """
+    from tensorflow.core.protobuf import tensor_bundle_pb2
+    entry = tensor_bundle_pb2.BundleEntryProto(dtype=dtype, size=array.nbytes, crc32c=_crc32c.masked(array))
+    entry.shape.SetInParent()  # written also where it has no dimensions
+    for size in array.shape:
+        entry.shape.dim.add(size=size)
+    return entry
+
+
+def pieces_of(array):
+    """Yields the bytes of a contiguous array, some at a time."""
+    import numpy as np
+    if array.nbytes:
+        view = memoryview(array.reshape(-1).view(np.uint8))
+        for begin in range(0, len(view), _PIECE):
+            yield view[begin:begin + _PIECE]
+
+
+def _tensor(reader, index, source, name):
+    """Returns (``BundleEntryProto`` without the offset, iterable of pieces) of one tensor of a checkpoint."""
+    import numpy as np
+    from tensorflow.core.protobuf import tensor_bundle_pb2
+    tensor = np.asarray(reader.get_tensor(name), order='C')  # the one place where a whole tensor is in memory
+    known = index.entries.get(name) if index else None
+    if known is not None and not known.slices:
+        entry = tensor_bundle_pb2.BundleEntryProto(
+            dtype=known.dtype, shape=known.shape, size=known.size, crc32c=known.crc32c)
+        if tensor.dtype.hasobject or tensor.nbytes != known.size:  # strings, or what numpy holds in another width
+            path = _bundle.shard_path(source, known.shard_id, index.num_shards)
+            return entry, _pieces_of_file(path, known.offset, known.size)
+        return entry, pieces_of(tensor)
+    if tensor.dtype.hasobject:
+        raise _errors.InputRefused(
+            'The tensor {} of the checkpoint {} holds strings, in a form that cannot be copied.'.format(name, source),
+            'Add checkpoint to --artifacts: TensorFlow then writes the weights.')
+    dtype = known.dtype if known is not None else _tensorflow.tf1().as_dtype(
+        reader.get_variable_to_dtype_map()[name]).as_datatype_enum
+    return entry_of(tensor, dtype), pieces_of(tensor)
+
+
+def _pieces_of_file(path, offset, size):
+    """Yields bytes of a file, some at a time."""
+    with _tensorflow.gfile().GFile(path, 'rb') as source_file:
+        source_file.seek(offset)
+        for begin in range(0, size, _PIECE):
+            yield source_file.read(min(_PIECE, size - begin))
+
+
+def _opened(path):
+    """Opens a file for writing bytes; a local one without TensorFlow, which copies what it is given."""
+    if '://' in path:
+        return _Remote(_tensorflow.gfile().GFile(path, 'wb'))
+    return open(path, 'wb')
+
+
+class _Remote:
+    """A ``GFile`` that takes anything with the buffer interface."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, content):
+        self._file.write(bytes(content))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self._file.close()
+
+
+def _header():
+    from tensorflow.core.protobuf import tensor_bundle_pb2
+    header = tensor_bundle_pb2.BundleHeaderProto(num_shards=1)
+    header.version.producer = 1
+    return header.SerializeToString()
+
+
+def _table(items):
+    """Yields the bytes of a table in the LevelDB format, uncompressed, as TensorFlow's own builder lays it out.
+
+    Args:
+        items: list of (key, value), both bytes, sorted by key.
+    """
+    position = 0
+    index = _Block(1)
+    block = _Block(_RESTART_INTERVAL)
+
+    def finished(block):
+        """Returns a block with its trailer, and the handle that points to it."""
+        nonlocal position
+        content = block.content()
+        handle = _varint(position) + _varint(len(content))
+        whole = content + b'\0'  # not compressed
+        whole += struct.pack('<I', _crc32c.masked(whole))
+        position += len(whole)
+        return whole, handle
+
+    following = [key for key, _ in items[1:]] + [None]
+    for (key, value), next_key in zip(items, following):
+        block.add(key, value)
+        if block.size >= _BLOCK_SIZE or next_key is None:
+            whole, handle = finished(block)
+            yield whole
+            index.add(_separator(key, next_key), handle)
+            block = _Block(_RESTART_INTERVAL)
+    meta_index, meta_handle = finished(_Block(_RESTART_INTERVAL))
+    yield meta_index
+    whole, index_handle = finished(index)
+    yield whole
+    footer = (meta_handle + index_handle).ljust(_bundle.FOOTER_SIZE - 8, b'\0')
+    yield footer + struct.pack('<Q', _bundle.TABLE_MAGIC)
+
+
+class _Block:
+    """A block of a table; keys leave out what they share with the one before.
+
+    Args:
+        restart_interval: int, how many entries later a key is written in full.
+    """
+
+    def __init__(self, restart_interval):
+        self._restart_interval = restart_interval
+        self._content = bytearray()
+        self._restarts = [0]
+        self._since_restart = 0
+        self._key = b''
+
+    @property
+    def size(self):
+        """Bytes of the finished block."""
+        return len(self._content) + 4 * len(self._restarts) + 4
+
+    def add(self, key, value):
+        shared = 0
+        if self._since_restart < self._restart_interval:
+            shared = len(os.path.commonprefix([self._key, key]))
+        else:
+            self._restarts.append(len(self._content))
+            self._since_restart = 0
+        self._content += _varint(shared) + _varint(len(key) - shared) + _varint(len(value)) + key[shared:] + value
+        self._since_restart += 1
+        self._key = key
+
+    def content(self):
+        return bytes(self._content) + struct.pack(
+            '<{}I'.format(len(self._restarts) + 1), *(self._restarts + [len(self._restarts)]))
+
+
+def _separator(key, next_key):
+    """Returns a short key that is not before ``key`` and before ``next_key``, which is None for the end of the table."""
+    position = len(os.path.commonprefix([key, next_key])) if next_key is not None else 0
+    if next_key is not None and position == len(key):
+        return key
+    if next_key is None:
+        position = next((number for number, byte in enumerate(key) if byte != 0xff), None)
+        return key if position is None else key[:position] + bytes([key[position] + 1])
+    if key[position] + 1 < next_key[position]:
+        return key[:position] + bytes([key[position] + 1])
+    return key
+
+
+def _varint(value):
+    """Returns an int as a base-128 varint."""
+    encoded = bytearray()
+    while value >= 0x80:
+        encoded.append(value & 0x7f | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

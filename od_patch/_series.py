@@ -1,0 +1,420 @@
+"""Many checkpoints, one graph: a SavedModel for each, named by its global step, and on request for those to come.
+
+The release builds the graph once; all that it would do with it is left out.
+Then each checkpoint's tensors are copied into a SavedModel of its own, staged
+and moved into place like any export, as ``<output directory>/<global step>``:
+the layout that TensorFlow Serving takes for versions of one model.
+
+Not for: how one export is made and checked, which is ``_export``.
+"""
+import collections
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+import threading
+
+from od_patch import _bundle
+from od_patch import _checkpoint
+from od_patch import _errors
+from od_patch import _export
+from od_patch import _saved_model
+from od_patch import _staging
+from od_patch import _tensorflow
+from od_patch import _version
+
+EXPORTED = 'exported'
+SKIPPED = 'done before'
+FAILED = 'failed'
+
+Wanted = collections.namedtuple('Wanted', ['steps', 'watch', 'interval'])
+Wanted.__doc__ = """Which checkpoints to export.
+
+Attributes:
+    steps: frozenset of int, the global steps; None for all.
+    watch: bool, whether to wait for more, until SIGINT or SIGTERM.
+    interval: float, seconds between two looks.
+"""
+
+Result = collections.namedtuple('Result', ['prefix', 'step', 'outcome', 'report', 'error'])
+Result.__doc__ = """What became of one checkpoint.
+
+Attributes:
+    prefix: str, the checkpoint.
+    step: int, its global step; None where that could not be found out.
+    outcome: EXPORTED, SKIPPED or FAILED.
+    report: ``_export.Report`` of an exported one.
+    error: the exception of one that failed.
+"""
+
+SeriesReport = collections.namedtuple('SeriesReport', ['output_directory', 'results', 'waiting', 'release'])
+SeriesReport.__doc__ = """What a series has made.
+
+Attributes:
+    output_directory: str, as it was given.
+    results: list of ``Result``.
+    waiting: list of prefixes that were not whole when the watch was stopped.
+    release: str, the pin of the exporter, in words.
+"""
+
+_NUMBERED = re.compile(r'.+-\d+$')
+
+
+class Series(_export.UnderWay):
+    """The exports of many checkpoints.
+
+    Attributes:
+        output_directory: str, the folder that gets one SavedModel per checkpoint.
+        arguments: dict, what upstream's function was called with.
+        recipe: str, digest of all but the weights that the SavedModels depend on.
+    """
+
+    def __init__(self, options, observer, release_text, arguments, temporary_directory):
+        super().__init__(options, observer, release_text, [_export.SAVED_MODEL], temporary_directory)
+        self.output_directory = os.fspath(arguments['output_directory'])
+        self._path = os.fspath(arguments['trained_checkpoint_prefix'])
+        self.arguments = dict(arguments)
+        self.recipe = _recipe(options, release_text, arguments)
+        self._results = collections.OrderedDict()  # prefix -> Result
+        self._seen = {}  # prefix -> what its files looked like when it was last looked at
+        self._handled = {}  # prefix -> what its files looked like when it was exported, skipped, or failed
+        self._stop = threading.Event()
+
+    @property
+    def profiles(self):
+        return bool(self.options.profile_graph)
+
+    def has_work(self):
+        """Looks at what is there; returns whether the graph is needed."""
+        if self.options.series.watch:
+            return True
+        prefixes = self._wanted_now()
+        for prefix in prefixes:
+            self._skip_if_done(prefix)
+        return any(prefix not in self._results for prefix in prefixes)
+
+    def write_saved_model(self, original, arguments):
+        """The graph is built: exports what there is, and goes on while it is told to watch."""
+        inputs, outputs = arguments['inputs'], arguments['outputs']
+        graph = next(iter(outputs.values())).graph
+        self.observer.stage('saved models')
+        one = _One(self, graph, self.compose(inputs, outputs), _saved_model.signature(inputs, outputs),
+                   _checkpoint.sources(graph, self.use_moving_averages))
+        with self._stopped_by_signals():
+            while True:
+                self._export_what_there_is(one)
+                if not self.options.series.watch or self._stop.wait(self.options.series.interval):
+                    break
+
+    def report(self):
+        """Returns the ``SeriesReport``."""
+        waiting = sorted(prefix for prefix in self._seen if prefix not in self._handled)
+        return SeriesReport(self.output_directory, list(self._results.values()), waiting, self.release_text)
+
+    def _wanted_now(self):
+        """Returns the prefixes of the checkpoints to export that are there, by step.
+
+        Raises:
+            od_patch.InputRefused: there are none, or not all that were asked for,
+                and there is no waiting for them.
+        """
+        wanted = self.options.series
+        found = find(self._path)
+        if wanted.steps is not None:
+            steps = {prefix: self._step_to_choose_by(prefix) for prefix in found}
+            lacking = sorted(wanted.steps - set(steps.values()))
+            if lacking and not wanted.watch:
+                raise _errors.InputRefused(
+                    'There is no checkpoint of step {} in {}.'.format(', '.join(map(str, lacking)), self._path),
+                    'There are those of step {}.'.format(', '.join(
+                        map(str, sorted(step for step in steps.values() if step is not None)))) if found else '')
+            found = [prefix for prefix in found if steps[prefix] in wanted.steps]
+        if not found and not wanted.watch:
+            raise _errors.InputRefused(
+                'There are no checkpoints in {}.'.format(self._path),
+                'Give the directory that the training writes to, or a pattern such as "training/model.ckpt-*" in quotes.')
+        return found
+
+    def _step_to_choose_by(self, prefix):
+        """Returns the step in a name, which tells without reading what may still be being written."""
+        step = _checkpoint.step_in_name(prefix)
+        return step_of(prefix) if step is None and not self.options.series.watch else step
+
+    def _export_what_there_is(self, one):
+        prefixes = [prefix for prefix in self._wanted_now() if self._is_ready(prefix)]
+        for number, prefix in enumerate(prefixes):
+            if self._stop.is_set():
+                break
+            self.observer.progress(number, len(prefixes), os.path.basename(prefix))
+            if not self._skip_if_done(prefix):
+                self._keep(self._result_of(one, prefix))
+        if prefixes:
+            self.observer.progress(len(prefixes), len(prefixes), '')
+
+    def _is_ready(self, prefix):
+        """Returns whether a checkpoint is to be exported now.
+
+        While watching, one whose files have changed since the last look, or
+        that lacks some of its bytes, is still being written. TensorFlow gives
+        the index its name last, but what copies a checkpoint need not.
+        """
+        looks = _looks(prefix)
+        if looks is None or self._handled.get(prefix) == looks:
+            return False
+        if self.options.series.watch:
+            before, self._seen[prefix] = self._seen.get(prefix), looks
+            if before != looks or not _is_whole(prefix):
+                return False
+        self._handled[prefix] = looks
+        return True
+
+    def _skip_if_done(self, prefix):
+        """Takes note of a checkpoint whose export is there already; returns whether it is."""
+        if self.options.overwrite or prefix in self._results and self._results[prefix].outcome != SKIPPED:
+            return False
+        step = step_of(prefix)
+        if step is None or not self._is_done(prefix, step):
+            return False
+        self._keep(Result(prefix, step, SKIPPED, None, None))
+        return True
+
+    def _is_done(self, prefix, step):
+        place = os.path.join(self.output_directory, str(step))
+        record = _record_of(place)
+        try:
+            return (record is not None and record.get('recipe') == self.recipe and
+                    record.get('checkpoint_sha256') == _digest(prefix) and
+                    _tensorflow.gfile().Exists(os.path.join(place, 'saved_model.pb')) and
+                    _is_whole(os.path.join(place, 'variables', 'variables')))
+        except _tensorflow.tf1().errors.OpError:
+            return False
+
+    def _result_of(self, one, prefix):
+        """Exports one checkpoint; what goes wrong with it is part of the result, and ends nothing."""
+        step = None
+        try:
+            step = step_of(prefix)
+            if step is None:
+                raise _errors.InputRefused(
+                    'The checkpoint {} tells no global step, which names its SavedModel.'.format(prefix),
+                    'Export it by itself, without --all_checkpoints.')
+            for other in self._results.values():
+                if other.step == step and other.prefix != prefix and other.outcome != FAILED:
+                    raise _errors.OutputRefused(
+                        'The checkpoint {} is of step {}, as {} is.'.format(prefix, step, other.prefix),
+                        'Export it by itself, into another --output_directory.')
+            return Result(prefix, step, EXPORTED, one.export(prefix, step), None)
+        except Exception as error:  # pylint: disable=broad-except
+            return Result(prefix, step, FAILED, None, error)
+
+    def _keep(self, result):
+        if (result.outcome == FAILED and self.options.series.watch and
+                not _tensorflow.gfile().Exists(result.prefix + '.index')):
+            self.observer.note('{} was removed before it could be exported'.format(result.prefix))
+            self._results.pop(result.prefix, None)
+            return
+        if result.outcome == SKIPPED and result.prefix in self._results:
+            return
+        self._results[result.prefix] = result
+        self.observer.checkpoint(result)
+
+    @contextlib.contextmanager
+    def _stopped_by_signals(self):
+        """While watching, the first SIGINT or SIGTERM lets the checkpoint under way be finished, and ends the watch."""
+        if not self.options.series.watch or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {}
+
+        def stop(number, frame):
+            del frame
+            self._stop.set()
+            signal.signal(number, before[number])  # a second one is obeyed at once
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _One:
+    """What all checkpoints of a series have in common: the graph, its SavedModel, and which tensors go into it."""
+
+    def __init__(self, series, graph, composed, signature, sources):
+        self._series = series
+        self._graph = graph
+        self._composed = composed
+        self._signature = signature
+        self._sources = sources
+
+    def export(self, prefix, step):
+        """Exports one checkpoint; returns its ``_export.Report``."""
+        series = self._series
+        place = os.path.join(series.output_directory, str(step))
+        there = _tensorflow.gfile().Exists(place) and _tensorflow.gfile().ListDirectory(place)
+        if there and not series.options.overwrite and _record_of(place) is None:
+            raise _errors.OutputRefused(
+                '{} holds something that is no SavedModel of od-patch.'.format(place),
+                'Add --overwrite to replace it, or give another --output_directory.')
+        options = series.options._replace(artifacts=(_export.SAVED_MODEL,))
+        with _staging.staged(place, _staging.OF_A_SAVED_MODEL) as staged:
+            export = _export.Export(options, _Quiet(series.observer), series.release_text, prefix, place, staged)
+            export.saved_model_directory = staged.export
+            export.use_moving_averages = series.use_moving_averages
+            export.signature = self._signature
+            _export.check_config(series.arguments, export.inventory)
+            _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages)
+            export.place(self._composed, prefix, self._sources, [
+                ('checkpoint_sha256', _digest(prefix)), ('recipe', series.recipe)])
+            return _export.ready(export, bool(there))
+
+
+class _Quiet(_export.Observer):
+    """Passes on what one of many exports has to say, but for its stages."""
+
+    def __init__(self, observer):
+        self.note = observer.note
+
+
+@contextlib.contextmanager
+def series(options, observer, release_text, arguments):
+    """Context around upstream's export function, as ``_export.whole``, for many checkpoints.
+
+    Yields:
+        ``Series``.
+
+    Raises:
+        od_patch.SomeFailed: some of the checkpoints could not be exported.
+    """
+    observer.stage('checks')
+    output_directory = os.fspath(arguments['output_directory'])
+    if not output_directory:
+        raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
+    if options.saved_model_variables == _export.FROZEN:
+        raise _errors.UsageError(
+            'A frozen SavedModel holds the weights in its graph, and many checkpoints share one graph.',
+            'Leave out --saved_model_variables=frozen, or export the checkpoints one by one.')
+    _staging.check_writable(output_directory)
+    temporary = tempfile.mkdtemp(prefix='od-patch-')
+    try:
+        under_way = Series(options, observer, release_text, arguments, temporary)
+        arguments['output_directory'] = temporary  # for the pipeline.config of the release, which has no place
+        try:
+            with _export.under_way(under_way):
+                observer.stage('graph')
+                yield under_way
+        finally:
+            if under_way.report().results:
+                observer.finished(under_way.report())
+        failed = [result for result in under_way.report().results if result.outcome == FAILED]
+        if failed:
+            raise _errors.SomeFailed(
+                '{} of {} checkpoints could not be exported:\n{}'.format(
+                    len(failed), len(under_way.report().results),
+                    '\n'.join('  {}: {}'.format(result.prefix, result.error) for result in failed)),
+                'Run the same command again: it exports these, and skips what is done.')
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def find(path):
+    """Returns the prefixes of all checkpoints that a path means, by the number in their names and then by name.
+
+    Args:
+        path: str, a directory, a pattern of prefixes (``training/model.ckpt-*``),
+            or a prefix.
+    """
+    gfile = _tensorflow.gfile()
+    if gfile.IsDirectory(path):
+        names = [os.path.join(path, name) for name in gfile.ListDirectory(path)]
+    elif not gfile.IsDirectory(os.path.dirname(path) or '.') and not glob.has_magic(os.path.dirname(path)):
+        names = []  # Glob raises for a folder that is not there, in some releases
+    else:
+        names = gfile.Glob(path) + gfile.Glob(path + '.index')
+    names = {name.rstrip('/') for name in names}
+    prefixes = {_checkpoint.without_suffix(name) for name in names}
+    found = [prefix for prefix in prefixes if gfile.Exists(prefix + '.index') or (
+        prefix in names and _NUMBERED.match(os.path.basename(prefix)) and not gfile.IsDirectory(prefix))]
+    return sorted(found, key=lambda prefix: (_checkpoint.step_in_name(prefix) or 0, prefix))
+
+
+def step_of(prefix):
+    """Returns the global step of a checkpoint: what it holds, else what its name says, else None."""
+    tf = _tensorflow.tf1()
+    try:
+        reader = tf.train.NewCheckpointReader(prefix)
+        if reader.has_tensor('global_step'):
+            return int(reader.get_tensor('global_step'))
+    except (tf.errors.OpError, RuntimeError, ValueError, TypeError):
+        pass  # it is refused in words when it is exported
+    return _checkpoint.step_in_name(prefix)
+
+
+def _files(prefix):
+    """Returns the paths of a checkpoint's files; the data files as far as they are there."""
+    gfile = _tensorflow.gfile()
+    if not gfile.Exists(prefix + '.index'):
+        return [prefix]
+    return [prefix + '.index'] + sorted(gfile.Glob(_checkpoint.glob_escape(prefix) + '.data-?????-of-?????'))
+
+
+def _looks(prefix):
+    """Returns the names, sizes and times of a checkpoint's files; None where one goes away meanwhile."""
+    gfile = _tensorflow.gfile()
+    try:
+        return [(path, gfile.Stat(path).length, gfile.Stat(path).mtime_nsec) for path in _files(prefix)]
+    except _tensorflow.tf1().errors.OpError:
+        return None
+
+
+def _is_whole(prefix):
+    """Returns whether all bytes of a V2 checkpoint are there; a V1 one cannot tell."""
+    gfile = _tensorflow.gfile()
+    if not gfile.Exists(prefix + '.index'):
+        return gfile.Exists(prefix)
+    try:
+        return not _bundle.shortfalls(prefix, _bundle.read_index(prefix))
+    except (_bundle.BrokenIndex, _tensorflow.tf1().errors.OpError):
+        return False
+
+
+def _digest(prefix):
+    """Returns the SHA-256 in hex of a checkpoint's index, which has the checksum of every tensor; of all of a V1 one."""
+    digest = hashlib.sha256()
+    with _tensorflow.gfile().GFile(_files(prefix)[0], 'rb') as content:
+        for block in iter(lambda: content.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _record_of(saved_model_path):
+    """Returns the record that od-patch left in a SavedModel, a dict; None where there is none."""
+    gfile = _tensorflow.gfile()
+    path = os.path.join(saved_model_path, 'assets.extra', _export.RECORD)
+    if not gfile.Exists(path):
+        return None
+    try:
+        with gfile.GFile(path, 'rb') as record_file:
+            record = json.loads(record_file.read().decode('utf-8'))
+    except (ValueError, _tensorflow.tf1().errors.OpError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _recipe(options, release_text, arguments):
+    """Returns a digest of all but the weights that a SavedModel depends on, so that a change of it is noticed."""
+    ingredients = [_version.__version__, _tensorflow.versions()[0], release_text, options.saved_model_variables,
+                   options.additional_output_tensor_names, options.target_tf]
+    for name, value in sorted(arguments.items()):
+        if name not in ('trained_checkpoint_prefix', 'output_directory'):
+            serialize = getattr(value, 'SerializeToString', None)
+            ingredients.append((name, serialize(deterministic=True) if serialize else value))
+    return hashlib.sha256(repr(ingredients).encode('utf-8')).hexdigest()

@@ -1,0 +1,169 @@
+"""Only what was asked for: what is left out is not computed, and what is written is what a whole export has."""
+import itertools
+import os
+import types
+
+import pytest
+
+import od_patch
+from od_patch import _bundle
+from od_patch import _export
+from tests.support import exports
+from tests.support import parity
+
+pytest.importorskip('tensorflow')
+pytestmark = pytest.mark.xdist_group('ssd')
+
+_AVERAGES = 'eval_config { use_moving_averages: true }'
+_PARTS = {
+    'saved_model': ['saved_model'],
+    'frozen_graph': ['frozen_inference_graph.pb'],
+    'checkpoint': ['checkpoint', 'model.ckpt.data-00000-of-00001', 'model.ckpt.index', 'model.ckpt.meta'],
+    'pipeline_config': ['pipeline.config'],
+}
+
+
+@pytest.fixture
+def export(tmp_path):
+    """A function that exports in this process into a folder of its own; returns that."""
+    numbers = itertools.count()
+    return lambda prefix, **options: exports.in_process(
+        'ssd', prefix, str(tmp_path / 'export_{}'.format(next(numbers))), **options)
+
+
+@pytest.fixture
+def no_session(monkeypatch):
+    """Makes opening a session an error; returns a function that allows it again."""
+    from tensorflow.python.client import session
+
+    def refuse(self, *args, **kwargs):
+        raise AssertionError('a session was opened')
+
+    monkeypatch.setattr(session.BaseSession, '__init__', refuse)
+    return monkeypatch.undo
+
+
+@pytest.mark.parametrize('form, override', [
+    ('plain', ''), ('training', _AVERAGES), ('sharded', ''), ('v1', ''), ('v1_training', _AVERAGES)])
+def test_a_saved_model_straight_from_the_trained_checkpoint(
+        form, override, checkpoint_of, upstream_export, export, no_session):
+    output = export(checkpoint_of('ssd', form), override=override, artifacts=['saved_model'])
+    no_session()
+    assert os.listdir(output) == ['saved_model']
+    baseline = 'training' if override else 'plain'
+    theirs = upstream_export('ssd', baseline, **({'config_override': override} if override else {}))
+    # The variables of the model and no others: the bundle is the release's model.ckpt, tensor for tensor.
+    mine = _bundle.read_index(os.path.join(output, 'saved_model', 'variables', 'variables'))
+    assert mine.entries == _bundle.read_index(os.path.join(theirs, 'model.ckpt')).entries
+    feed = {'inputs': parity.pictures(1)}
+    outputs, signature = parity.run_saved_model(os.path.join(output, 'saved_model'), feed)
+    parity.assert_bit_equal(outputs, parity.run_frozen_graph(parity.read_frozen_graph(theirs), signature, feed))
+
+
+def test_a_part_alone_is_what_the_release_writes(checkpoint_of, upstream_export, export):
+    theirs = upstream_export('ssd')
+    for artifact in ('frozen_graph', 'checkpoint', 'pipeline_config'):
+        output = export(checkpoint_of('ssd'), artifacts=[artifact])
+        assert sorted(os.listdir(output)) == _PARTS[artifact]
+        for name in _PARTS[artifact]:
+            if name == 'frozen_inference_graph.pb':
+                parity.assert_same_graph(parity.read_frozen_graph(output), parity.read_frozen_graph(theirs))
+            elif not name.endswith('.meta'):  # which has the name of the export's folder nowhere, but maps in any order
+                assert _content(output, name) == _content(theirs, name), name
+
+
+def test_the_saved_model_does_not_depend_on_what_else_is_written(checkpoint_of, export):
+    prefix = checkpoint_of('ssd')
+    whole, alone, frozen_too = (
+        export(prefix), export(prefix, artifacts=['saved_model']),
+        export(prefix, artifacts=['saved_model', 'frozen_graph', 'pipeline_config']))
+    assert sorted(os.listdir(frozen_too)) == ['frozen_inference_graph.pb', 'pipeline.config', 'saved_model']
+    for output in (alone, frozen_too):
+        for name in ('saved_model.pb', 'variables/variables.index', 'variables/variables.data-00000-of-00001'):
+            path = os.path.join('saved_model', name)
+            if name != 'saved_model.pb':
+                assert _content(output, path) == _content(whole, path), path
+        mine, theirs = (parity.read_meta_graph(os.path.join(place, 'saved_model')) for place in (output, whole))
+        assert {node.name for node in mine.graph_def.node} == {node.name for node in theirs.graph_def.node}
+
+
+def test_a_frozen_saved_model_alone(checkpoint_of, upstream_export, export):
+    output = export(checkpoint_of('ssd'), artifacts=['saved_model'], saved_model_variables='frozen')
+    assert os.listdir(output) == ['saved_model']
+    mine, theirs = (parity.read_meta_graph(os.path.join(place, 'saved_model')) for place in (
+        output, upstream_export('ssd')))
+    parity.assert_same_graph(mine.graph_def, theirs.graph_def)
+
+
+def test_an_exporter_that_freezes_by_itself(checkpoint_of, export, no_session, tmp_path):
+    """As those until 2018-07-02 do; they cannot be had as packages."""
+    import object_detection.exporter
+    with open(object_detection.exporter.__file__, 'rb') as source_file:
+        source = source_file.read().decode('utf-8').replace('\r\n', '\n')
+    source = source.replace('def write_saved_model(', '''
+def freeze_graph_with_def_protos(output_graph, **kwargs):
+  raise AssertionError('frozen')
+
+def write_frozen_graph(frozen_graph_path, frozen_graph_def):
+  raise AssertionError('written')
+
+def write_saved_model(''').replace(
+    '= freeze_graph.freeze_graph_with_def_protos(', '= freeze_graph_with_def_protos(').replace(
+    '  write_saved_model(saved_model_path, frozen_graph_def,',
+    '  write_frozen_graph(frozen_graph_path, frozen_graph_def)\n  write_saved_model(saved_model_path, frozen_graph_def,')
+    path = tmp_path / 'exporter_variant.py'
+    path.write_text(source)
+    module = types.ModuleType('exporter_variant')
+    module.__file__ = str(path)
+    exec(compile(source, str(path), 'exec'), vars(module))  # pylint: disable=exec-used
+    output = export(checkpoint_of('ssd'), exporter=module, artifacts=['saved_model'])
+    no_session()
+    parity.run_saved_model(os.path.join(output, 'saved_model'), {'inputs': parity.pictures(1)})
+    with pytest.raises(AssertionError, match='frozen'):
+        export(checkpoint_of('ssd'), exporter=module, artifacts=['frozen_graph'])
+
+
+def test_a_frozen_graph_that_would_be_too_large_is_left_out(checkpoint_of, export, monkeypatch, caplog):
+    monkeypatch.setattr(_export, '_FROZEN_LIMIT', 10000)
+    output = export(checkpoint_of('ssd'))
+    assert sorted(os.listdir(output)) == sorted(
+        _PARTS['checkpoint'] + _PARTS['pipeline_config'] + _PARTS['saved_model'])
+    parity.run_saved_model(os.path.join(output, 'saved_model'), {'inputs': parity.pictures(1)})
+    assert 'cannot have more than 10,000. It is left out.' in caplog.text
+    for options in ({'artifacts': ['frozen_graph']}, {'saved_model_variables': 'frozen'}):
+        with pytest.raises(od_patch.UsageError) as refusal:
+            export(checkpoint_of('ssd'), **options)
+        assert 'variables have no such limit' in refusal.value.remedy
+
+
+def test_a_damaged_checkpoint_leaves_nothing(checkpoint_of, export, tmp_path):
+    import shutil
+    prefix = str(tmp_path / 'model.ckpt-1234')
+    for suffix in ('.index', '.data-00000-of-00001'):
+        shutil.copy(checkpoint_of('ssd') + suffix, prefix + suffix)
+    entry = _bundle.read_index(prefix).entries['FeatureExtractor/MobilenetV1/Conv2d_0/weights']
+    with open(_bundle.shard_path(prefix, 0, 1), 'r+b') as data_file:
+        data_file.seek(entry.offset)
+        data_file.write(b'\xff\xfe\xfd')
+    with pytest.raises(od_patch.InputRefused, match='Checksum does not match'):
+        export(prefix, artifacts=['saved_model'])
+    assert sorted(os.listdir(str(tmp_path))) == ['model.ckpt-1234.data-00000-of-00001', 'model.ckpt-1234.index']
+
+
+def test_flags(checkpoint_of, tmp_path):
+    output = str(tmp_path / 'export')
+    arguments = (exports.config_path('ssd'), checkpoint_of('ssd'), output)
+    refused = exports.ours(*arguments, artifacts='saved_model,frozen')
+    assert refused.exit_code == 2
+    assert "asks for 'frozen'; it can be some of" in refused.stderr and 'Did you mean' in refused.stderr
+    assert not os.path.exists(output)
+    result = exports.ours(*arguments, artifacts='pipeline_config,saved_model')
+    assert result.exit_code == 0, result.stderr
+    assert sorted(os.listdir(output)) == ['pipeline.config', 'saved_model']
+    stages = [line.split()[0] for line in result.stderr.splitlines() if line.endswith(' s')]
+    assert stages == ['imports', 'checks', 'graph', 'saved', 'moving']
+
+
+def _content(export, name):
+    with open(os.path.join(export, name), 'rb') as content_file:
+        return content_file.read()
