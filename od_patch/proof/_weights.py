@@ -100,13 +100,13 @@ def check(subject, servable, frozen):
         subject: ``Subject``.
         servable: ``Servable`` or None; frozen: the frozen ``GraphDef`` or None.
     """
-    try:
-        saved = _saved(servable)
-        own = Checkpoint(subject.checkpoint, 'model.ckpt') if subject.checkpoint else None
-    except InputRefused as error:
-        return [_skipped('weights', 'not compared: {}'.format(error.problem))]
+    unread = []
+    saved = _opened(lambda: _saved(servable), 'SavedModel', unread)
+    own = _opened(lambda: Checkpoint(subject.checkpoint, 'model.ckpt') if subject.checkpoint else None, 'model.ckpt',
+                  unread)
     graph = Constants(frozen, 'frozen graph') if frozen is not None else None
     trained, checks = _open_trained(subject)
+    checks = unread + checks
     variables = _variables(servable, own, trained)
     pairs = [(one, other) for one, other in ([(saved, own), (graph, own)] if own else [(saved, graph)])
              if one is not None and other is not None]
@@ -128,6 +128,15 @@ def check(subject, servable, frozen):
 
 def _skipped(name, text):
     return Check(_PART, name, _answer.SKIPPED, text)
+
+
+def _opened(make, label, unread):
+    """The holder that ``make`` makes, or None where it cannot be read, which is added to the checks ``unread``."""
+    try:
+        return make()
+    except InputRefused as error:
+        unread.append(_skipped(label, 'not compared: {}'.format(error.problem)))
+        return None
 
 
 def _saved(servable):
@@ -190,7 +199,8 @@ def _compared(one, other, names, different, variables, servable):
 def _differing(pairs, names):
     """For each pair of holders, the list of (name, what differs in words, largest difference), the largest first.
 
-    Where one of the two cannot be read, it is the ``_Unreadable`` instead. Every tensor is read once, and one variable is in memory at a time.
+    Where one of the two cannot be read, it is the ``_Unreadable`` instead. Every tensor is read once, and one variable
+    is in memory at a time.
 
     Args:
         pairs: list of pairs of holders; names: list of sets, the variables to compare in each.
