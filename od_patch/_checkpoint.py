@@ -122,7 +122,9 @@ def step_in_name(prefix):
 def _check_v1(prefix):
     """Refuses a V1 checkpoint, of one file or several, that TensorFlow would not survive."""
     gfile = _tensorflow.gfile()
-    paths = [prefix] if gfile.Exists(prefix) else gfile.Glob(glob_escape(prefix) + '-?????-of-?????')
+    paths = [prefix] if gfile.Exists(prefix) else []
+    if not paths and gfile.IsDirectory(os.path.dirname(prefix) or '.'):  # else Glob raises, in TF 1.12
+        paths = gfile.Glob(glob_escape(prefix) + '-?????-of-?????')
     for path in paths:
         try:
             if not gfile.IsDirectory(path):

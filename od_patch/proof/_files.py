@@ -33,6 +33,8 @@ def check(subject, servable, refused):
             checks.append(_wrong('saved_model.pb', refused['saved_model'].problem))
         else:
             checks += _saved_model(servable)
+    elif subject.export:
+        checks.append(Check(_PART, 'saved_model.pb', _answer.NOTE, 'there is no SavedModel in it'))
     if subject.frozen_graph:
         error = refused.get('frozen_graph')
         checks.append(_wrong('frozen graph', error.problem) if error else

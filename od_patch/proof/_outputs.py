@@ -261,7 +261,7 @@ def _judge(run):
     if run.failures:
         texts = tuple('{}: {}'.format(*row) for row in run.failures.items())
         if run.batch > 1:
-            return Check(_PART, name, _answer.NOTE, 'both fail: the model takes one image at a time', texts)
+            return Check(_PART, name, _answer.NOTE, 'both fail alike: it seems to take one image at a time', texts)
         return Check(_PART, name, _answer.WRONG, 'both fail', texts)
     absent = [row for row in run.rows if row.note.startswith('the frozen graph has no')]
     if run.mode == OFF or absent:
@@ -284,14 +284,19 @@ def _images(run):
     return text
 
 
+def _all_equal(run, name):
+    text = 'all {} are equal bit for bit'.format(_answer.number(len(run.rows), 'output'))
+    if run.matchings and not run.paired()['left']:
+        return Check(_PART, name, _answer.NOTE, '{}, but nothing was detected in {}: --images that show something prove '
+                     'more'.format(text, _answer.number(run.images, 'image')))
+    return Check(_PART, name, _answer.OK, '{} ({})'.format(text, _images(run)))
+
+
 def _judge_exact(run, name):
     wrong = [row for row in run.rows if not row.equal]
     if not wrong:
-        return Check(_PART, name, _answer.OK, 'all {} are equal bit for bit ({})'.format(
-            _answer.number(len(run.rows), 'output'), _images(run)))
-    otherwise = ('where detections are paired, by nothing' if run.matchings else
-                 'other bits or another type of the same values')
-    details = tuple('{}: {}'.format(row.name, row.note or (_by(row) if row.differing else otherwise)) for row in wrong)
+        return _all_equal(run, name)
+    details = tuple('{}: {}'.format(row.name, _by(run, row)) for row in wrong)
     swapped = [row.name for row in wrong if row.note.endswith('swapped')]
     text = '; '.join(['{} of {} differ ({})'.format(
         len(wrong), _answer.number(len(run.rows), 'output'), _images(run))] + pairing(run))
@@ -300,17 +305,20 @@ def _judge_exact(run, name):
     return Check(_PART, name, _answer.WRONG, text, details)
 
 
-def _by(row):
-    return 'by {:.3g} at most, {:.3g} in the mean'.format(row.largest, row.mean)
+def _by(run, row):
+    """In words, how far an output that is not equal bit for bit differs."""
+    if row.note or row.differing:
+        return row.note or 'by {:.3g} at most, {:.3g} in the mean'.format(row.largest, row.mean)
+    return ('where detections are paired, by nothing' if run.matchings else
+            'other bits or another type of the same values')
 
 
 def _judge_defaults(run, name):
     """Never wrong by itself: with the optimizations off the two were compared to the last bit."""
     unequal = [row for row in run.rows if not row.equal]
     if not unequal:
-        return Check(_PART, name, _answer.OK, 'all {} are equal bit for bit ({})'.format(
-            _answer.number(len(run.rows), 'output'), _images(run)))
-    details = ['{}: {}'.format(row.name, row.note or _by(row)) for row in unequal]
+        return _all_equal(run, name)
+    details = ['{}: {}'.format(row.name, _by(run, row)) for row in unequal]
     counted = [row for row in unequal if not run.matchings or row.name.startswith(('detection_', 'num_'))]
     most = max([float('inf') if row.largest is None else row.largest for row in counted or unequal])
     words = ['{:.2g} at most ({})'.format(most, _images(run))] + pairing(run)

@@ -25,6 +25,7 @@ class Subject:
         saved_model: folder with saved_model.pb; frozen_graph: file.
         checkpoint: prefix of the checkpoint inside the export (model.ckpt), with the very values exported.
         trained: prefix of the checkpoint that was exported, with raw weights and perhaps moving averages of them.
+        trained_named: bool, whether the user named it, and not the export's record.
         averages: bool, whether moving averages are to be exported; None where nothing says so.
         averages_from: str, what says so.
         record: dict, assets.extra/od_patch.json, or empty.
@@ -34,6 +35,7 @@ class Subject:
     def __init__(self, given):
         self.given = given
         self.export = self.saved_model = self.frozen_graph = self.checkpoint = self.trained = None
+        self.trained_named = False
         self.averages, self.averages_from = None, ''
         self.record, self.problems = {}, []
 
@@ -144,7 +146,7 @@ def _find_trained(subject, checkpoint, pipeline_config):
     """Settles which checkpoint was exported, and whether its moving averages are meant."""
     recorded = subject.record.get('checkpoint')
     if checkpoint:
-        subject.trained = _checkpoint.resolve(checkpoint)
+        subject.trained, subject.trained_named = _checkpoint.resolve(checkpoint), True
     elif isinstance(recorded, str) and recorded and '://' not in recorded:  # what a file says opens no connection
         try:
             subject.trained = _checkpoint.resolve(recorded)

@@ -54,7 +54,8 @@ class Checkpoint:
         try:
             array = _freezing.sliced(self._reader.get_tensor(key), spec)
         except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
-            raise _Unreadable(str(error))
+            raise _Unreadable('{} of the {} cannot be read: {}'.format(name, self.label, ' '.join(
+                str(error).split())[:160]))
         array = numpy.asarray(array)
         return Value(self._dtypes[key].as_datatype_enum, array.shape, array)
 
@@ -74,7 +75,7 @@ class Constants:
             tensor = _tensors.Tensor(self._nodes[name].attr['value'].tensor)
             return Value(tensor.dtype, tensor.shape, tensor.array())
         except ValueError as error:
-            raise _Unreadable(str(error))
+            raise _Unreadable('{} of the {} cannot be read: {}'.format(name, self.label, error))
 
 
 class _Averaged:
@@ -99,13 +100,13 @@ def check(subject, servable, frozen):
         subject: ``Subject``.
         servable: ``Servable`` or None; frozen: the frozen ``GraphDef`` or None.
     """
-    try:
-        saved = _saved(servable)
-        own = Checkpoint(subject.checkpoint, 'model.ckpt') if subject.checkpoint else None
-    except InputRefused as error:
-        return [_skipped('weights', 'not compared: {}'.format(error.problem))]
+    unread = []
+    saved = _opened(lambda: _saved(servable), 'SavedModel', unread)
+    own = _opened(lambda: Checkpoint(subject.checkpoint, 'model.ckpt') if subject.checkpoint else None, 'model.ckpt',
+                  unread)
     graph = Constants(frozen, 'frozen graph') if frozen is not None else None
     trained, checks = _open_trained(subject)
+    checks = unread + checks
     variables = _variables(servable, own, trained)
     pairs = [(one, other) for one, other in ([(saved, own), (graph, own)] if own else [(saved, graph)])
              if one is not None and other is not None]
@@ -115,20 +116,27 @@ def check(subject, servable, frozen):
         expected = _Averaged(trained) if subject.averages else trained
         pairs.append((exported, expected))
         names.append(_common(exported, expected, variables))
-    try:
-        differences = _differing(pairs, names)
-        for (one, other), common, different in zip(pairs, names, differences):
-            if other is own or other is graph:
-                checks.append(_compared(one, other, common, different, variables, servable))
-            else:
-                checks.append(_against_trained(one, trained, common, different, variables, subject))
-    except _Unreadable as error:
-        checks.append(_skipped('weights', 'not compared further: {}'.format(str(error).split('\n')[0][:200])))
+    for (one, other), common, different in zip(pairs, names, _differing(pairs, names)):
+        if isinstance(different, _Unreadable):
+            checks.append(_skipped('{} = {}'.format(one.label, other.label), str(different)))
+        elif other is own or other is graph:
+            checks.append(_compared(one, other, common, different, variables, servable))
+        else:
+            checks.append(_against_trained(one, trained, common, different, variables, subject))
     return checks or [_skipped('weights', 'there are not two of checkpoint, frozen graph and SavedModel to compare')]
 
 
 def _skipped(name, text):
     return Check(_PART, name, _answer.SKIPPED, text)
+
+
+def _opened(make, label, unread):
+    """The holder that ``make`` makes, or None where it cannot be read, which is added to the checks ``unread``."""
+    try:
+        return make()
+    except InputRefused as error:
+        unread.append(_skipped(label, 'not compared: {}'.format(error.problem)))
+        return None
 
 
 def _saved(servable):
@@ -145,7 +153,10 @@ def _open_trained(subject):
         return None, []
     try:
         return Checkpoint(subject.trained, 'checkpoint'), []
-    except InputRefused as error:  # a training may remove it at any time
+    except InputRefused as error:
+        if subject.trained_named:
+            raise
+        # What an export remembers may be gone: a training removes its checkpoints as it goes on.
         return None, [_skipped('checkpoint', error.problem)]
 
 
@@ -188,7 +199,8 @@ def _compared(one, other, names, different, variables, servable):
 def _differing(pairs, names):
     """For each pair of holders, the list of (name, what differs in words, largest difference), the largest first.
 
-    Every tensor is read once, and one variable is in memory at a time.
+    Where one of the two cannot be read, it is the ``_Unreadable`` instead. Every tensor is read once, and one variable
+    is in memory at a time.
 
     Args:
         pairs: list of pairs of holders; names: list of sets, the variables to compare in each.
@@ -197,15 +209,20 @@ def _differing(pairs, names):
     for name in sorted(set().union(*names)):
         values = {}
         for place, pair in enumerate(pairs):
-            if name not in names[place]:
+            if name not in names[place] or isinstance(found[place], _Unreadable):
                 continue
-            for holder in pair:
-                if holder not in values:
-                    values[holder] = holder.get(name)
+            try:
+                for holder in pair:
+                    if holder not in values:
+                        values[holder] = holder.get(name)
+            except _Unreadable as error:
+                found[place] = error
+                continue
             left, right = (values[holder] for holder in pair)
             if not _equal(left, right):
                 found[place].append((name,) + _described(left, right))
-    return [sorted(rows, key=lambda row: (-float('inf') if row[2] is None else -row[2], row[0])) for rows in found]
+    return [rows if isinstance(rows, _Unreadable) else sorted(
+        rows, key=lambda row: (-float('inf') if row[2] is None else -row[2], row[0])) for rows in found]
 
 
 def _equal(left, right):
@@ -260,6 +277,8 @@ def _against_trained(exported, trained, names, different, variables, subject):
     if different or subject.averages is None:
         other = trained if subject.averages else averaged
         otherwise, = _differing([(exported, other)], [_common(exported, other, variables)])
+        if isinstance(otherwise, _Unreadable):
+            return _skipped(name, str(otherwise))
         if subject.averages is None:
             return _untold(name, different, otherwise, names)
         if not otherwise:

@@ -10,17 +10,19 @@ import pytest
 from tests.support import checkpoints
 from tests.support import exports
 
-tensorflow = pytest.importorskip('tensorflow')
-
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SHAPES = os.path.join(_ROOT, 'examples', 'shapes')
 SHAPES_CONFIG = os.path.join(SHAPES, 'shapes_ssd_mobilenet_v1.config')
 
 
+def is_tensorflow_1():
+    return pytest.importorskip('tensorflow').__version__.startswith('1.')
+
+
 @pytest.fixture(scope='session')
 def tf1_python():
     """A Python that can export; skips where there is none."""
-    if tensorflow.__version__.startswith('1.'):
+    if is_tensorflow_1():
         return sys.executable
     python = os.environ.get('OD_PATCH_TF1_PYTHON', '')
     if not os.path.exists(python):

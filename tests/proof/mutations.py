@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import traceback
+import warnings
 
 from od_patch import _errors
 from od_patch import proof
@@ -44,7 +45,8 @@ def mutate(data, chance):
 def run(export, count, seed=0, run_every=0):
     """Returns (``Counter`` of what came of the mutations, list of (seed, file, traceback) of crashes)."""
     found, crashes = collections.Counter(), []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # as the command does: protobuf warns of what it cannot parse
         copy = os.path.join(folder, 'export')
         shutil.copytree(export, copy)
         for number in range(seed, seed + count):

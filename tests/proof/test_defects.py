@@ -1,13 +1,16 @@
 """Every planted defect is caught, named, and by no other name; an export without one passes."""
+import json
 import os
 import shutil
 
 import pytest
 
+import od_patch
 from od_patch import proof
 from tests.proof import defects
+from tests.proof import mutations
 from tests.proof import proved
-from tests.proof.conftest import tensorflow
+from tests.proof.conftest import is_tensorflow_1
 
 pytestmark = pytest.mark.xdist_group('proof shapes')
 
@@ -102,7 +105,40 @@ def test_where_nothing_says_which_weights_are_meant_it_is_told_which_they_are(ex
     assert check.status == 'wrong' and check.text == '1 of 200 variables differ from its moving averages'
 
 
-@pytest.mark.skipif(tensorflow.__version__.startswith('1.'), reason='test_export verifies every architecture there')
+def test_a_checkpoint_that_is_gone_or_damaged_keeps_nothing_else_from_being_compared(copy_of, tmp_path):
+    for name in os.listdir(os.path.dirname(defects.SHAPES_CHECKPOINT)):
+        if name.startswith('model.ckpt-'):
+            shutil.copy(os.path.join(os.path.dirname(defects.SHAPES_CHECKPOINT), name), str(tmp_path))
+    prefix = str(tmp_path / 'model.ckpt-4100')
+    folder = copy_of()
+    record = os.path.join(folder, 'saved_model', 'assets.extra', 'od_patch.json')
+    with open(record) as file:
+        content = json.load(file)
+    with open(record, 'w') as file:
+        json.dump(dict(content, checkpoint=prefix), file)
+
+    def weights():
+        return {check.name: check.status for check in proof.verify(folder, quick=True).of('weights')}
+    both = {'SavedModel = model.ckpt': 'ok', 'frozen graph = model.ckpt': 'ok'}
+    assert weights() == dict(both, **{'SavedModel = checkpoint': 'ok'})
+    defects.flip(prefix + '.data-00000-of-00001', 0.5)
+    assert weights() == dict(both, **{'SavedModel = checkpoint': 'not checked'})
+    defects.cut(prefix + '.index', 0.5)
+    assert weights() == dict(both, checkpoint='not checked')
+    with pytest.raises(od_patch.InputRefused):
+        proof.verify(folder, checkpoint=prefix, quick=True)
+    os.remove(prefix + '.index')
+    assert weights() == both
+
+
+def test_files_changed_at_random_end_in_no_crash(exported):
+    """Four of each kind here; ``tests/proof/mutations.py`` does as many as are wanted."""
+    found, crashes = mutations.run(exported(), 4 * len(mutations.FILES), seed=77)
+    assert not crashes, crashes[0]
+    assert found['not the same'] > 20
+
+
+@pytest.mark.skipif(is_tensorflow_1(), reason='test_export verifies every architecture there')
 @pytest.mark.parametrize('config, form, flags', [
     pytest.param('ssd', 'plain', {'input_type': 'tf_example'}, id='ssd, tf_example'),
     pytest.param('mask_rcnn', 'training', {'config_override': 'eval_config { use_moving_averages: true }'},

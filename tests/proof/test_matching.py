@@ -130,3 +130,9 @@ def test_not_a_number_is_equal_to_itself_and_far_from_any_other():
     other['detection_scores'][0, 0] = np.nan
     run, check = _run(_outputs.OFF, one, other)
     assert check.status == 'wrong' and 'detection_scores: by inf at most' in '\n'.join(check.details)
+
+
+def test_images_in_which_nothing_is_detected_prove_little():
+    nothing = _outputs_of(detections(1, 0))
+    _, check = _run(_outputs.OFF, nothing, {key: values.copy() for key, values in nothing.items()})
+    assert check.status == 'note' and 'nothing was detected in 1 image' in check.text

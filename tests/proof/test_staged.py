@@ -10,18 +10,18 @@ from tests.support import exports
 
 pytestmark = pytest.mark.xdist_group('proof shapes')
 
-# Runs the export with a defect planted behind the writing of the SavedModel, as a failing disk would.
+# Runs the export with a defect planted into what is staged, when all of it is written, as a failing disk would.
 _DRIVER = '''
-import os, sys
-from od_patch import _saved_model, export_inference_graph
+import sys
+from od_patch import export_inference_graph
+from od_patch import proof
 from tests.proof import defects
 
-def write(path, *args, **kwargs):
-    written = original(path, *args, **kwargs)
-    getattr(defects, sys.argv[-1])(os.path.dirname(path))
-    return written
+def staged(export):
+    getattr(defects, sys.argv[-1])(export.staged_directory)
+    return original(export)
 
-original, _saved_model.write = _saved_model.write, write
+original, proof.staged = proof.staged, staged
 sys.exit(export_inference_graph.main(sys.argv[:-1]))
 '''
 
