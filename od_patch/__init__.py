@@ -7,7 +7,8 @@ variables, restored from the checkpoint, instead of frozen constants.
 """
 from od_patch._errors import (CheckpointMismatch, EnvironmentRefused,
                               ExporterDeclined, InputRefused, ODPatchError,
-                              OutputRefused, SomeFailed, UsageError)
+                              OutputRefused, ProofFailed, SomeFailed,
+                              UsageError)
 from od_patch._patching import install, patched, uninstall
 from od_patch._version import __version__
 
@@ -18,6 +19,7 @@ __all__ = [
     'InputRefused',
     'ODPatchError',
     'OutputRefused',
+    'ProofFailed',
     'SomeFailed',
     'UsageError',
     '__version__',

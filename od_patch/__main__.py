@@ -19,36 +19,48 @@ from od_patch import _console
 from od_patch import _errors
 from od_patch import _export
 from od_patch import _patching
+from od_patch import _text
 from od_patch import _version
+from od_patch import legacy
 
 
 class _Reporter(_export.Observer):
     """Prints one line per export, to stderr: the script's own output stays what it is."""
 
     def finished(self, report):
-        click.echo(_console.summary_line(report), err=True)
+        click.echo(_text.plain(_console.summary_line(report)), err=True)
 
     def note(self, text):
-        click.echo('od-patch: {}'.format(text), err=True)
+        click.echo('od-patch: ' + _text.plain(text), err=True)
 
 
 class _PatchOnImport(importlib.abc.MetaPathFinder):
     """Calls a function with the exporter module as soon as the script has imported it.
 
     Importing it for the script beforehand would import TensorFlow before the
-    script had set its environment variables and its ``sys.path``.
+    script had set its environment variables and its ``sys.path``. The rest of
+    the OD API is seen, too: under TensorFlow 2, the bridges must be on before
+    the script imports any of it.
+
+    Args:
+        on_first: called, without arguments, before the first module of the OD API is imported.
+        on_import: called with the exporter module.
     """
 
-    def __init__(self, on_import):
+    def __init__(self, on_first, on_import):
+        self._on_first = on_first
         self._on_import = on_import
         self.seen = False
         self._looking = False
 
     def find_spec(self, name, path=None, target=None):
-        if name != _patching.EXPORTER or self._looking:
+        package = _patching.EXPORTER.partition('.')[0]
+        if self._looking or name.partition('.')[0] != package:
             return None
         self._looking = True  # the next finders are asked through the same entrance
         try:
+            if name == package:
+                self._on_first()
             spec = importlib.util.find_spec(name)
         finally:
             self._looking = False
@@ -56,9 +68,11 @@ class _PatchOnImport(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def exec_module(module):
-                execute(module)
-                self.seen = True
-                self._on_import(module)
+                with legacy.tf1_behaviour():
+                    execute(module)
+                if name == _patching.EXPORTER:
+                    self.seen = True
+                    self._on_import(module)
 
             spec.loader.exec_module = exec_module
         return spec
@@ -82,7 +96,7 @@ def run(saved_model_variables, overwrite, strict_pin, script, arguments):
             module, strict_pin=strict_pin, saved_model_variables=saved_model_variables, overwrite=overwrite,
             _observer=_Reporter()))
 
-    hook = _PatchOnImport(patch)
+    hook = _PatchOnImport(lambda: stack.enter_context(legacy.on()), patch)
     sys.meta_path.insert(0, hook)
     sys.argv[:] = [script] + list(arguments)
     sys.path[0] = os.path.dirname(os.path.abspath(script))  # as `python SCRIPT` has it

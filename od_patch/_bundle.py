@@ -8,7 +8,8 @@ prefix-compressed entries. The values are ``BundleHeaderProto`` (under the empty
 key) and ``BundleEntryProto``, as tensorflow/core/protobuf/tensor_bundle.proto
 describes them.
 
-Not for: V1 checkpoints, and not for writing, which is ``_bundle_writer``.
+Not for: V1 checkpoints, beyond a look at whether TensorFlow can take them, and not for writing, which is
+``_bundle_writer``.
 """
 import collections
 import struct
@@ -19,6 +20,11 @@ from od_patch import _tensorflow
 TABLE_MAGIC = 0xdb4775248b80fb57
 FOOTER_SIZE = 48
 _BLOCK_TRAILER_SIZE = 5  # one byte compression kind, four bytes CRC
+
+_MOST_SHARDS = 99999  # their names have five digits
+# Bytes of an element, by DataType number; of the types that have a fixed size.
+_ITEM_SIZES = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 11: 1, 12: 1, 13: 4, 14: 2, 15: 2, 16: 2, 17: 2,
+               18: 16, 19: 2, 22: 4, 23: 8}
 
 Index = collections.namedtuple('Index', ['num_shards', 'entries'])
 Index.__doc__ = """The index of a bundle.
@@ -55,14 +61,125 @@ def read_index(prefix):
         for key, value in _table_items(table):
             if key:
                 # The keys of slices of partitioned variables are binary.
-                    entries[key.decode('utf-8', 'surrogateescape')] = tensor_bundle_pb2.BundleEntryProto.FromString(value)
+                name = key.decode('utf-8', 'surrogateescape')
+                entries[name] = _parsed(tensor_bundle_pb2.BundleEntryProto, value)
             else:
-                header = tensor_bundle_pb2.BundleHeaderProto.FromString(value)
-    except (IndexError, struct.error, message.DecodeError) as error:
+                header = _parsed(tensor_bundle_pb2.BundleHeaderProto, value)
+    except (IndexError, struct.error, message.DecodeError, UnicodeDecodeError, RuntimeError) as error:
         raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
     if header is None:
         raise BrokenIndex('it has no header entry')
+    if not 0 < header.num_shards <= _MOST_SHARDS:
+        raise BrokenIndex('it counts {:,} data files'.format(header.num_shards))
+    for name, entry in entries.items():
+        problem = _what_is_wrong(entry, header.num_shards)
+        if problem:
+            raise BrokenIndex('the entry of {!r} {}'.format(name, problem))
     return Index(header.num_shards, entries)
+
+
+def check_v1(path):
+    """Looks at a V1 checkpoint, a table as well, for what TensorFlow would abort the process for.
+
+    Args:
+        path: str, a file. One that is no such table is left to TensorFlow, which
+            says so.
+
+    Raises:
+        BrokenIndex: a tensor has a shape that cannot be, or other values than its shape.
+    """
+    from google.protobuf import message
+    from tensorflow.core.util import saved_tensor_slice_pb2
+    with _tensorflow.gfile().GFile(path, 'rb') as table_file:
+        table = table_file.read()
+    if len(table) < FOOTER_SIZE or struct.unpack('<Q', table[-8:])[0] != TABLE_MAGIC:
+        return
+    shapes = {}
+    try:
+        for key, value in _table_items(table, checksums=False):  # it is large, and TensorFlow checks them itself
+            saved = _parsed(saved_tensor_slice_pb2.SavedTensorSlices, value)
+            for tensor in saved.meta.tensor:
+                shapes[tensor.name] = tensor.shape
+                problem = _shape_problem(tensor.shape) or (
+                    None if _is_type(tensor.type) else 'has no type') or _slices_problem(tensor.slice, tensor.shape)
+                if problem:
+                    raise BrokenIndex('{!r} {}'.format(tensor.name, problem))
+            if key:
+                _check_v1_values(saved.data, shapes)
+    except (IndexError, struct.error, message.DecodeError, UnicodeDecodeError, RuntimeError) as error:
+        raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
+
+
+def _check_v1_values(saved, shapes):
+    """Refuses a ``SavedSlice`` whose values are not as many as its slice has; the tensors come before their values."""
+    shape = shapes.get(saved.name)  # where there are no values, there is no name
+    if shape is None or _slices_problem([saved.slice], shape):
+        raise BrokenIndex('the values of {!r} are those of no tensor'.format(saved.name))
+    elements = 1
+    for extent, dim in zip(saved.slice.extent, shape.dim):
+        elements *= extent.length if extent.WhichOneof('has_length') else dim.size
+    values = [len(value) for field, value in saved.data.ListFields() if field.name.endswith('_val')]
+    if len(values) != (1 if elements else 0) or values and values[0] not in (elements, 2 * elements):
+        raise BrokenIndex('{!r} has {} values for {:,} elements'.format(saved.name, values, elements))
+
+
+def _parsed(message_type, value):
+    """Parses a message as TensorFlow does, all of it: Python's older parsers stop at a stray end of a group."""
+    parsed = message_type.FromString(value)
+    if len(parsed.SerializeToString()) != len(value):
+        raise BrokenIndex('an entry has bytes that belong to nothing')
+    return parsed
+
+
+def _what_is_wrong(entry, num_shards):
+    """Returns why a ``BundleEntryProto`` cannot be true, in words, or None.
+
+    TensorFlow aborts the whole process for some of these.
+    """
+    problem = _shape_problem(entry.shape)
+    if problem:
+        return problem
+    if not _is_type(entry.dtype):
+        return 'has no type'
+    if not 0 <= entry.shard_id < num_shards or entry.offset < 0 or entry.size < 0 \
+            or entry.offset + entry.size >= 1 << 63:
+        return 'lies in no data file'
+    if entry.slices:
+        return _slices_problem(entry.slices, entry.shape)
+    elements = _elements(entry.shape)
+    if entry.dtype in _ITEM_SIZES and entry.size != elements * _ITEM_SIZES[entry.dtype]:
+        return 'has {:,} bytes for {:,} elements'.format(entry.size, elements)
+    return None
+
+
+def _is_type(number):
+    """Whether the TensorFlow at hand knows a DataType number, and it is not that of a reference."""
+    try:
+        return 0 < number < 100 and _tensorflow.tf1().as_dtype(number) is not None
+    except TypeError:
+        return False
+
+
+def _elements(shape):
+    elements = 1
+    for dim in shape.dim:
+        elements *= dim.size
+    return elements
+
+
+def _shape_problem(shape):
+    if shape.unknown_rank or len(shape.dim) > 254 or any(not 0 <= dim.size < 1 << 40 for dim in shape.dim):
+        return 'has no shape'
+    return 'has more elements than there can be' if _elements(shape) >= 1 << 60 else None
+
+
+def _slices_problem(slices, shape):
+    for part in slices:  # an extent without a length is the whole of its dimension
+        if len(part.extent) != len(shape.dim) or any(
+                not (0 <= extent.start <= dim.size and 0 <= extent.length <= dim.size - extent.start)
+                for extent, dim in zip(part.extent, shape.dim)):
+            return 'has a slice beyond its shape'
+    return None
 
 
 def shortfalls(prefix, index):
@@ -89,7 +206,7 @@ def shortfalls(prefix, index):
     return problems
 
 
-def _table_items(table):
+def _table_items(table, checksums=True):
     """Yields the (key, value) pairs, both bytes, of an SSTable."""
     if len(table) < FOOTER_SIZE:
         raise BrokenIndex('it has {} bytes, fewer than the footer of such a file'.format(len(table)))
@@ -100,14 +217,14 @@ def _table_items(table):
     _, position = _varint(footer, position)
     offset, position = _varint(footer, position)
     size, _ = _varint(footer, position)
-    for _, handle in _block_items(table, offset, size):
+    for _, handle in _block_items(table, offset, size, checksums):
         block_offset, position = _varint(handle, 0)
         block_size, _ = _varint(handle, position)
-        for item in _block_items(table, block_offset, block_size):
+        for item in _block_items(table, block_offset, block_size, checksums):
             yield item
 
 
-def _block_items(table, offset, size):
+def _block_items(table, offset, size, checksums=True):
     """Yields the (key, value) pairs of one block; keys share prefixes with the one before."""
     if offset + size + _BLOCK_TRAILER_SIZE > len(table):
         raise BrokenIndex('a block lies beyond its end')
@@ -115,7 +232,7 @@ def _block_items(table, offset, size):
         raise BrokenIndex('a block is compressed, which TensorFlow does not do')
     block = table[offset:offset + size]
     stored = struct.unpack('<I', table[offset + size + 1:offset + size + _BLOCK_TRAILER_SIZE])[0]
-    if stored != _crc32c.masked(table[offset:offset + size + 1]):
+    if checksums and stored != _crc32c.masked(table[offset:offset + size + 1]):
         raise BrokenIndex('the checksum of a block is wrong: bytes of it were changed')
     num_restarts = struct.unpack('<I', block[-4:])[0]
     end = len(block) - 4 * (num_restarts + 1)

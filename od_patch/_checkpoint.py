@@ -89,6 +89,8 @@ def take_inventory(prefix):
                 'Copy all files of the checkpoint again ({}.index and every {}.data-…), or take another one.'.format(
                     prefix, os.path.basename(prefix)))
         num_shards = index.num_shards
+    else:
+        _check_v1(prefix)
     tf = _tensorflow.tf1()
     try:
         reader = tf.train.NewCheckpointReader(prefix)
@@ -115,6 +117,19 @@ def step_in_name(prefix):
     """Returns the number at the end of a prefix, as ``tf.train.Saver`` puts it there; None where there is none."""
     step = _STEP.search(prefix)
     return int(step.group(1)) if step else None
+
+
+def _check_v1(prefix):
+    """Refuses a V1 checkpoint, of one file or several, that TensorFlow would not survive."""
+    gfile = _tensorflow.gfile()
+    paths = [prefix] if gfile.Exists(prefix) else gfile.Glob(glob_escape(prefix) + '-?????-of-?????')
+    for path in paths:
+        try:
+            if not gfile.IsDirectory(path):
+                _bundle.check_v1(path)
+        except _bundle.BrokenIndex as error:
+            raise _errors.InputRefused('The checkpoint {} is damaged: {}.'.format(path, error),
+                                       'Copy the checkpoint again, or take another one.')
 
 
 def has_averages(inventory):

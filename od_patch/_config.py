@@ -45,7 +45,52 @@ def read(path, override=''):
             'The pipeline config {} describes no model: it has no block model {{ ssd {{ … }} }} or '
             'model {{ faster_rcnn {{ … }} }}.'.format(path),
             'Give the pipeline.config that the checkpoint was trained with.')
+    check(config)
     return config
+
+
+def check(config):
+    """Refuses a config that the TF 1 exporter cannot export under the installed TensorFlow; on TensorFlow 1, none.
+
+    Args:
+        config: ``TrainEvalPipelineConfig``.
+
+    Raises:
+        od_patch.InputRefused: the model is one of the OD API's TF 2 half.
+        od_patch.EnvironmentRefused: it needs what only TensorFlow 1 has.
+    """
+    import tensorflow
+    if tensorflow.__version__.startswith('1.'):
+        return
+    native = _tf2_native(config)
+    if native:
+        raise _errors.InputRefused(
+            'The pipeline config is one of TensorFlow 2\'s own models ({}), which has its own exporter; that one '
+            'writes variables as it is.'.format(native),
+            'Use it, on the directory of the checkpoint:\n'
+            '  python -m object_detection.exporter_main_v2 --input_type=image_tensor --pipeline_config_path=… '
+            '--trained_checkpoint_dir=… --output_directory=…')
+    if config.HasField('graph_rewriter'):
+        raise _errors.EnvironmentRefused(
+            'The pipeline config has a graph_rewriter (quantization), which needs tf.contrib.quantize, and '
+            'TensorFlow {} has no contrib.'.format(tensorflow.__version__),
+            'Export it under TensorFlow 1: 1.15 on Python 3.7, or 1.12 on Python 3.6 for r1.12.0 (the table in the '
+            'README). The SavedModel runs on TensorFlow 2 all the same.')
+
+
+def _tf2_native(config):
+    """Returns what of a config only the OD API's TF 2 half has, as str; None where there is nothing.
+
+    Its feature extractors are named after the Keras models that they are made
+    of; the architectures without a TF 1 form are those that
+    ``model_builder.build`` of package D knows in that half only.
+    """
+    architecture = config.model.WhichOneof('model')
+    if architecture == 'center_net':
+        return 'model {{ {} }}'.format(architecture)
+    model = getattr(config.model, architecture)
+    extractor = model.feature_extractor.type if hasattr(model, 'feature_extractor') else ''
+    return 'feature_extractor {{ type: "{}" }}'.format(extractor) if '_keras' in extractor else None
 
 
 def _merge(text, config, what):

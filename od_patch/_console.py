@@ -4,12 +4,11 @@ Not for: deciding anything; it shows what ``_export`` tells it.
 """
 import contextlib
 import os
-import shlex
+import shutil
 import sys
 import tempfile
 import time
 
-import rich.console
 import rich.live
 import rich.progress
 import rich.spinner
@@ -18,6 +17,8 @@ import rich.text
 from od_patch import _export
 from od_patch import _series
 from od_patch import _tensorflow
+from od_patch import _terminal
+from od_patch import _text
 
 
 class Log:
@@ -27,21 +28,21 @@ class Log:
     what is redirected. ``terminal`` and ``error_terminal`` still reach the user.
 
     Args:
-        path: str, where the log is to stay; None for a temporary file, which
-            stays only when ``keep`` was called.
+        path: str, where the log is to stay; None for a temporary file, which has
+            no name until ``keep`` is called: whoever is killed leaves none behind.
         verbose: bool, redirect nothing.
     """
 
     def __init__(self, path=None, verbose=False):
         self.verbose = verbose
         self.path = None
-        self._kept = path is not None
         if verbose:
             self.terminal = sys.stdout
             self.error_terminal = sys.stderr
             return
         if path is None:
-            handle, path = tempfile.mkstemp(prefix='od-patch-', suffix='.log')
+            with tempfile.TemporaryFile() as nameless:
+                handle = os.dup(nameless.fileno())
         else:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
         self.path = path
@@ -75,14 +76,20 @@ class Log:
             os.write(self._handle, text.encode('utf-8', 'replace'))
 
     def keep(self):
-        """Says that the log is to stay; returns its path, None where there is none."""
-        self._kept = True
+        """Gives the log a name, under which it stays; returns its path, None where there is none."""
+        if self.path is None and not self.verbose:
+            with contextlib.suppress(OSError):  # no room: what is to be said is said without it
+                named, path = tempfile.mkstemp(prefix='od-patch-', suffix='.log')
+                os.lseek(self._handle, 0, os.SEEK_SET)
+                with os.fdopen(named, 'wb') as log, os.fdopen(os.dup(self._handle), 'rb') as nameless:
+                    shutil.copyfileobj(nameless, log)
+                self.path = path
         return self.path
 
     def close(self):
-        """Removes the log unless it is to stay."""
-        if self.path and not self._kept:
-            os.unlink(self.path)
+        """Ends the log; one without a name is gone."""
+        if not self.verbose:
+            os.close(self._handle)
 
     @staticmethod
     def _reopened(stream):
@@ -96,7 +103,7 @@ class Progress(_export.Observer):
 
     def __init__(self, stream):
         self.report = None
-        self._console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+        self._console = _terminal.Console(file=stream, soft_wrap=True)
         self._name = None
         self._began = None
         self._started = time.time()
@@ -181,7 +188,7 @@ def show_summary(report, seconds, stream):
         seconds: float, how long it took in all.
         stream: text stream to print to.
     """
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
     if isinstance(report, _series.SeriesReport):
         _show_series(report, seconds, console)
         return
@@ -200,14 +207,16 @@ def show_summary(report, seconds, stream):
     facts = [('weights', _weights(report))]
     if _export.SAVED_MODEL in report.artifacts:
         facts.append(('saved_model', _variables(report)))
+    if report.proof:
+        facts.append(('proof', _proof(report)))
     facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
     facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
         console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
     if _export.SAVED_MODEL in report.artifacts:
         console.print()
-        console.print(rich.text.Text('Next:  saved_model_cli show --all --dir {}'.format(
-            shlex.quote(os.path.join(report.output_directory, 'saved_model')))))
+        console.print(rich.text.Text('Next:  ' + _text.command([
+            'saved_model_cli', 'show', '--all', '--dir', os.path.join(report.output_directory, 'saved_model')])))
 
 
 def _show_series(report, seconds, console):
@@ -229,13 +238,13 @@ def _show_series(report, seconds, console):
         for name, fact in facts:
             console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
         console.print()
-        console.print(rich.text.Text('Next:  saved_model_cli show --all --dir {}'.format(
-            shlex.quote(made[-1].output_directory))))
+        console.print(rich.text.Text('Next:  ' + _text.command([
+            'saved_model_cli', 'show', '--all', '--dir', made[-1].output_directory])))
 
 
 def show_refusal(error, stream):
     """Prints a refusal: what is wrong, and what to do."""
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
     console.print(rich.text.Text.assemble(('od-patch: ', 'bold red'), error.problem))
     if error.remedy:
         console.print(rich.text.Text(error.remedy))
@@ -250,7 +259,7 @@ def show_failure(error, progress, log_path, stream):
         log_path: str, the log with the traceback; None where it went to the terminal.
         stream: text stream to print to.
     """
-    console = rich.console.Console(file=stream, highlight=False, soft_wrap=True)
+    console = _terminal.Console(file=stream, soft_wrap=True)
     stage = ' in the stage "{}"'.format(progress.stage_name) if progress.stage_name else ''
     console.print(rich.text.Text.assemble(
         ('od-patch: ', 'bold red'), 'the export failed{}: {}: {}'.format(stage, type(error).__name__, error)))
@@ -290,6 +299,14 @@ def _variables(report):
     if not report.written:
         return 'frozen constants, as upstream writes them'
     return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind, _size(report.written.num_bytes))
+
+
+def _proof(report):
+    counts = report.proof.counts
+    words = ', '.join('{} {}'.format(counts[status], status) for status in ('ok', 'note', 'not checked')
+                      if counts[status])
+    return '{}: {}{}'.format('files, weights and outputs' if report.proof.runs else 'files and weights', words,
+                             '' if report.proof.runs else ' (--verify runs it, too)')
 
 
 def _tensor(key, info):

@@ -8,40 +8,107 @@ Not for: which exporter release it is (``_patching`` and ``_releases``).
 import importlib
 import importlib.util
 import os
+import shlex
+import shutil
 import sys
 
 from od_patch import _errors
 from od_patch import _patching
+from od_patch import _releases
+from od_patch import legacy
 
 _ON_PATH = ('Put the folder research of the models repo, and research/slim, on PYTHONPATH:\n'
             '  export PYTHONPATH=$PYTHONPATH:/path/to/models/research:/path/to/models/research/slim')
 
 
 def require():
-    """Checks that TensorFlow, the OD API, its compiled protos and slim's ``nets`` can be imported.
+    """Checks that an export can begin: TensorFlow, the OD API, its compiled protos, slim's ``nets``, what they import.
 
     Raises:
         od_patch.EnvironmentRefused: names the first that is missing, and the
             command that mends it.
     """
+    for problem in problems():
+        raise problem
+
+
+def problems():
+    """Yields an ``EnvironmentRefused`` for everything that is in the way of an export, the first cause first.
+
+    Nothing of the OD API is imported, TensorFlow is.
+    """
     if not _is_there('tensorflow'):
-        raise _errors.EnvironmentRefused(
+        yield _errors.EnvironmentRefused(
             'There is no TensorFlow in this Python ({}).'.format(sys.executable),
-            'Install the TensorFlow that your detector was trained with, for r1.12.0: '
-            '"python -m pip install tensorflow==1.12.0" on Python 3.6.')
+            'Install one. On Python 3.10 to 3.13: "python -m pip install tensorflow tf_keras"; for releases of before '
+            'May 2020, such as r1.12.0: "python -m pip install tensorflow==1.12.0" on Python 3.6.')
+        return
     if not _is_there('object_detection'):
-        raise _errors.EnvironmentRefused(
+        yield _errors.EnvironmentRefused(
             'There is no Object Detection API: the package object_detection cannot be found.', _ON_PATH)
+        return
+    yield from _contrib_problems()
     if not _is_there('object_detection.protos.pipeline_pb2'):
-        research = _research_folder()
-        raise _errors.EnvironmentRefused(
+        yield _errors.EnvironmentRefused(
             'The protos of the Object Detection API are not compiled: {} holds no pipeline_pb2.py.'.format(
-                os.path.join(research, 'object_detection', 'protos')),
-            'Compile them (protoc 3.0 or later; "apt-get install protobuf-compiler", or the package grpcio-tools):\n'
-            '  cd {} && protoc object_detection/protos/*.proto --python_out=.'.format(research))
-    if not _is_there('nets'):
-        raise _errors.EnvironmentRefused(
+                os.path.join(research_folder(), 'object_detection', 'protos')),
+            'Compile them:\n  ' + compile_command())
+    if not _is_there('nets') and 'slim_folder' not in [bridge.name for bridge in legacy.needed()]:
+        yield _errors.EnvironmentRefused(
             'The package nets of slim cannot be found, which the feature extractors are built from.', _ON_PATH)
+    release = installed_release()
+    missing = [module for module in _IMPORTED if not _is_there(module)]
+    if missing and release and not release.needs_contrib:
+        yield _missing_modules(missing)
+    if legacy.lacks_legacy_layers():
+        version = '.'.join(_tensorflow_version().split('.')[:2])
+        yield _errors.EnvironmentRefused(
+            'TensorFlow {} has Keras 3, which lacks the layers of tf.compat.v1 that the Object Detection API uses; the '
+            'package tf_keras has them.'.format(_tensorflow_version()),
+            'Install the one of the same version: "python -m pip install \'tf_keras=={}.*\'".'.format(version))
+
+
+def _contrib_problems():
+    """A release that uses ``tf.contrib`` everywhere, on a TensorFlow without."""
+    release = installed_release()
+    if release and release.needs_contrib and not _tensorflow_version().startswith('1.'):
+        yield _errors.EnvironmentRefused(
+            'This release of the Object Detection API ({}) needs tf.contrib, which TensorFlow {} does not have.'.format(
+                release.name, _tensorflow_version()),
+            'Use a release of 2020-05-26 or later: it exports the same checkpoints and configs here (tools/'
+            'assemble_models.py of od-patch makes one, vintage D).\n'
+            'Or use TensorFlow 1.x: 1.12.0 on Python 3.6 for r1.12.0, 1.15 on Python 3.7 for releases of 2019.')
+
+
+def installed_release():
+    """Returns the ``Release`` of the OD API on the path, None for one that is not pinned. Imports none of it."""
+    source = exporter_source()
+    return _releases.find(_releases.blob_id(source)) if source else None
+
+
+def exporter_source():
+    """Returns the source of the ``exporter.py`` on the path as bytes; None where there is none."""
+    path = os.path.join(research_folder(), 'object_detection', 'exporter.py')
+    if not os.path.exists(path):
+        return None
+    with open(path, 'rb') as source:
+        return source.read()
+
+
+def compile_command():
+    """Returns the command that compiles the protos of the OD API on the path, for a shell.
+
+    Without a protoc on the machine, one is fetched into a folder of its own:
+    grpcio-tools would replace the installed protobuf. TensorFlow 1's protobuf
+    does not run what newer protocs write; on TensorFlow 2 any will do.
+    """
+    compile_protos = '{} object_detection/protos/*.proto --python_out=.'
+    enter = 'cd {} && '.format(shlex.quote(research_folder()))
+    if shutil.which('protoc'):
+        return enter + compile_protos.format('protoc')
+    tools = 'grpcio-tools' if not _tensorflow_version().startswith('1.') else 'grpcio-tools==1.38.1'
+    return ('python -m pip install --target=/tmp/protoc {} && '.format(tools) + enter +
+            compile_protos.format('PYTHONPATH=/tmp/protoc python -m grpc_tools.protoc -I.'))
 
 
 def import_exporter():
@@ -52,15 +119,15 @@ def import_exporter():
             installed, or something that it imports is missing.
     """
     try:
-        return importlib.import_module(_patching.EXPORTER)
+        with legacy.tf1_behaviour():
+            return importlib.import_module(_patching.EXPORTER)
     except (ImportError, AttributeError) as error:
         raise _explained(error)
 
 
 def _explained(error):
     """Returns the refusal for an error that came out of importing the exporter."""
-    import tensorflow
-    version = getattr(tensorflow, '__version__', 'of an unknown version')
+    version = _tensorflow_version()
     text = str(error)
     if 'contrib' in text:
         return _errors.EnvironmentRefused(
@@ -69,19 +136,32 @@ def _explained(error):
             'Use TensorFlow 1.x: 1.12.0 on Python 3.6 for r1.12.0, 1.15 on Python 3.7 for releases of 2019.')
     missing = error.name if isinstance(error, ImportError) else None
     if missing and not missing.startswith('object_detection'):
-        package = _PACKAGES.get(missing.split('.')[0], missing.split('.')[0])
-        return _errors.EnvironmentRefused(
-            'The Object Detection API needs {}, which cannot be imported: {}.'.format(missing, text),
-            'Install it: "python -m pip install {}".'.format(package))
+        return _missing_modules([missing.split('.')[0]], ': {}'.format(text))
     return _errors.EnvironmentRefused(
         'The Object Detection API in {} cannot be imported under TensorFlow {}: {}'.format(
-            _research_folder(), version, text),
+            research_folder(), version, text),
         'Check that TensorFlow and the models repo are of the same time (the table in the README), '
         'and that the protos were compiled with a protoc no newer than the installed protobuf.')
 
 
 # Where the package index has another name than the import statement.
 _PACKAGES = {'PIL': 'pillow', 'skimage': 'scikit-image', 'cv2': 'opencv-python'}
+
+# What importing the exporter of a release without contrib imports beside TensorFlow, as far as all of these do: asked
+# for at once. What only some need is named when the import fails.
+_IMPORTED = ('PIL', 'matplotlib', 'tf_slim')
+
+
+def _missing_modules(modules, detail=''):
+    packages = [_PACKAGES.get(module, module) for module in modules]
+    return _errors.EnvironmentRefused(
+        'The Object Detection API needs {}, which cannot be imported{}.'.format(', '.join(modules), detail),
+        'Install {}: "python -m pip install {}".'.format('it' if len(packages) == 1 else 'them', ' '.join(packages)))
+
+
+def _tensorflow_version():
+    import tensorflow
+    return tensorflow.__version__
 
 
 def _is_there(name):
@@ -92,9 +172,9 @@ def _is_there(name):
         return name in sys.modules
 
 
-def _research_folder():
-    """Returns the folder that the OD API was found in."""
+def research_folder():
+    """Returns the folder that the OD API was found in, '.' where it was not."""
     spec = importlib.util.find_spec('object_detection')
-    for folder in list(spec.submodule_search_locations or []):
+    for folder in list(spec.submodule_search_locations or []) if spec else []:
         return os.path.dirname(os.path.abspath(folder))
     return '.'

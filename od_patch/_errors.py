@@ -3,6 +3,7 @@
 Not for: bugs. An exception that is not an ``ODPatchError`` is a defect of ours
 or of the Object Detection API, and is reported as such.
 """
+from od_patch import _text
 
 
 class ODPatchError(Exception):
@@ -17,6 +18,7 @@ class ODPatchError(Exception):
     exit_code = 1
 
     def __init__(self, problem, remedy=''):
+        problem, remedy = _text.plain(problem), _text.plain(remedy)  # they quote names from files
         super().__init__(problem, remedy)
         self.problem = problem
         self.remedy = remedy
@@ -65,3 +67,9 @@ class SomeFailed(ODPatchError):
     """Some of several checkpoints could not be exported; the others were."""
 
     exit_code = 8
+
+
+class ProofFailed(ODPatchError):
+    """The export that was just made is not what was trained, or is not whole; it is not moved into place."""
+
+    exit_code = 9

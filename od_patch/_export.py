@@ -17,11 +17,13 @@ import re
 import threading
 
 from od_patch import _checkpoint
+from od_patch import _config
 from od_patch import _errors
 from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch import _version
+from od_patch import proof
 
 FROZEN = 'frozen'
 KINDS = (_saved_model.RESOURCE, _saved_model.REFERENCE, FROZEN)
@@ -44,8 +46,8 @@ _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larg
 
 Options = collections.namedtuple('Options', [
     'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts', 'profile_graph',
-    'series'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None)
+    'series', 'target_tf', 'verify'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None, None, False)
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
@@ -57,11 +59,15 @@ Attributes:
     profile_graph: bool, whether the release may print its profile of the graph;
         None for yes where all artifacts are written, as it does, and no else.
     series: ``_series.Wanted`` where many checkpoints are exported; None for one.
+    target_tf: str, the TensorFlow whose ops ``saved_model/`` is to keep to, such
+        as '1.12'; None for those of the one at hand.
+    verify: bool, whether the staged export is proved in full, outputs included,
+        before it is moved into place; files and weights always are.
 """
 
 Report = collections.namedtuple('Report', [
     'output_directory', 'files', 'written', 'kind', 'use_moving_averages', 'checkpoint', 'step', 'signature',
-    'artifacts', 'release', 'replaced'])
+    'artifacts', 'release', 'replaced', 'proof'])
 Report.__doc__ = """What an export has made.
 
 Attributes:
@@ -76,6 +82,8 @@ Attributes:
     artifacts: set of those of ``ARTIFACTS`` that were written.
     release: str, the pin of the exporter, in words.
     replaced: bool, whether an earlier export was replaced.
+    proof: ``proof._answer.Answer``, what was checked before it was moved into
+        place; None for one of many checkpoints that was not to be verified.
 """
 
 _log = logging.getLogger('od_patch')
@@ -152,7 +160,8 @@ class UnderWay:
         """Returns the ``_saved_model.Composed`` of the graph that these tensors are of."""
         some_input = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
         composed = _saved_model.compose(
-            some_input.graph, inputs, outputs, self.options.saved_model_variables, self.additional_output_tensor_names)
+            some_input.graph, inputs, outputs, self.options.saved_model_variables, self.additional_output_tensor_names,
+            self.options.target_tf)
         for note in composed.notes:
             self.observer.note(note)
         return composed
@@ -260,7 +269,7 @@ class Export(UnderWay):
                 if pattern.match(name) and artifact not in self.artifacts:
                     os.unlink(os.path.join(self.staged_directory, name))
 
-    def report(self, replaced):
+    def report(self, replaced, proven):
         """Returns the ``Report``; the staged files are still where they were written."""
         return Report(
             output_directory=self.output_directory,
@@ -273,7 +282,8 @@ class Export(UnderWay):
             signature=self.signature,
             artifacts=self.artifacts,
             release=self.release_text,
-            replaced=replaced)
+            replaced=replaced,
+            proof=proven)
 
     def _record(self, more):
         """Returns the record of what made this export, as JSON bytes, for ``assets.extra/od_patch.json``."""
@@ -314,6 +324,8 @@ def whole(options, observer, release_text, arguments):
         ``Export``.
     """
     observer.stage('checks')
+    if options.verify:
+        proof.require()
     output_directory = os.fspath(arguments['output_directory'])
     if not output_directory:
         raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
@@ -328,7 +340,7 @@ def whole(options, observer, release_text, arguments):
     try:
         with _staging.staged(output_directory) as staged:
             export = Export(options, observer, release_text, prefix, output_directory, staged)
-            check_averages(arguments, export.inventory)
+            check_config(arguments, export.inventory)
             arguments['trained_checkpoint_prefix'] = prefix
             arguments['output_directory'] = staged.export
             with under_way(export):
@@ -348,7 +360,9 @@ def ready(export, replaced):
         replaced: bool, whether it is to replace an earlier one.
     """
     export.remove_unasked()
-    report = export.report(replaced)
+    # One of many is copied tensor by tensor, each with its checksum compared, and is proved once more on request only.
+    proven = proof.staged(export) if export.options.verify or not export.options.series else None
+    report = export.report(replaced, proven)
     export.observer.stage('moving into place')
     return report
 
@@ -418,9 +432,11 @@ def bind(function, args, kwargs):
     return inspect.signature(function).bind(*args, **kwargs).arguments
 
 
-def check_averages(arguments, inventory):
-    """Refuses moving averages that the checkpoint does not have, where the config is at hand: before the graph."""
+def check_config(arguments, inventory):
+    """Refuses, before the graph, a config that cannot be exported here, and averages that the checkpoint lacks."""
     config = arguments.get('pipeline_config')
+    if config is not None:
+        _config.check(config)
     if config is not None and config.eval_config.use_moving_averages and not _checkpoint.has_averages(inventory):
         raise _errors.CheckpointMismatch(
             'The pipeline config asks for moving averages (eval_config.use_moving_averages), and the checkpoint {} '

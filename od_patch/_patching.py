@@ -3,7 +3,8 @@
 Three steps that can be asked for one by one: ``recognise`` says which release
 an exporter module is and what would be replaced; ``install`` replaces it;
 ``uninstall`` puts it back. Nothing but the attributes of one module is ever
-changed.
+changed; what TensorFlow 2 needs beside that is in ``legacy``, and is on for as
+long as the patch is.
 
 Not for: what the replacements do, which is ``_export``.
 """
@@ -20,8 +21,10 @@ import threading
 from od_patch import _errors
 from od_patch import _export
 from od_patch import _freezing
+from od_patch import _lowering
 from od_patch import _releases
 from od_patch import _series
+from od_patch import legacy
 
 EXPORTER = 'object_detection.exporter'
 
@@ -106,8 +109,8 @@ def uninstall(exporter=None):
 
 @contextlib.contextmanager
 def patched(exporter=None, strict_pin=False, saved_model_variables='resource', overwrite=False,
-            additional_output_tensor_names=None, artifacts=None, profile_graph=None, all_checkpoints=False,
-            checkpoint_steps=None, watch=False, watch_interval=10.0, _observer=None):
+            additional_output_tensor_names=None, artifacts=None, profile_graph=None, target_tf=None, verify=False,
+            all_checkpoints=False, checkpoint_steps=None, watch=False, watch_interval=10.0, _observer=None):
     """Context manager: the patch is on inside, for all threads, and as before outside.
 
     The options are those of exports in this thread.
@@ -125,20 +128,33 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
             is not computed.
         profile_graph: bool, whether the release may print its profile of the
             graph; default only where all artifacts are written.
+        target_tf: str, the TensorFlow release that ``saved_model/`` is to run
+            on, such as '1.12', where that is an earlier one: its ops are put
+            back to those of that release. The other artefacts stay the release's own.
         all_checkpoints: bool, take the checkpoint prefix for a directory or a
             pattern, and write a SavedModel for each checkpoint, named by its
             global step, into the output directory. Implied by the next two.
         checkpoint_steps: iterable of int, only those; default all.
         watch: bool, go on with checkpoints that come, until SIGINT or SIGTERM.
         watch_interval: float, seconds between two looks.
+        verify: bool, run SavedModel and frozen graph on the same images before
+            the export is moved into place; its files and weights always are
+            checked against the checkpoint.
 
     Raises:
+        od_patch.UsageError: an unknown ``target_tf``, or one for frozen constants.
         od_patch.EnvironmentRefused, od_patch.ExporterDeclined: as ``install``.
         ValueError: an unknown ``saved_model_variables``, or one of ``artifacts``.
     """
     if saved_model_variables not in _export.KINDS:
         raise ValueError('saved_model_variables is {!r}; it can be one of {}'.format(
             saved_model_variables, ', '.join(_export.KINDS)))
+    if target_tf:
+        _lowering.release_of(target_tf)
+        if saved_model_variables == _export.FROZEN:
+            raise _errors.UsageError(
+                '--target_tf is for a SavedModel with variables; the frozen one is the release\'s own.',
+                'Leave out --target_tf, or --saved_model_variables=frozen.')
     artifacts = tuple(_export.ARTIFACTS if artifacts is None else artifacts)
     if not artifacts or not set(artifacts) <= set(_export.ARTIFACTS):
         raise ValueError('artifacts is {!r}; it can have some of {}'.format(artifacts, ', '.join(_export.ARTIFACTS)))
@@ -153,7 +169,7 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
     before = _thread_options()
     _threads.options = (
         _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph,
-                        series),
+                        series, target_tf, verify),
         observer)
     try:
         yield
@@ -293,7 +309,7 @@ def _around_export(original, recognised):
             if not is_on:  # somebody kept this function from a time when the patch was on
                 return original(*args, **kwargs)
             around = _series.series if options.series else _export.whole
-            with around(options, observer, describe(recognised), arguments) as under_way:
+            with legacy.tf1_behaviour(), around(options, observer, describe(recognised), arguments) as under_way:
                 _enter(under_way, arguments)
                 return original(**arguments) if under_way.has_work() else None
     return export
@@ -443,35 +459,53 @@ def _put_on(exporter, strict_pin, warn):
     """Returns the ``_Patch`` on an exporter, which is applied if it was not; the caller says what holds it."""
     name = _name(exporter)
     patch = _patches.get(name)
-    module = exporter if inspect.ismodule(exporter) else _import(name)
-    if patch and patch.recognised.module is module:
-        _check_pin(patch.recognised, strict_pin, warn)
-        if not patch.is_on():
-            patch.apply()
+    with legacy.on():  # importing the exporter needs the bridges, too
+        module = exporter if inspect.ismodule(exporter) else _import(name)
+        if patch and patch.recognised.module is module:
+            _check_pin(patch.recognised, strict_pin, warn)
+            if not patch.is_on():
+                patch.apply()
+            return patch
+        recognised = recognise(module)
+        _check_pin(recognised, strict_pin, warn)
+        patch = _Patch(recognised)
+        patch.apply()
+        if name not in _patches:
+            legacy.put_on()
+        _patches[name] = patch
         return patch
-    recognised = recognise(module)
-    _check_pin(recognised, strict_pin, warn)
-    patch = _Patch(recognised)
-    patch.apply()
-    _patches[name] = patch
-    return patch
 
 
 def _take_off_if_unused(patch):
     if not patch.installed and not patch.uses and _patches.get(patch.recognised.module.__name__) is patch:
         del _patches[patch.recognised.module.__name__]
         patch.remove()
+        legacy.take_off()
 
 
 def _import(name):
-    if name in sys.modules:  # also while it is being imported: patches/*.patch call install() from its last line
-        return sys.modules[name]
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
+    if name not in sys.modules:  # or it is being imported: patches/*.patch call install() from its last line
+        try:
+            with legacy.tf1_behaviour():  # the OD API asks it at import which of its halves to import
+                importlib.import_module(name)
+        except ImportError as error:
+            raise _errors.EnvironmentRefused(
+                '{} cannot be imported: {}'.format(name, error),
+                'Put the folder research of the models repo, and research/slim, on PYTHONPATH.')
+    _check_half()
+    return sys.modules[name]
+
+
+def _check_half():
+    """Refuses an OD API whose model builder was imported under TensorFlow 2's behaviour: it lacks the TF 1 models."""
+    builder = sys.modules.get('object_detection.builders.model_builder')
+    if hasattr(builder, 'SSD_KERAS_FEATURE_EXTRACTOR_CLASS_MAP') and not hasattr(
+            builder, 'SSD_FEATURE_EXTRACTOR_CLASS_MAP'):
         raise _errors.EnvironmentRefused(
-            '{} cannot be imported: {}'.format(name, error),
-            'Put the folder research of the models repo, and research/slim, on PYTHONPATH.')
+            'object_detection.builders.model_builder was imported before od-patch, and under TensorFlow 2 it then has '
+            'the models of TensorFlow 2 only.',
+            'Call od_patch.install(), or enter od_patch.patched(), before importing anything of object_detection; '
+            'or use the command export_inference_graph.')
 
 
 def _check_pin(recognised, strict_pin, warn):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 
+from od_patch import _text
 from od_patch._errors import InputRefused
 from od_patch.compare import _causes
 from od_patch.compare import _verdict
@@ -97,7 +98,7 @@ def export(checkpoint, pipeline_config, folder, flags):
     if done.returncode:
         text = done.stderr.decode('utf-8', 'replace').strip() or 'exit code {}'.format(done.returncode)
         raise InputRefused('The export failed: {}'.format('\n'.join(text.splitlines()[-12:])),
-                           'The command was:  ' + ' '.join(command))
+                           'The command was:  ' + _text.command(command))
 
 
 def regenerate(checkpoint, pipeline_config, like, apply, output, config):

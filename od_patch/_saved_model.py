@@ -14,6 +14,7 @@ import os
 
 from od_patch import _bundle
 from od_patch import _bundle_writer
+from od_patch import _lowering
 from od_patch import _tensorflow
 
 RESOURCE = 'resource'
@@ -62,7 +63,7 @@ def write(saved_model_path, graph, inputs, outputs, checkpoint_prefix, kind=RESO
     return place(saved_model_path, composed, checkpoint_prefix, extra_assets=extra_assets)
 
 
-def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=()):
+def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), target_tf=None):
     """Returns the ``Composed`` graph of a SavedModel; it is the same whatever the weights are.
 
     The signature is the one that upstream's ``write_saved_model`` writes: key
@@ -76,17 +77,22 @@ def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=()):
         kind: 'resource' or 'reference', how variables are written.
         also_keep: iterable of node names to keep beside what the outputs need;
             names that the graph does not have are passed over.
+        target_tf: str, the TensorFlow release to keep to the ops of; None for
+            the one at hand.
+
+    Raises:
+        od_patch.EnvironmentRefused: that release lacks what the graph needs.
     """
     notes = []
     saved_model = None
     if kind == RESOURCE:
         try:
-            saved_model = _saved_model(graph, inputs, outputs, also_keep, as_resources=True)
+            saved_model = _saved_model(graph, inputs, outputs, also_keep, True, target_tf, notes)
         except _NotConvertible as error:
             notes.append('variables stay references: {}'.format(error))
             kind = REFERENCE
     if saved_model is None:
-        saved_model = _saved_model(graph, inputs, outputs, also_keep, as_resources=False)
+        saved_model = _saved_model(graph, inputs, outputs, also_keep, False, target_tf, notes)
     return Composed(
         content=saved_model.SerializeToString(deterministic=True),
         num_variables=len(_variable_defs(graph)),
@@ -147,7 +153,7 @@ def signature(inputs, outputs):
         method_name='tensorflow/serving/predict')
 
 
-def _saved_model(graph, inputs, outputs, also_keep, as_resources):
+def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, notes):
     """Returns the ``SavedModel`` to write, with one MetaGraph, in which everything is made: copies cost memory.
 
     Raises:
@@ -174,6 +180,8 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources):
     if as_resources:
         _make_resources(graph_def, variables)
     meta_graph.saver_def.CopyFrom(_add_saver(graph_def, variables))
+    if target_tf:
+        notes.extend('for TensorFlow {}: {}'.format(target_tf, what) for what in _lowering.lower(graph_def, target_tf))
 
     meta_graph.meta_info_def.tags.append('serve')
     version, git_version = _tensorflow.versions()

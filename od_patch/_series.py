@@ -18,7 +18,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 
 from od_patch import _bundle
 from od_patch import _checkpoint
@@ -271,7 +270,7 @@ class _One:
             export.saved_model_directory = staged.export
             export.use_moving_averages = series.use_moving_averages
             export.signature = self._signature
-            _export.check_averages(series.arguments, export.inventory)
+            _export.check_config(series.arguments, export.inventory)
             _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages)
             export.place(self._composed, prefix, self._sources, [
                 ('checkpoint_sha256', _digest(prefix)), ('recipe', series.recipe)])
@@ -413,7 +412,7 @@ def _record_of(saved_model_path):
 def _recipe(options, release_text, arguments):
     """Returns a digest of all but the weights that a SavedModel depends on, so that a change of it is noticed."""
     ingredients = [_version.__version__, _tensorflow.versions()[0], release_text, options.saved_model_variables,
-                   options.additional_output_tensor_names]
+                   options.additional_output_tensor_names, options.target_tf]
     for name, value in sorted(arguments.items()):
         if name not in ('trained_checkpoint_prefix', 'output_directory'):
             serialize = getattr(value, 'SerializeToString', None)

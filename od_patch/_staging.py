@@ -29,6 +29,7 @@ import signal
 import stat
 import tempfile
 import threading
+import uuid
 
 from od_patch import _errors
 from od_patch import _tensorflow
@@ -42,6 +43,8 @@ OF_AN_EXPORT = re.compile(
 OF_A_SAVED_MODEL = re.compile(r'(saved_model\.pb|variables|assets|assets\.extra)$')
 _JOURNAL = 'journal.json'
 _PROBE = '.od-patch-probe'
+_TEMPORARY = 'od-patch-'
+_ELSEWHERE = 'temporary'
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -110,12 +113,39 @@ def _folders(workshop):
     """Makes the two folders of ``Staged``; the temporary one is gone at the end."""
     export = os.path.join(workshop, 'export')
     os.mkdir(export)
-    # TensorFlow looks for checkpoints by pattern, and does not find one below a folder named out[1].
-    temporary = tempfile.mkdtemp(prefix='od-patch-', dir=None if glob.has_magic(workshop) else workshop)
+    temporary = _make_temporary(workshop)
     try:
         yield Staged(export, temporary)
     finally:
         _remove(temporary)
+
+
+def _make_temporary(workshop):
+    """Makes a private folder and returns its path: in the workshop, or elsewhere and noted there.
+
+    TensorFlow looks for checkpoints by pattern, and does not find one below a
+    folder named ``out[1]``. The note is a link, which is there whole or not at
+    all, and before the folder is: whoever is killed leaves no folder that the
+    next run does not know.
+    """
+    if not glob.has_magic(workshop):
+        return tempfile.mkdtemp(prefix=_TEMPORARY, dir=workshop)
+    temporary = os.path.join(tempfile.gettempdir(), _TEMPORARY + uuid.uuid4().hex)
+    os.symlink(temporary, os.path.join(workshop, _ELSEWHERE))
+    os.mkdir(temporary, 0o700)
+    return temporary
+
+
+def _remove_noted(workshop):
+    """Removes the temporary folder that a killed run made elsewhere, if it is one of ours."""
+    try:
+        noted = os.readlink(os.path.join(workshop, _ELSEWHERE))
+        found = os.lstat(noted)
+    except OSError:
+        return
+    if os.path.basename(noted).startswith(_TEMPORARY) and stat.S_ISDIR(found.st_mode) \
+            and found.st_uid == os.geteuid():
+        _remove(noted)
 
 
 @contextlib.contextmanager
@@ -171,6 +201,26 @@ def check_writable(output_directory):
         os.rmdir(probe)
 
 
+@contextlib.contextmanager
+def replacing(path):
+    """Context of one file: yields a path to write to, which becomes ``path`` when all went well.
+
+    It is a new, private file beside ``path``, of a name that nobody knows
+    before: in a folder that others can write to, they cannot have put a link there.
+    """
+    handle, partial = tempfile.mkstemp(prefix='.od-patch-', dir=os.path.dirname(path) or '.')
+    os.close(handle)
+    try:
+        yield partial
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(partial, 0o666 & ~mask)  # as any other program would have made it
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(partial)
+
+
 def _workshop(target):
     """Returns the folder that the export into ``target`` is prepared in: beside it, or inside where beside is barred."""
     parent, name = os.path.split(target)
@@ -203,10 +253,18 @@ def _can_move(source, destination):
 
 
 def _make_probe(folder):
-    """Makes an empty folder in ``folder`` and returns its path; it may be there, from a run that was killed."""
+    """Makes an empty folder in ``folder`` and returns its path; it may be there, from a run that was killed.
+
+    Raises:
+        OSError: it cannot be made, or somebody else has put something there.
+    """
     probe = os.path.join(folder, _PROBE)
-    with contextlib.suppress(FileExistsError):
+    try:
         os.mkdir(probe)
+    except FileExistsError:
+        found = os.lstat(probe)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise
     return probe
 
 
@@ -308,6 +366,7 @@ def _clean_up_after_the_dead(workshop, target):
                 'What it had moved away is in {}: move it back by hand, and remove {}.'.format(replaced, workshop))
         _put_back(names, replaced, target)
         os.unlink(journal)
+    _remove_noted(workshop)
     _remove(workshop, except_for='lock')
 
 

@@ -5,15 +5,18 @@ own entry point, ``export_inference_graph``.
 """
 import contextlib
 import functools
+import json
 import os
 import re
 import sys
+import tempfile
 import traceback
 import warnings
 
 import click
 
 from od_patch import _errors
+from od_patch import _text
 from od_patch import _version
 
 
@@ -28,15 +31,24 @@ def _import_tensorflow_quietly():
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
     warnings.simplefilter('ignore')
+    with _quietly():
+        try:
+            import tensorflow  # pylint: disable=unused-import
+        except ImportError as error:
+            raise _errors.EnvironmentRefused('TensorFlow cannot be imported: {}.'.format(error),
+                                             'Install one, e.g.  pip install tensorflow')
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Context manager: what is written to the file descriptor of stderr goes nowhere."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        import tensorflow  # pylint: disable=unused-import
-    except ImportError as error:
-        raise _errors.EnvironmentRefused('TensorFlow cannot be imported: {}.'.format(error),
-                                         'Install one, e.g.  pip install tensorflow')
+        yield
     finally:
+        sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
@@ -96,16 +108,10 @@ def _refuse_to_replace(paths, inputs, overwrite):
                                         'Give another file to write to, or --overwrite.')
 
 
-@contextlib.contextmanager
 def _written(path):
     """A path to write to under another name, moved to ``path`` when all went well."""
-    partial = '{}.partial-{}'.format(path, os.getpid())
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    from od_patch import _staging
+    return _staging.replacing(path)
 
 
 _OUTPUTS = click.option('--outputs', callback=_names, metavar='NAME,…',
@@ -229,7 +235,7 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     for number, attempt in enumerate(attempts):
         if len(attempts) > 1:
             click.echo('Export {}{}'.format(number + 1, '' if not attempt.flags else ', with ' + ' '.join(
-                '--{}={!r}'.format(*row) for row in sorted(attempt.flags.items()))))
+                _text.command(['--{}={}'.format(*row)]) for row in sorted(attempt.flags.items()))))
         _report.show(attempt.answer, out)
     answer = attempts[-1].answer
     if answer.exit_code:
@@ -237,17 +243,99 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
         if (flags or override) and not apply:
             click.echo('Settings that differ and can be set (or give --apply):')
             for name, value in sorted(flags.items()):
-                click.echo('  --{}={}'.format(name, value))
+                click.echo('  ' + _text.plain(_text.command(['--{}={}'.format(name, value)])))
             if override:
-                click.echo("  --config_override='{}'".format(override))
+                click.echo('  ' + _text.plain(_text.command(['--config_override=' + override])))
         if left:
             click.echo('What no setting here changes; to get that graph, pin:')
             for line in _regenerate.pin(answer):
-                click.echo('  ' + line)
+                click.echo('  ' + _text.plain(line))
     if output_directory:
         click.echo('{}: the export'.format(output_directory))
-    click.echo('{}: {}'.format(answer.verdict, answer.reason))
+    click.echo(_text.plain('{}: {}'.format(answer.verdict, answer.reason)))
     sys.exit(answer.exit_code)
+
+
+@cli.command()
+@click.option('--json', 'as_json', is_flag=True, help='Print what was found as JSON.')
+def doctor(as_json):
+    """Says what is installed, whether an export can run on it, and what to type where it cannot.
+
+    Exit code 0: usable; 3: not.
+    """
+    from od_patch import _doctor
+    try:
+        _import_tensorflow_quietly()
+        with _quietly():
+            findings = _doctor.examine()
+    except _errors.EnvironmentRefused:
+        findings = _doctor.examine()  # without TensorFlow, that is what it finds
+    if as_json:
+        click.echo(json.dumps(findings.as_json(), indent=2))
+    else:
+        _doctor.show(findings, sys.stdout)
+    sys.exit(_errors.EnvironmentRefused.exit_code if findings.problems else 0)
+
+
+@cli.command()
+@click.argument('export', metavar='[EXPORT_DIR]', required=False)
+@click.option('--saved_model', metavar='DIR', help='The SavedModel; default: saved_model of EXPORT_DIR.')
+@click.option('--frozen_graph', metavar='FILE', help='The frozen graph; default: that of EXPORT_DIR.')
+@click.option('--checkpoint', metavar='PREFIX', help='The trained checkpoint; default: the one that the export names. '
+              'With --pipeline_config and nothing else, it is exported to a temporary folder and that is verified.')
+@click.option('--pipeline_config', metavar='FILE', help='What it was trained with: says whether its moving averages '
+              'are meant.')
+@click.option('--images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you like; '
+              'default: two drawn scenes.')
+@click.option('--most_images', type=click.IntRange(1, 1000), default=8, show_default=True,
+              help='Take no more than so many of them.')
+@click.option('--target_tf', metavar='VERSION', help='Does this TensorFlow know all ops and attributes? E.g. 1.12.')
+@click.option('--quick', is_flag=True, help='Run nothing: files, weights and portability only.')
+@click.option('--json', 'as_json', is_flag=True, help='Print the answer as JSON (docs/verify.md has the schema).')
+@click.option('--report', metavar='OUT.html', help='Also write the answer as one self-contained page, with pictures.')
+@click.option('--overwrite', is_flag=True, help='Replace what --report finds there; never what is verified.')
+@_questions
+def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images, target_tf, quick,
+           as_json, report, overwrite):
+    """Proves an export: checkpoint, frozen graph and SavedModel against each other, in files, weights and outputs.
+
+    Exit code 0: all the same; 1: something is not; 2: trouble, or nothing that could be compared.
+    """
+    from od_patch import _tensorflow
+    from od_patch import proof
+    from od_patch.compare import _report as _json
+    from od_patch.proof import _report
+    _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
+    given = [path for path in (export, saved_model, frozen_graph, pipeline_config) + images if path]
+    _refuse_to_replace([report] if report else [], given, overwrite)
+    if quick and images:
+        raise _errors.UsageError('--quick runs nothing, and --images is what to run on.', 'Leave out one of them.')
+    with contextlib.ExitStack() as stack:
+        if checkpoint and pipeline_config and not (export or saved_model or frozen_graph):
+            export = stack.enter_context(_exported(checkpoint, pipeline_config))
+        answer = proof.verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images,
+                              target_tf, quick)
+        if report:
+            from od_patch.proof import _page
+            with _written(report) as path:
+                _page.write(answer, path)
+    if as_json:
+        click.echo(_json.as_json(answer.as_json(), indent=2))
+    else:
+        _report.show(answer, _report.console())
+        if report:
+            click.echo('{}: the report'.format(report))
+    sys.exit(answer.exit_code)
+
+
+@contextlib.contextmanager
+def _exported(checkpoint, pipeline_config):
+    """A private folder with the export of a checkpoint, gone at the end."""
+    from od_patch import _regenerate
+    with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
+        target = os.path.join(folder, 'export')
+        _regenerate.export(checkpoint, pipeline_config, target, {})
+        yield target
 
 
 def main():

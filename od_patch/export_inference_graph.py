@@ -8,7 +8,8 @@ Not for: running another script with the patch on; that is ``python -m od_patch`
 
 Exit codes: 0 exported; 1 the export failed; 2 a flag; 3 the environment; 4 the
 exporter is declined; 5 an input file; 6 the checkpoint does not fit the model;
-7 the output directory; 130 and 143 interrupted by SIGINT and SIGTERM.
+7 the output directory; 8 some of many checkpoints failed; 9 the proof: the export
+is not what was trained; 130 and 143 interrupted by SIGINT and SIGTERM.
 """
 import difflib
 import importlib
@@ -25,6 +26,7 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _patching
 from od_patch import _version
+from od_patch import legacy
 
 _SCRIPT = 'object_detection.export_inference_graph'
 _FLAGS_MODULE = 'od_patch.export_inference_graph'  # also when this is run as __main__
@@ -124,14 +126,24 @@ def _interrupted(progress, log, exit_code):
 
 
 def _export_as_told(argv, log, progress):
-    """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    """Answers --version, or exports with what the installed TensorFlow needs for it."""
     if '--version' in argv[1:]:
         log.terminal.write('od-patch {}\n'.format(_version.__version__))
         return
-    wants_help = _wanted_help(argv)
     progress.stage('imports')
     with log.redirected():
         _environment.require()
+        legacy.put_on()
+    try:
+        _export_with_release(argv, log, progress)
+    finally:
+        legacy.take_off()
+
+
+def _export_with_release(argv, log, progress):
+    """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
+    wants_help = _wanted_help(argv)
+    with log.redirected():
         exporter = _environment.import_exporter()
         script = importlib.import_module(_SCRIPT)
         flags = _define_flags()
@@ -146,7 +158,8 @@ def _export_as_told(argv, log, progress):
                 exporter, strict_pin=values.strict_pin, saved_model_variables=values.saved_model_variables,
                 overwrite=values.overwrite,
                 additional_output_tensor_names=_split(values.additional_output_tensor_names),
-                artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph, **_series(values),
+                artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
+                target_tf=values.target_tf, verify=values.verify, **_series(values),
                 _observer=progress):
             _expand_home(values)
             _preflight(values, exporter)
@@ -178,6 +191,9 @@ def _define_flags():
             (flags.DEFINE_boolean, 'profile_graph', None,
              'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
              'where all artifacts are exported.'),
+            (flags.DEFINE_string, 'target_tf', None,
+             'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops that '
+             'it lacks are put back to those that it has, or the export is refused.'),
             (flags.DEFINE_boolean, 'all_checkpoints', False,
              'Take --trained_checkpoint_prefix for a directory or a pattern, and export every checkpoint there as a '
              'SavedModel named by its global step; those that are done are skipped.'),
@@ -186,6 +202,9 @@ def _define_flags():
             (flags.DEFINE_boolean, 'watch', False,
              'As --all_checkpoints, and go on as a training writes new ones, until Ctrl-C or SIGTERM.'),
             (flags.DEFINE_float, 'watch_interval', 10.0, 'Seconds between two looks for new checkpoints.'),
+            (flags.DEFINE_boolean, 'verify', False,
+             'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
+             'nothing behind where they differ. Files and weights are always checked.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,

@@ -2,13 +2,14 @@
 
 The folder ``research`` comes from ``--models-research`` or ``OD_PATCH_MODELS_RESEARCH``
 (a real checkout), else it is assembled from packages of the index, vintage
-``OD_PATCH_VINTAGE`` (A, B, C or D; default C).
+``OD_PATCH_VINTAGE`` (A, B, C or D; default C on TensorFlow 1 and D on TensorFlow 2).
 """
 import os
 import sys
 
 import pytest
 
+from od_patch import legacy
 from tests.support import checkpoints
 from tests.support import exports
 
@@ -23,21 +24,26 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     """Puts the OD API on the path of this process and of those that the tests start."""
     try:
-        import tensorflow  # pylint: disable=unused-import
+        import tensorflow
     except ImportError:
         return  # the tests that need it say so
     given = config.getoption('--models-research')
     if given:
         entries = [os.path.abspath(given), os.path.join(os.path.abspath(given), 'slim')]
     else:
-        sys.path.insert(0, os.path.join(_ROOT, 'tools'))
-        import assemble_models
-        vintage = os.environ.get('OD_PATCH_VINTAGE', 'C')
-        entries = assemble_models.assemble(vintage, os.path.join(_ROOT, '.tox', 'research', vintage))
+        vintage = os.environ.setdefault('OD_PATCH_VINTAGE', 'C' if tensorflow.__version__.startswith('1.') else 'D')
+        entries = exports.research(vintage)
     sys.path[:0] = entries
     os.environ['PYTHONPATH'] = os.pathsep.join(
         entries + [_ROOT] + [entry for entry in [os.environ.get('PYTHONPATH')] if entry])
     os.environ['OD_PATCH_TEST_RESEARCH'] = entries[0]
+
+
+@pytest.fixture
+def tf1_behaviour():
+    """On TensorFlow 2, what an export runs in: the bridges, graph mode and TensorFlow 1's defaults."""
+    with legacy.on(), legacy.tf1_behaviour():
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -7,8 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
+from od_patch import proof
+from tests.proof import proved
 from tests.support import exports
 from tests.support import parity
+from tests.support.exports import NEEDS_CONTRIB
 
 _AVERAGES = 'eval_config { use_moving_averages: true }'
 _FIVE_DETECTIONS = ('model { ssd { post_processing { batch_non_max_suppression { '
@@ -37,7 +40,7 @@ _CASES = [
     pytest.param('ssd', 'plain', {'input_shape': '1,72,88,3', 'write_inference_graph': True,
                                   'config_override': _FIVE_DETECTIONS}, 1, {},
                  id='input_shape, write_inference_graph, config_override', marks=_group('ssd')),
-    pytest.param('ssd_quantized', 'plain', {}, 2, {}, id='quantized ssd', marks=_group('quantized')),
+    pytest.param('ssd_quantized', 'plain', {}, 2, {}, id='quantized ssd', marks=[_group('quantized'), NEEDS_CONTRIB]),
     pytest.param('faster_rcnn', 'plain', {}, 2, {}, id='faster rcnn', marks=_group('faster')),
     pytest.param('mask_rcnn', 'training', {'config_override': _AVERAGES}, 1, {}, id='mask rcnn, averages',
                  marks=_group('mask')),
@@ -84,6 +87,7 @@ def test_saved_model_agrees_with_the_unpatched_frozen_graph(
     assert _record(output)['moving_averages'] == (flags.get('config_override') == _AVERAGES)
     if flags.get('config_override') == _FIVE_DETECTIONS:
         assert outputs['detection_boxes'].shape == (1, 5, 4)
+    proved.assert_proved(output, run=not baseline, **flags)
     # Neither what was staged nor the averaged checkpoint, which upstream leaves behind, is still there.
     assert sorted(os.listdir(str(tmp_path))) == ['export', 'tmp'] and not os.listdir(str(tmp_path / 'tmp'))
 
@@ -98,6 +102,9 @@ def test_frozen_is_the_releases_own_saved_model(checkpoint_of, upstream_export, 
     mine = parity.read_meta_graph(os.path.join(output, 'saved_model'))
     parity.assert_same_graph(mine.graph_def, theirs.graph_def)
     assert os.listdir(os.path.join(output, 'saved_model', 'variables')) == []
+    # And the unpatched export can be verified as well: it is right, only frozen.
+    answer = proof.verify(upstream_export('ssd'), checkpoint=checkpoint_of('ssd'), quick=True)
+    assert not answer.wrong and {check.name: check.text for check in answer.checks}['variables'].startswith('none')
 
 
 @_group('ssd')
@@ -126,6 +133,20 @@ def test_additional_outputs_are_kept_and_can_be_run(checkpoint_of, upstream_expo
         tf.saved_model.loader.load(session, ['serve'], os.path.join(output, 'saved_model'))
         found = session.run(extra + ':0', {'image_tensor:0': feed})
     parity.assert_bit_equal({extra: found}, {extra: expected})
+
+
+@_group('averages')
+def test_raw_weights_are_named_where_the_config_asks_for_averages(checkpoint_of, upstream_export, tmp_path):
+    """An export made in good order, but without them: only the config that it was trained with tells."""
+    export, checkpoint = upstream_export('ssd', 'training'), checkpoint_of('ssd', 'training')
+    config = tmp_path / 'pipeline.config'
+    with open(exports.config_path('ssd')) as plain:
+        config.write_text(plain.read() + _AVERAGES)
+    answer = proof.verify(export, checkpoint=checkpoint, pipeline_config=str(config), quick=True)
+    wrong, = answer.wrong
+    assert wrong.name == 'SavedModel = checkpoint'
+    assert wrong.text.endswith('these are the raw weights, and the moving averages are asked for ({})'.format(config))
+    assert not proof.verify(export, checkpoint=checkpoint, pipeline_config=exports.config_path('ssd'), quick=True).wrong
 
 
 @_group('averages')

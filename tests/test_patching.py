@@ -14,13 +14,14 @@ from tests.support import exports
 from tests.support import parity
 
 pytest.importorskip('tensorflow')
+pytestmark = pytest.mark.usefixtures('tf1_behaviour')
 
 # What the packages' exporters are, as facts about the packages and not about our table.
 _RELEASE_OF_VINTAGE = {'A': 'r1.13.0', 'B': '2019-03-07', 'C': '2019-07-15', 'D': '2022'}
 
 
 @pytest.fixture
-def exporter():
+def exporter(tf1_behaviour):
     """The real exporter module; whatever a test does to it is undone."""
     module = importlib.import_module('object_detection.exporter')
     before = dict(vars(module))
@@ -50,7 +51,7 @@ def test_the_release_is_recognised_by_its_blob_id(exporter, pytestconfig):
     if pytestconfig.getoption('--models-research'):
         pytest.skip('a real checkout may be of any release')
     release = _patching.recognise(exporter).release
-    assert release.name == _RELEASE_OF_VINTAGE[os.environ.get('OD_PATCH_VINTAGE', 'C')]
+    assert release.name == _RELEASE_OF_VINTAGE[os.environ['OD_PATCH_VINTAGE']]
 
 
 def test_uninstall_leaves_every_attribute_as_it_was(exporter):

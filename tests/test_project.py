@@ -1,6 +1,7 @@
 """What the project says of itself: the README's commands, the table of pins, the version."""
 import os
 import re
+import sys
 
 import od_patch
 from od_patch import _releases
@@ -19,10 +20,29 @@ def test_ci_runs_the_readmes_test_command():
 
 
 def test_the_readmes_table_has_every_pin():
-    rows = re.findall(r'^\| ([\w.-]+) \| (\w+|after 2021) \| `(\w{40})` \| (TF 1.x|TF 1.15) \|', _read('README.md'),
+    rows = re.findall(r'^\| ([\w.-]+) \| (\w+|after 2021) \| `(\w{40})` \| (TF 1.x|TF 1.15, TF 2) \|', _read('README.md'),
                       re.MULTILINE)
-    assert rows == [(release.name, release.commit, release.exporter_blob, 'TF 1.x' if release.needs_contrib else 'TF 1.15')
+    assert rows == [(release.name, release.commit, release.exporter_blob, 'TF 1.x' if release.needs_contrib else 'TF 1.15, TF 2')
                     for release in _releases.RELEASES]
+
+
+def test_the_readmes_table_of_versions_has_what_ci_runs():
+    sys.path.insert(0, os.path.join(_ROOT, 'tools'))
+    try:
+        import lock_files
+    finally:
+        sys.path.pop(0)
+    rows = re.findall(r'^\| ([\d.]+) \| ([\d.]+) \| ([A-D, ]+) \| \[([\w-]+)\]\(requirements/([\w-]+)\.txt\) \|$',
+                      _read('README.md'), re.MULTILINE)
+    assert rows == [(pair.python, pair.tensorflow, ', '.join(pair.vintages), pair.name, pair.name)
+                    for pair in lock_files.PAIRS]
+    environments = _read('tox.ini').split('env_list =')[1].split('\n#')[0]
+    for pair in lock_files.PAIRS:
+        python, tensorflow = pair.name.split('-')
+        assert '{}-{}-'.format(python, tensorflow) in environments or 'demo-{}'.format(python) in environments, pair.name
+        lock = _read('requirements', pair.name + '.txt')
+        assert re.search(r'^tensorflow(_cpu|-cpu)?=={}$'.format(re.escape(pair.tensorflow)), lock, re.MULTILINE), pair.name
+        assert all(re.match(r'#|[\w.-]+==\S+$', line) for line in lock.splitlines()), pair.name
 
 
 def test_the_changelog_has_this_version():
@@ -37,7 +57,8 @@ def test_every_refusal_is_in_the_public_api():
 
 
 def test_links_between_the_documents_lead_somewhere():
-    for name in ('README.md', 'CONTRIBUTING.md', 'docs/troubleshooting.md', 'docs/compare.md', 'patches/README.md', 'examples/shapes/README.md'):
+    for name in ('README.md', 'CONTRIBUTING.md', 'docs/troubleshooting.md', 'docs/compare.md', 'docs/verify.md',
+                 'docs/tensorflow2.md', 'patches/README.md', 'examples/shapes/README.md'):
         for target in re.findall(r'\]\((?!http)([^)#]+)', _read(*name.split('/'))):
             path = os.path.join(_ROOT, os.path.dirname(name), target)
             assert os.path.exists(path), '{} links to {}'.format(name, target)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support import exports
 
+on_tensorflow_2 = pytest.mark.skipif(exports.HAS_CONTRIB, reason='TensorFlow 1 does what TensorFlow 2 lacks')
+
 _AVERAGES = 'eval_config { use_moving_averages: true }'
 
 
@@ -226,10 +228,37 @@ def test_other_feature_extractor(refuse, checkpoint_of):
     assert 'builds MobilenetV1' in message and 'holds InceptionV2' in message
 
 
+@exports.NEEDS_CONTRIB
 def test_quantized_graph_on_a_float_checkpoint(refuse):
     code, message = refuse(config=exports.config_path('ssd_quantized'))
     assert code == 6
     assert 'graph_rewriter with quantization' in message
+
+
+@on_tensorflow_2
+def test_quantization_needs_tensorflow_1(refuse):
+    code, message = refuse(config=exports.config_path('ssd_quantized'))
+    assert code == 3
+    assert 'has a graph_rewriter (quantization), which needs tf.contrib.quantize' in message
+    assert 'Export it under TensorFlow 1' in message
+
+
+@on_tensorflow_2
+@pytest.mark.parametrize('override, found', [
+    ('model { ssd { feature_extractor { type: "ssd_mobilenet_v1_fpn_keras" } } }', 'ssd_mobilenet_v1_fpn_keras'),
+    ('model { center_net { num_classes: 3 } }', 'center_net'),
+])
+def test_a_model_of_tensorflow_2_is_pointed_to_its_own_exporter(refuse, override, found):
+    code, message = refuse(config_override=override)
+    assert code == 5
+    assert "is one of TensorFlow 2's own models" in message and found in message
+    assert 'exporter_main_v2' in message
+
+
+def test_target_for_frozen_constants(refuse):
+    code, message = refuse(target_tf='1.12', saved_model_variables='frozen')
+    assert code == 2
+    assert '--target_tf is for a SavedModel with variables' in message
 
 
 def test_additional_output_that_the_graph_does_not_have(refuse):
@@ -246,7 +275,7 @@ def test_no_object_detection_api(refuse):
 
 
 def test_no_slim(refuse, research, tmp_path):
-    os.symlink(os.path.join(research, 'object_detection'), str(tmp_path / 'object_detection'))
+    shutil.copytree(os.path.join(research, 'object_detection'), str(tmp_path / 'object_detection'))
     code, message = refuse(environment={'PYTHONPATH': '{}:{}'.format(os.getcwd(), tmp_path)})
     assert code == 3
     assert 'nets of slim' in message
@@ -258,7 +287,7 @@ def test_protos_that_are_not_compiled(refuse, research, tmp_path):
     code, message = refuse(environment={'PYTHONPATH': '{}:{}'.format(os.getcwd(), tmp_path)})
     assert code == 3
     assert 'not compiled' in message
-    assert 'cd {} && protoc object_detection/protos/*.proto --python_out=.'.format(tmp_path) in message
+    assert 'cd {} && '.format(tmp_path) in message and 'object_detection/protos/*.proto --python_out=.' in message
 
 
 def test_exporter_of_another_shape(refuse, research, tmp_path):

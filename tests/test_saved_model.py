@@ -8,6 +8,8 @@ from od_patch import _saved_model  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from tests.support import parity  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures('tf1_behaviour')
+
 _VALUE = np.array([[1.5, -2.0], [0.25, 8.0]], np.float32)
 _INPUT = np.array([[1.0, 2.0]], np.float32)
 

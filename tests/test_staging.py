@@ -9,6 +9,8 @@ import pytest
 import od_patch
 from od_patch import _staging
 
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 
 def _contents(folder):
     """Returns {path: content} of all files below a folder."""
@@ -157,6 +159,42 @@ def test_two_exports_into_one_place(tmp_path):
     assert _contents(target) == _NEW
 
 
+def test_a_temporary_folder_elsewhere_of_a_killed_run_is_removed_by_the_next_one(tmp_path, monkeypatch):
+    (tmp_path / 'tmp').mkdir()
+    monkeypatch.setattr(_staging.tempfile, 'tempdir', str(tmp_path / 'tmp'))
+    folder = tmp_path / 'a[1]'
+    folder.mkdir()
+    killed = subprocess.call([sys.executable, '-c', '''if True:
+        import os, sys
+        sys.path.insert(0, {root!r})
+        from od_patch import _staging
+        with _staging.staged({target!r}) as staged:
+            assert not staged.temporary.startswith({folder!r}) and os.stat(staged.temporary).st_mode & 0o077 == 0
+            open(os.path.join(staged.temporary, 'big'), 'w').close()
+            os._exit(9)'''.format(root=_ROOT, target=str(folder / 'out'), folder=str(folder))],
+        env=dict(os.environ, TMPDIR=str(tmp_path / 'tmp')))
+    assert killed == 9
+    assert len(os.listdir(str(tmp_path / 'tmp'))) == 1
+    with _staging.staged(str(folder / 'out')) as staged:
+        assert os.listdir(str(tmp_path / 'tmp')) == [os.path.basename(staged.temporary)]
+        _write_export(staged.export)
+    assert os.listdir(str(tmp_path / 'tmp')) == [] and os.listdir(str(folder)) == ['out']
+
+
+@pytest.mark.parametrize('noted', ['precious', 'od-patch-link'])
+def test_a_note_of_something_else_removes_nothing(tmp_path, noted):
+    (tmp_path / 'precious').mkdir()
+    (tmp_path / 'precious' / 'file').write_text('mine')
+    os.symlink('precious', str(tmp_path / 'od-patch-link'))
+    workshop = tmp_path / '.out.od-patch'
+    workshop.mkdir()
+    os.symlink(str(tmp_path / noted), str(workshop / 'temporary'))
+    with _staging.staged(str(tmp_path / 'out')) as staged:
+        _write_export(staged.export)
+    assert (tmp_path / 'precious' / 'file').read_text() == 'mine'
+    assert not workshop.exists()
+
+
 def test_a_folder_of_somebody_else_in_the_way(tmp_path):
     os.symlink(str(tmp_path), str(tmp_path / '.out.od-patch'))
     with pytest.raises(od_patch.OutputRefused, match='not a folder of yours'):
@@ -228,8 +266,7 @@ with _staging.staged({target!r}) as staged:
 
 def _run_and_die(target, way, fatal):
     """Exports into ``target`` in a process that dies at its ``fatal``-th call; returns whether it got that far."""
-    program = _KILLED.format(root=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
-                             target=str(target), way=way, fatal=fatal)
+    program = _KILLED.format(root=_ROOT, target=str(target), way=way, fatal=fatal)
     code = subprocess.call([sys.executable, '-c', program])
     assert code in (0, 9)
     return code == 9

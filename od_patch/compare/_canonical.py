@@ -8,6 +8,7 @@ can be checked by running it.
 import os
 import re
 
+from od_patch import _staging
 from od_patch.compare import _graph
 from od_patch.compare import _hashing
 from od_patch.compare import _rules
@@ -244,10 +245,9 @@ def serialized(graph):
 def write(graph, path):
     """Writes the canonical form of ``graph`` to ``path``, wholly or not at all."""
     data = serialized(graph)
-    partial = '{}.partial-{}'.format(path, os.getpid())
-    with open(partial, 'wb') as file:
-        file.write(data)
-    os.replace(partial, path)
+    with _staging.replacing(path) as partial:
+        with open(partial, 'wb') as file:
+            file.write(data)
     return data
 
 

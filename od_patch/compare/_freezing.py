@@ -7,6 +7,8 @@ prunes and optimises nothing else but what the outputs do not need.
 """
 import collections
 
+from od_patch import _checkpoint
+from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 
 _REFERENCE = frozenset(['Variable', 'VariableV2'])
@@ -14,15 +16,30 @@ _RESOURCE = frozenset(['VarHandleOp'])
 
 
 def reader(prefix, where):
-    """Opens a checkpoint; raises InputRefused where there is none or it is damaged."""
-    import tensorflow as tf
-    make = getattr(tf.train, 'NewCheckpointReader', None) or tf.compat.v1.train.NewCheckpointReader
-    try:
-        return make(prefix)
-    except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
-        raise InputRefused('{}: its checkpoint {} cannot be read: {}.'.format(
-            where, prefix, str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__),
-            'Copy model.ckpt.index and model.ckpt.data-… again.')
+    """Opens a checkpoint; raises InputRefused where there is none or it is damaged, as does reading from it."""
+    shapes = _checkpoint.take_inventory(prefix).shapes  # looks at the index before TensorFlow does, which may abort
+    return _Reader(_tensorflow.tf1().train.NewCheckpointReader(prefix), shapes, prefix, where)
+
+
+class _Reader:
+    """TensorFlow's reader of checkpoints; a tensor that cannot be read is refused in words."""
+
+    def __init__(self, reader, shapes, prefix, where):  # pylint: disable=redefined-outer-name
+        self._reader, self._shapes, self._prefix, self._where = reader, shapes, prefix, where
+
+    def __getattr__(self, name):
+        return getattr(self._reader, name)
+
+    def get_variable_to_shape_map(self):
+        return self._shapes
+
+    def get_tensor(self, name):
+        try:
+            return self._reader.get_tensor(name)
+        except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
+            raise InputRefused('{}: its checkpoint {} cannot be read: {}.'.format(
+                self._where, self._prefix, ' '.join(str(getattr(error, 'message', error)).split())[:200]),
+                'Copy model.ckpt.index and model.ckpt.data-… again.')
 
 
 def needed(graph_def, outputs):
@@ -61,24 +78,21 @@ def freeze(graph_def, prefix, outputs, where):
     frozen = graph_pb2.GraphDef()
     frozen.library.CopyFrom(graph_def.library)
     missing = collections.OrderedDict()
-    keys = _restored_keys(graph_def)
+    keys = restored_keys(graph_def)
 
     def handle(name):
         """The variable that a resource comes from, through Identity and Enter."""
-        name = name.lstrip('^').split(':')[0]
-        while name in known and known[name].op in ('Identity', 'Enter'):
-            name = known[name].input[0].split(':')[0]
-        return known.get(name)
+        return known.get(_origin(known, name.lstrip('^'), ('Identity', 'Enter')).split(':')[0])
 
     for node in nodes:
         _refuse_handles(node, known, where)
         if node.op in _REFERENCE or node.op in _RESOURCE:
-            key = keys.get(node.name, node.name)
+            key, spec = keys.get(node.name, (node.name, ''))
             if key not in there:
                 missing[key] = True
                 continue
             dtype = node.attr['dtype'].type
-            array = checkpoint.get_tensor(key)
+            array = sliced(checkpoint.get_tensor(key), spec)
             const = frozen.node.add(name=node.name, op='Const')
             const.attr['dtype'].type = dtype
             if dtype == 7:
@@ -111,6 +125,17 @@ def freeze(graph_def, prefix, outputs, where):
     return frozen
 
 
+def _origin(nodes, tensor, ops):
+    """The name of the tensor that ``tensor`` is handed on from, through nodes of ``ops``; a circle ends where it began."""
+    seen = set()
+    while True:
+        name = tensor.split(':')[0]
+        if name in seen or name not in nodes or nodes[name].op not in ops or not nodes[name].input:
+            return tensor
+        seen.add(name)
+        tensor = nodes[name].input[0]
+
+
 def _refuse_handles(node, known, where):
     """A Const is no handle: what asks for more than a variable's value would make a graph that cannot be loaded."""
     if node.op == 'ReadVariableOp' or node.op == 'VarIsInitializedOp' or node.op.startswith('Assign'):
@@ -123,28 +148,59 @@ def _refuse_handles(node, known, where):
                 'Such a graph cannot be frozen here; freeze it with the tool that wrote it.')
 
 
-def _restored_keys(graph_def):
-    """Variable name -> the key it is restored from, where the graph's own restore ops say another one."""
+def restored_keys(graph_def, among=None):
+    """What the graph's own restore ops fill its variables with.
+
+    Args:
+        graph_def: ``GraphDef``.
+        among: set of node names, or None: only assignments among these count.
+
+    Returns:
+        dict of variable name -> (key in the checkpoint, the slice of it in ``RestoreV2``'s words, '' for all).
+    """
+    from od_patch.compare import _tensors
     nodes = {node.name: node for node in graph_def.node}
-    keys = {}
+    keys, lists = {}, {}
+
+    def strings(name):
+        node = nodes.get(name.split(':')[0])
+        if node is None or node.op != 'Const':
+            return []
+        if node.name not in lists:
+            try:
+                found = _tensors.Tensor(node.attr['value'].tensor).array().reshape(-1).tolist()
+            except ValueError:  # damaged: it names nothing
+                found = []
+            lists[node.name] = [text.decode('utf-8', 'replace') for text in found if isinstance(text, bytes)]
+        return lists[node.name]
+
     for node in graph_def.node:
         if node.op not in ('Assign', 'AssignVariableOp') or len(node.input) < 2:
             continue
+        if among is not None and node.name not in among:
+            continue
         target, value = node.input[0].split(':')[0], node.input[1]
-        name, _, port = value.partition(':')
-        while name in nodes and nodes[name].op == 'Identity':
-            name, _, port = nodes[name].input[0].partition(':')
+        name, _, port = _origin(nodes, value, ('Identity',)).partition(':')
         source = nodes.get(name)
-        if source is None or source.op != 'RestoreV2':
+        if source is None or source.op != 'RestoreV2' or len(source.input) < 3:
             continue
-        names = nodes.get(source.input[1].split(':')[0])
-        if names is None or names.op != 'Const':
-            continue
-        strings = names.attr['value'].tensor.string_val
-        index = int(port or 0)
-        if index < len(strings):
-            keys[target] = strings[index].decode('utf-8', 'replace')
+        names, slices = strings(source.input[1]), strings(source.input[2])
+        index = int(port) if port.isdigit() else 0
+        if index < len(names):
+            keys[target] = (names[index], slices[index] if index < len(slices) else '')
     return keys
+
+
+def sliced(array, spec):
+    """The part of a tensor that a slice of ``RestoreV2`` names, such as '6 4 0,3:-': shape, then begin,length."""
+    if not spec:
+        return array
+    try:
+        return array[tuple(slice(None) if place == '-' else slice(
+            int(place.split(',')[0]), sum(map(int, place.split(',')))) for place in spec.rpartition(' ')[2].split(':'))]
+    except (ValueError, IndexError):
+        raise InputRefused('A variable is restored from the slice {!r} of a tensor of shape {}, which is none.'.format(
+            spec, list(array.shape)), 'Export it again.')
 
 
 def saved_model(path):

@@ -15,6 +15,7 @@ from od_patch.compare import _report
 from od_patch.compare import _tensors
 
 _TEMPLATE = os.path.join(os.path.dirname(__file__), 'page.html')
+STYLE = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'page.css')  # what all pages of od-patch share
 _MOST_HISTOGRAMS = 60
 _BINS = 48
 # What a node is to the other graph; the page's legend has them in this order.
@@ -29,6 +30,8 @@ def write(answer, path):
     title = 'od-patch: {}'.format(answer.verdict)
     with open(_TEMPLATE, encoding='utf-8') as file:
         template = file.read()
+    with open(STYLE, encoding='utf-8') as file:
+        template = template.replace('@STYLE@', file.read())
     with open(path, 'w', encoding='utf-8') as file:
         file.write(template.replace('@TITLE@', title).replace('@CONTENT@', text))
 

@@ -10,6 +10,8 @@ import rich.console
 import rich.table
 import rich.text
 
+from od_patch import _terminal
+from od_patch import _text
 from od_patch.compare import _causes
 from od_patch.compare import _provenance
 
@@ -22,11 +24,11 @@ _EFFECTS = {'weights': ('weights', 'red'), 'result': ('changes the result', 'red
             'cosmetic': ('cosmetic', 'green')}
 
 
-def console(stream=None):
-    """A console of at most 100 columns; on a narrower terminal, as wide as that."""
-    made = rich.console.Console(file=stream, highlight=False, soft_wrap=False)
-    width = min(WIDTH, made.width) if made.is_terminal else WIDTH
-    return rich.console.Console(file=stream, highlight=False, width=width)
+def console(stream=None, piped=WIDTH):
+    """A console of at most 100 columns; on a narrower terminal, as wide as that; where it is none, of ``piped``."""
+    made = _terminal.Console(file=stream, soft_wrap=False)
+    width = min(WIDTH, made.width) if made.is_terminal else piped
+    return _terminal.Console(file=stream, width=width)
 
 
 def show(answer, out):
@@ -140,8 +142,8 @@ def as_json(value, indent=None):
         if isinstance(part, (list, tuple)):
             return [plain(row) for row in part]
         return part
-    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False,
-                      separators=None if indent else (',', ':'))
+    return _text.plain(json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False,
+                                  separators=None if indent else (',', ':')))  # what it writes out is JSON's own form
 
 
 def size(count):

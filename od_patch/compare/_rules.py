@@ -66,7 +66,7 @@ def _drop_hints(graph):
     count = 0
     for node, attrs in enumerate(graph.attrs):
         kept = _kept(graph, node, 'hints', lambda attrs: {
-            name: value for name, value in attrs.items() if name[0] != '_'})
+            name: value for name, value in attrs.items() if name[:1] != '_'})
         if kept is not attrs:
             graph.attrs[node] = kept
             count += len(attrs) - len(kept)

@@ -13,6 +13,8 @@ from od_patch._errors import InputRefused
 from od_patch.compare import _graph
 
 _CHUNK = 48  # tensors fetched at a time while looking for the first that differs: memory stays small
+# Ops that only a graph with the input type tf_example begins with.
+PARSES_EXAMPLES = frozenset(['ParseExample', 'ParseSingleExample', 'ParseExampleV2'])
 _LOOPS = frozenset(['Enter', 'Exit', 'NextIteration', 'LoopCond', 'Switch', 'Merge', 'TensorArrayV3', 'RefEnter'])
 
 
@@ -50,14 +52,7 @@ class Model:
                                                                                       text[:240]),
                     'Run it with the TensorFlow that it was made with or a later one; without --run it is compared all '
                     'the same.')
-        config = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
-        config.graph_options.optimizer_options.opt_level = -1  # L0
-        rewrites = config.graph_options.rewrite_options
-        for field in rewrites.DESCRIPTOR.fields:
-            if field.enum_type is not None and field.enum_type.name == 'Toggle':
-                setattr(rewrites, field.name, 2)  # OFF
-        rewrites.disable_meta_optimizer = True
-        self._session = tf.Session(graph=self._graph, config=config)
+        self._session = tf.Session(graph=self._graph, config=unoptimized_config())
 
     def placeholders(self):
         """(name, dtype, shape as list or None) of the inputs that the outputs need."""
@@ -96,16 +91,7 @@ class Model:
         tf = self._tf
         with tf.Graph().as_default(), tf.Session() as session:
             png = session.run(tf.image.encode_png(image))
-        ops = set(self.graph.ops)
-        if not ops & {'ParseExample', 'ParseSingleExample', 'ParseExampleV2'}:
-            return png
-        example = tf.train.Example()
-        features = example.features.feature
-        features['image/encoded'].bytes_list.value.append(png)
-        features['image/format'].bytes_list.value.append(b'png')
-        features['image/height'].int64_list.value.append(image.shape[0])
-        features['image/width'].int64_list.value.append(image.shape[1])
-        return example.SerializeToString()
+        return example_of(png, *image.shape[:2]) if set(self.graph.ops) & PARSES_EXAMPLES else png
 
     def values(self, names, feed):
         """The values of tensors by name."""
@@ -117,6 +103,31 @@ class Model:
 
     def close(self):
         self._session.close()
+
+
+def unoptimized_config():
+    """A ``ConfigProto`` with every graph optimization off and one thread, so that one graph gives one result."""
+    from od_patch import _tensorflow
+    config = _tensorflow.tf1().ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    config.graph_options.optimizer_options.opt_level = -1  # L0
+    rewrites = config.graph_options.rewrite_options
+    for field in rewrites.DESCRIPTOR.fields:
+        if field.enum_type is not None and field.enum_type.name == 'Toggle':
+            setattr(rewrites, field.name, 2)  # OFF
+    rewrites.disable_meta_optimizer = True
+    return config
+
+
+def example_of(png, height, width):
+    """The ``tf.Example``, serialized, that an export with the input type tf_example takes for one image."""
+    from od_patch import _tensorflow
+    example = _tensorflow.tf1().train.Example()
+    features = example.features.feature
+    features['image/encoded'].bytes_list.value.append(png)
+    features['image/format'].bytes_list.value.append(b'png')
+    features['image/height'].int64_list.value.append(height)
+    features['image/width'].int64_list.value.append(width)
+    return example.SerializeToString()
 
 
 def images(count, seed=0, height=240, width=320):
@@ -161,7 +172,7 @@ def run(answer, count):
             left, right = (model.values([table[name] for name in common], feed)
                            for model, table, feed in zip(models, tensors, feeds))
             for name, one, other in zip(common, left, right):
-                apart, number, elements, shapes = _apart(one, other)
+                apart, number, elements, shapes = difference(one, other)
                 row = worst[name]
                 row[0] = None if apart is None or row[0] is None else max(row[0], apart)
                 row[1], row[2], row[3] = row[1] + number, row[2] + elements, shapes or row[3]
@@ -181,7 +192,7 @@ def run(answer, count):
             model.close()
 
 
-def _apart(one, other):
+def difference(one, other):
     """(largest difference or None, elements that differ, elements, shapes where they differ)."""
     one, other = numpy.asarray(one), numpy.asarray(other)
     if one.shape != other.shape:
@@ -250,7 +261,7 @@ def _first(answer, models, feeds):
             count += len(rows)
             left, right = (model.values([row[side] for row in rows], feed)
                            for side, (model, feed) in enumerate(zip(models, feeds)))
-            if any(_apart(one, other)[1] for one, other in zip(left, right)):
+            if any(difference(one, other)[1] for one, other in zip(left, right)):
                 return True, count
         return False, count
     found, count = any_differs(low, high)
@@ -266,7 +277,7 @@ def _first(answer, models, feeds):
         low, high = (low, middle) if found else (middle, high)
     left, right = matched[low]
     one, other = (model.values([name], feed)[0] for model, name, feed in zip(models, (left, right), feeds))
-    apart, number, elements, shapes = _apart(one, other)
+    apart, number, elements, shapes = difference(one, other)
     how = 'shapes {}'.format(shapes) if shapes else 'by {:.3g} at most, {:,} of {:,} elements'.format(
         apart, number, elements)
     return collections.OrderedDict([('left', left), ('right', right), ('how', how), ('compared', compared),

@@ -18,6 +18,7 @@ _TYPES = {
     19: ('half', 'f2', 'half_val'), 20: ('resource', None, None), 21: ('variant', None, None),
     22: ('uint32', 'u4', 'uint32_val'), 23: ('uint64', 'u8', 'uint64_val'),
 }
+_MOST_UNWRITTEN = 1 << 26
 FLOATING = {1, 2, 14, 19}
 QUANTIZED = {11, 12, 13, 15, 16}
 NUMERIC = {1, 2, 3, 4, 5, 6, 8, 9, 14, 17, 18, 19, 22, 23}
@@ -49,20 +50,39 @@ class Tensor:
         digest: bytes, the same for every way to write the same type, shape and bits.
     """
 
-    __slots__ = ('dtype', 'shape', 'digest', '_proto')
+    __slots__ = ('dtype', 'shape', '_digest', '_proto')
 
     def __init__(self, proto):
         self._proto = proto
         self.dtype = proto.dtype
         self.shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+        self._digest = None
+        kind = _TYPES.get(self.dtype, (None, None, None))
+        content = proto.tensor_content
+        if content and kind[1] is not None and kind[2] is not None:
+            if len(content) != self.size * numpy.dtype(kind[1]).itemsize:
+                raise Damaged('{} bytes for {}{}'.format(len(content), dtype_name(self.dtype), list(self.shape)))
+        else:
+            self._digest = self._digested()  # what else can be wrong with it shows then
+
+    @property
+    def digest(self):
+        if self._digest is None:
+            self._digest = self._digested()
+        return self._digest
+
+    def _digested(self):
+        proto = self._proto
         digest = hashlib.blake2b(repr((self.dtype, self.shape)).encode(), digest_size=16)
         content = proto.tensor_content
         kind = _TYPES.get(self.dtype)
+        if not 0 < self.dtype < 100:  # newer types than those of the table there may be, but no reference types
+            raise Damaged('it is of no type')
+        if proto.tensor_shape.unknown_rank or any(size < 0 for size in self.shape):
+            raise Damaged('it has no shape')
         if kind is None or kind[2] is None:
             digest.update(proto.SerializeToString(deterministic=True))
         elif content and kind[1] is not None:
-            if len(content) != self.size * numpy.dtype(kind[1]).itemsize:
-                raise Damaged('{} bytes for {}{}'.format(len(content), dtype_name(self.dtype), list(self.shape)))
             digest.update(content)
         elif kind[1] is None:
             for element in self._strings():
@@ -70,7 +90,7 @@ class Tensor:
                 digest.update(element)
         else:
             digest.update(self.array().tobytes())
-        self.digest = digest.digest()
+        return digest.digest()
 
     @property
     def size(self):
@@ -83,7 +103,13 @@ class Tensor:
         values = list(self._proto.string_val)
         if len(values) > self.size or (not values and self.size):
             raise Damaged('{} strings for shape {}'.format(len(values), list(self.shape)))
+        self._refuse_unwritten(len(values))
         return values + values[-1:] * (self.size - len(values))
+
+    def _refuse_unwritten(self, written):
+        """A few bytes can stand for any number of elements; no exporter leaves out so many, and they would fill memory."""
+        if self.size - written > _MOST_UNWRITTEN:
+            raise Damaged('{} values are written for shape {}'.format(written, list(self.shape)))
 
     def array(self):
         """The elements as numpy holds them; bfloat16 as float32, strings as objects."""
@@ -101,8 +127,7 @@ class Tensor:
 
     def _listed(self, kind, field):
         size = self.size
-        if size > 1 << 31:
-            raise Damaged('shape {} is larger than any GraphDef'.format(list(self.shape)))
+        self._refuse_unwritten(len(getattr(self._proto, field)))
         values = numpy.array(list(getattr(self._proto, field)),
                              dtype={'half_val': 'u2', 'scomplex_val': 'f4', 'dcomplex_val': 'f8'}.get(field, kind))
         if field == 'half_val' or field.endswith('complex_val'):
@@ -141,6 +166,8 @@ def encoded(array, dtype):
 
 def brief(tensor):
     """A few elements and the shape, as a person reads them."""
+    if _TYPES.get(tensor.dtype, (None, None, None))[2] is None:
+        return dtype_name(tensor.dtype)
     if tensor.dtype == 7:
         return repr(tensor.array().reshape(-1)[:1].tolist())[:40]
     values = tensor.numbers().reshape(-1)

@@ -13,9 +13,6 @@ import pytest
 
 from tests.support import exports
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
 def python_with(release):
     """Path of a Python whose TensorFlow is ``release`` ('1.12' or '1.15'); skips the test where there is none."""
     import tensorflow
@@ -28,19 +25,9 @@ def python_with(release):
     return path
 
 
-def research(vintage):
-    """What to put on PYTHONPATH for a vintage, as a list; assembled where the other tests have theirs."""
-    sys.path.insert(0, os.path.join(_ROOT, 'tools'))
-    try:
-        import assemble_models
-    finally:
-        sys.path.pop(0)
-    return assemble_models.assemble(vintage, os.path.join(_ROOT, '.tox', 'research', vintage))
-
-
 def run(python, vintage, *arguments):
     """Runs a Python with a vintage on its path; fails with its words."""
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(research(vintage) + [_ROOT]), TF_CPP_MIN_LOG_LEVEL='2',
+    environment = dict(os.environ, PYTHONPATH=exports.python_path(vintage), TF_CPP_MIN_LOG_LEVEL='2',
                        CUDA_VISIBLE_DEVICES='')
     done = subprocess.run([python] + [str(argument) for argument in arguments], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, env=environment)

@@ -225,7 +225,7 @@ def test_regenerate_finds_the_settings_that_give_the_shipped_graph(exported, che
                            'frozen_inference_graph.pb')
     arguments = ['regenerate', '--checkpoint', checkpoint_of('ssd', 'plain'), '--pipeline_config',
                  exports.config_path('ssd'), '--like', shipped]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(pairs.research('C') + os.environ.get(
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(exports.research('C') + os.environ.get(
         'PYTHONPATH', '').split(os.pathsep)))
     code, out, err = od_patch(*arguments, env=environment)
     assert code == 1, err
@@ -238,7 +238,7 @@ def test_regenerate_finds_the_settings_that_give_the_shipped_graph(exported, che
 def test_regenerate_finds_that_the_shipped_graph_holds_moving_averages(exported, checkpoint_of):
     pairs.python_with('1.12')
     shipped = exported('C', '1.12', form='training', config_override='eval_config { use_moving_averages: true }')
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(pairs.research('C') + os.environ.get(
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(exports.research('C') + os.environ.get(
         'PYTHONPATH', '').split(os.pathsep)))
     code, out, err = od_patch('regenerate', '--checkpoint', checkpoint_of('ssd', 'training'), '--pipeline_config',
                               exports.config_path('ssd'), '--like', shipped, '--apply', env=environment)

@@ -113,6 +113,12 @@ def write_v1(path, values):
 
 def write_all_forms(config_path, folder):
     """Writes ``FORMS`` below ``folder``: plain/model.ckpt, training/model.ckpt-1234 and so on."""
+    from od_patch import legacy
+    with legacy.on(), legacy.tf1_behaviour():
+        _write_all_forms(config_path, folder)
+
+
+def _write_all_forms(config_path, folder):
     from google.protobuf import text_format
     from object_detection.protos import pipeline_pb2
     config = pipeline_pb2.TrainEvalPipelineConfig()

@@ -8,9 +8,39 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+try:
+    import tensorflow
+except ImportError:  # the tests that need it are skipped, and say so
+    tensorflow = None
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'configs')
 
+HAS_CONTRIB = tensorflow is not None and tensorflow.__version__.startswith('1.')
+NEEDS_CONTRIB = pytest.mark.skipif(
+    not HAS_CONTRIB, reason='this TensorFlow has no contrib; that such an export is refused has a test of its own')
+
+# The release's own script; with the bridges, where TensorFlow 2 needs them to run it.
+_UPSTREAM = 'object_detection.export_inference_graph' if HAS_CONTRIB else 'tests.support.unpatched'
+
 Result = collections.namedtuple('Result', ['exit_code', 'stdout', 'stderr'])
+
+
+def research(vintage):
+    """Returns what to put on the path for a vintage of the OD API, as a list; assembled where it is not there yet."""
+    sys.path.insert(0, os.path.join(_ROOT, 'tools'))
+    try:
+        import assemble_models
+    finally:
+        sys.path.pop(0)
+    return assemble_models.assemble(vintage, os.path.join(_ROOT, '.tox', 'research', vintage))
+
+
+def python_path(vintage):
+    """Returns a PYTHONPATH with a vintage of the OD API and od-patch on it."""
+    return os.pathsep.join(research(vintage) + [_ROOT])
 
 
 def config_path(name):
@@ -41,8 +71,7 @@ def flags_of(config, prefix, output_directory, **flags):
 
 def upstream(config, prefix, output_directory, **flags):
     """Exports with the release's own script, unpatched; raises when it fails."""
-    result = run(['-m', 'object_detection.export_inference_graph'] +
-                 flags_of(config, prefix, output_directory, **flags))
+    result = run(['-m', _UPSTREAM] + flags_of(config, prefix, output_directory, **flags))
     assert result.exit_code == 0, result.stderr[-3000:]
     return str(output_directory)
 

@@ -1,0 +1,108 @@
+"""What lets the TF 1 exporter of the Object Detection API run on TensorFlow 2: bridges, put on and taken off at run time.
+
+The releases from 2020-05-26 on go through ``tf.compat.v1``, and still lean on
+things that TensorFlow 2, its Keras, numpy and protobuf have dropped. Each bridge
+is a module of its own, named after what it mends; the table below says to which
+versions it applies. On TensorFlow 1 none does.
+
+Not for: changing what a model computes, nor for releases that need the real
+``tf.contrib``; those are refused by ``_environment``.
+"""
+import collections
+import contextlib
+import threading
+
+from od_patch.legacy import _contrib
+from od_patch.legacy import _graph_mode
+from od_patch.legacy import _legacy_layers
+from od_patch.legacy import _numpy_aliases
+from od_patch.legacy import _old_protos
+from od_patch.legacy import _slim_folder
+from od_patch.legacy import _versions
+
+__all__ = ['BRIDGES', 'Bridge', 'lacks_legacy_layers', 'needed', 'on', 'put_on', 'take_off', 'tf1_behaviour']
+
+tf1_behaviour = _graph_mode.tf1_behaviour
+
+Bridge = collections.namedtuple('Bridge', ['name', 'applies_to', 'mends', 'module'])
+Bridge.__doc__ = """One thing that was dropped, and is there while the bridge is on.
+
+Attributes:
+    name: str.
+    applies_to: dict from package to the first version that needs the bridge; all must be met.
+    mends: str, what fails without it.
+    module: has ``is_needed() -> bool``, which looks at what is installed, and
+        ``put_on() -> callable`` that takes it off again.
+"""
+
+# In the order in which they are put on.
+BRIDGES = (
+    Bridge('slim_folder', {'tensorflow': '2.0'},
+           'research/slim is not on the path, and "from nets import …" fails', _slim_folder),
+    Bridge('contrib', {'tensorflow': '2.0'},
+           'tf.contrib is gone; parts that inference never calls import it', _contrib),
+    Bridge('old_protos', {'tensorflow': '2.0'},
+           'the compiled protos are of another time than the installed protobuf', _old_protos),
+    Bridge('numpy_aliases', {'tensorflow': '2.0', 'numpy': '1.24'},
+           'np.int, np.float and their like are gone', _numpy_aliases),
+    Bridge('legacy_layers', {'tensorflow': '2.13'},
+           'tf.compat.v1.layers looks for legacy_tf_layers where Keras no longer has it', _legacy_layers),
+)
+
+_lock = threading.RLock()
+_uses = 0
+_take_off = []
+
+
+def needed():
+    """Returns the list of ``Bridge`` that the installed versions call for; [] on TensorFlow 1. Changes nothing."""
+    return [bridge for bridge in BRIDGES if _is_needed(bridge)]
+
+
+def lacks_legacy_layers():
+    """Returns whether ``tf.compat.v1.layers`` has nothing to load, since the installed Keras is 3 and alone."""
+    return _versions.at_least('tensorflow', '2.16') and not _legacy_layers.are_there()
+
+
+def put_on():
+    """Puts on what is needed; each call needs its ``take_off``, and the last of these undoes it all."""
+    global _uses  # pylint: disable=global-statement
+    with _lock:
+        if not _uses:
+            try:
+                for bridge in BRIDGES:  # whether one is needed may depend on those before it
+                    if _is_needed(bridge):
+                        _take_off.append(bridge.module.put_on())
+            except BaseException:
+                _undo()
+                raise
+        _uses += 1
+
+
+def take_off():
+    """Undoes one ``put_on``."""
+    global _uses  # pylint: disable=global-statement
+    with _lock:
+        _uses -= 1
+        if not _uses:
+            _undo()
+
+
+@contextlib.contextmanager
+def on():
+    """Context manager: the bridges are on inside."""
+    put_on()
+    try:
+        yield
+    finally:
+        take_off()
+
+
+def _is_needed(bridge):
+    return all(_versions.at_least(package, version) for package, version in bridge.applies_to.items()) and \
+        bridge.module.is_needed()
+
+
+def _undo():
+    while _take_off:
+        _take_off.pop()()

@@ -1,0 +1,25 @@
+"""Is the export what was trained: checkpoint, frozen graph and SavedModel against each other, with evidence.
+
+``verify`` does all of it; ``staged`` is what an export goes through before it is
+moved into place. Needs TensorFlow and Pillow, and no Object Detection API.
+
+Not for: two frozen graphs that differ, and why; that is ``compare``.
+"""
+
+
+def verify(*args, **kwargs):
+    """See ``_run.verify``; imported late, as it imports TensorFlow's protos."""
+    from od_patch.proof import _run
+    return _run.verify(*args, **kwargs)
+
+
+def staged(export):
+    """See ``_run.staged``."""
+    from od_patch.proof import _run
+    return _run.staged(export)
+
+
+def require():
+    """Refuses where what a full proof needs beside TensorFlow is not installed; see ``_images.pillow``."""
+    from od_patch.proof import _images
+    _images.pillow()

@@ -1,0 +1,192 @@
+"""A SavedModel and a frozen graph as things that run: named inputs and outputs, the same for both.
+
+What an output of the frozen graph is called, its node says (``detection_boxes``),
+and not the SavedModel's signature: so a signature that hands out the wrong
+tensor is seen.
+
+Not for: comparing what comes out (``_outputs``).
+"""
+import collections
+import contextlib
+import io
+
+import numpy
+
+from od_patch import _tensorflow
+from od_patch._errors import InputRefused
+from od_patch.compare import _run
+from od_patch.proof import _images
+
+_MOST_ELEMENTS = 1 << 28  # of an input whose shape is fixed
+_MOST_MILLISECONDS = 10 * 60 * 1000  # of one batch; a graph that is damaged may loop for ever
+IMAGE, ENCODED, EXAMPLE = 'image_tensor', 'encoded_image_string_tensor', 'tf_example'
+
+Input = collections.namedtuple('Input', ['name', 'kind', 'dtype', 'shape'])
+Input.__doc__ = """What a model takes.
+
+Attributes:
+    name: str, the tensor.
+    kind: 'image_tensor', 'encoded_image_string_tensor' or 'tf_example'.
+    dtype: str, numpy's name of an image tensor's type.
+    shape: list of int or None, one a dimension; None for an unknown rank.
+"""
+
+
+class Failure(Exception):
+    """A model cannot be loaded, or fails while it runs; the text is TensorFlow's, on one line."""
+
+
+class Running:
+    """A model in a session.
+
+    Attributes:
+        label: 'SavedModel' or 'frozen graph'.
+        outputs: dict of key -> tensor name.
+    """
+
+    def __init__(self, label, session, input_name, outputs):
+        self.label, self.outputs = label, outputs
+        self._session, self._input = session, input_name
+
+    def run(self, batch):
+        """dict of key -> array, for a batch that ``batch_of`` has made.
+
+        Raises:
+            Failure
+        """
+        keys = sorted(self.outputs)
+        with _failures():
+            values = self._session.run([self.outputs[key] for key in keys], {self._input: batch})
+        return dict(zip(keys, values))
+
+
+def input_of(servable):
+    """The ``Input`` of a SavedModel's signature.
+
+    Raises:
+        InputRefused: it has several inputs, or one that takes no images.
+    """
+    inputs = dict(servable.signature.inputs)
+    if len(inputs) != 1:
+        raise InputRefused('the signature has {} inputs ({}), and only images can be given'.format(
+            len(inputs), ', '.join(sorted(inputs))), '')
+    info, = inputs.values()
+    shape = None if info.tensor_shape.unknown_rank else [
+        None if dim.size < 0 else int(dim.size) for dim in info.tensor_shape.dim]
+    tf = _tensorflow.tf1()
+    try:
+        dtype = tf.as_dtype(info.dtype)
+    except TypeError:
+        raise InputRefused('the input {} has a type of no known number, {}'.format(info.name, info.dtype), '')
+    if dtype == tf.string:
+        ops = {node.op for node in servable.meta_graph.graph_def.node}
+        for function in servable.meta_graph.graph_def.library.function:
+            ops |= {node.op for node in function.node_def}
+        return Input(info.name, EXAMPLE if ops & _run.PARSES_EXAMPLES else ENCODED, '', shape)
+    if shape is not None and (len(shape) != 4 or shape[3] not in (None, 3)) or not (
+            dtype.is_integer or dtype.is_floating):
+        raise InputRefused('the input {} takes {} {}, which are no images'.format(info.name, dtype.name, shape), '')
+    elements = 1
+    for size in shape or ():
+        elements *= size or 1
+    if elements > _MOST_ELEMENTS:
+        raise InputRefused('the input {} takes {}, which is more than can be fed here'.format(info.name, shape), '')
+    return Input(info.name, IMAGE, dtype.as_numpy_dtype().dtype.name, shape)
+
+
+def batch_of(model_input, pictures):
+    """What ``session.run`` is fed for some pictures, brought to one size where they differ."""
+    height, width = pictures[0].array.shape[:2]
+    if model_input.kind == IMAGE and model_input.shape:
+        height, width = model_input.shape[1] or height, model_input.shape[2] or width
+    arrays = [_resized(picture.array, height, width) for picture in pictures]
+    if model_input.kind == IMAGE:
+        return numpy.stack(arrays).astype(model_input.dtype)
+    values = [_png(array) for array in arrays]
+    if model_input.kind == EXAMPLE:
+        values = [_run.example_of(value, height, width) for value in values]
+    if model_input.shape is not None and not model_input.shape:
+        return values[0]
+    return numpy.array(values, dtype=object)
+
+
+def _resized(array, height, width):
+    if array.shape[:2] == (height, width):
+        return array
+    image = _images.pillow().fromarray(array)
+    return numpy.asarray(image.resize((width, height), 2))  # bilinear, whatever this Pillow calls it
+
+
+def _png(array):
+    stream = io.BytesIO()
+    _images.pillow().fromarray(array).save(stream, 'PNG')
+    return stream.getvalue()
+
+
+@contextlib.contextmanager
+def _session(config):
+    """Context: a session with a graph of its own, under TensorFlow 2, too."""
+    tf = _tensorflow.tf1()
+    # A node that is bound to a GPU runs on the CPU where there is none: that it is bound, _portability says.
+    config.allow_soft_placement = True
+    config.operation_timeout_in_ms = _MOST_MILLISECONDS
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph, config=config) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def saved_model(servable, config):
+    """Context: the SavedModel, ``Running``; ``config`` is a ``ConfigProto``."""
+    tf = _tensorflow.tf1()
+    with _session(config) as session:
+        with _failures():
+            tf.saved_model.loader.load(session, servable.tags, servable.folder)
+        info, = servable.signature.inputs.values()
+        yield Running('SavedModel', session, info.name,
+                      {key: output.name for key, output in servable.signature.outputs.items()})
+
+
+@contextlib.contextmanager
+def frozen_graph(graph_def, servable, model_input, config):
+    """Context: the frozen graph, ``Running`` under the keys of the SavedModel's signature.
+
+    Keys that it has no tensor for are left out.
+    """
+    tf = _tensorflow.tf1()
+    with _session(config) as session:
+        with _failures():
+            tf.import_graph_def(graph_def, name='')
+        names = {node.name for node in graph_def.node}
+        outputs = {}
+        for key, info in servable.signature.outputs.items():
+            for candidate in (key + ':0', info.name):
+                if candidate.split(':')[0] in names and key not in outputs:
+                    outputs[key] = candidate
+        yield Running('frozen graph', session, _input_name(graph_def, model_input), outputs)
+
+
+def _input_name(graph_def, model_input):
+    """The tensor of a frozen graph that takes what the SavedModel takes.
+
+    Raises:
+        Failure: there is none.
+    """
+    placeholders = [node.name for node in graph_def.node if node.op.startswith('Placeholder')]
+    for name in (model_input.name.split(':')[0], model_input.kind):
+        if name in placeholders:
+            return name + ':0'
+    if len(placeholders) == 1:
+        return placeholders[0] + ':0'
+    raise Failure('it has no input {} (it has {})'.format(model_input.name, ', '.join(placeholders[:4]) or 'none'))
+
+
+@contextlib.contextmanager
+def _failures():
+    """What TensorFlow raises, its kinds many and changing, becomes ``Failure``; memory and signals do not."""
+    try:
+        yield
+    except (MemoryError, Failure):
+        raise
+    except Exception as error:  # pylint: disable=broad-except
+        text = ' '.join(str(getattr(error, 'message', None) or error).split())
+        raise Failure('{}: {}'.format(type(error).__name__, text[:240]))

@@ -1,0 +1,66 @@
+"""Small whole files of every kind that od-patch reads, made by TensorFlow: what the mutation campaign damages.
+
+Not for: damaging them; that is ``mutators``.
+"""
+import os
+import shutil
+
+import numpy as np
+
+from tests.compare import graphs
+from tests.support import checkpoints
+
+_OUTPUTS = graphs.OUTPUTS
+
+
+def make(folder):
+    """Writes all of them below ``folder``: see ``tests.faults.mutations.READERS`` for what reads which."""
+    from google.protobuf import text_format
+    from od_patch import _saved_model
+    from od_patch import _tensorflow
+    from tensorflow.core.protobuf import saved_model_pb2
+    tf = _tensorflow.tf1()
+    frozen = graphs.detector()
+    graphs.write(os.path.join(folder, 'frozen.pb'), frozen)
+    with open(os.path.join(folder, 'frozen.pbtxt'), 'w') as text:
+        text.write(text_format.MessageToString(frozen))
+
+    constant = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+    meta_graph = constant.meta_graphs.add()
+    meta_graph.graph_def.CopyFrom(frozen)
+    meta_graph.meta_info_def.tags.append('serve')
+    signature = meta_graph.signature_def['serving_default']
+    signature.method_name = 'tensorflow/serving/predict'
+    signature.inputs['inputs'].name = 'image_tensor:0'
+    for name in _OUTPUTS:
+        signature.outputs[name].name = name + ':0'
+    os.mkdir(os.path.join(folder, 'constant'))
+    with open(os.path.join(folder, 'constant', 'saved_model.pb'), 'wb') as model_file:
+        model_file.write(constant.SerializeToString())
+
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        image = tf.placeholder(tf.float32, [None, 8, 8, 3], name='image_tensor')
+        weights = tf.get_variable('FeatureExtractor/conv/weights', [3, 3, 3, 4], use_resource=False)
+        bias = tf.get_variable('FeatureExtractor/conv/biases', [4], use_resource=False)
+        tf.train.get_or_create_global_step()
+        x = tf.nn.relu6(tf.nn.conv2d(image, weights, strides=[1, 1, 1, 1], padding='SAME') + bias)
+        boxes = tf.identity(tf.reshape(x, [-1, 64, 4]), name='detection_boxes')
+        scores = tf.identity(tf.reduce_sum(boxes, -1), name='detection_scores')
+        session.run(tf.global_variables_initializer())
+        os.mkdir(os.path.join(folder, 'training'))
+        prefix = os.path.join(folder, 'training', 'model.ckpt-7')
+        tf.train.Saver().save(session, prefix, latest_filename='checkpoint')
+        for kind in (_saved_model.RESOURCE, _saved_model.REFERENCE):
+            _saved_model.write(os.path.join(folder, kind), graph, image, {
+                'detection_boxes': boxes, 'detection_scores': scores}, prefix, kind=kind,
+                extra_assets={'od_patch.json': b'{"format": 1}\n'})
+    values = {'layer_{}/weights'.format(i): np.random.RandomState(i).rand(i % 4 + 1, 3).astype('f4') for i in range(40)}
+    values['global_step'] = np.int64(7)
+    for form, shards in (('sharded', 3), ('single', 1)):
+        os.mkdir(os.path.join(folder, form))
+        checkpoints.write_v2(os.path.join(folder, form, 'model.ckpt-7'), values, shards)
+    os.mkdir(os.path.join(folder, 'v1'))
+    checkpoints.write_v1(os.path.join(folder, 'v1', 'model.ckpt-7'), values)
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    shutil.copy(os.path.join(root, 'examples', 'shapes', 'shapes_ssd_mobilenet_v1.config'),
+                os.path.join(folder, 'pipeline.config'))

@@ -1,0 +1,59 @@
+"""Exports for the tests of verify: made by this Python where it has TensorFlow 1, else by the one that is named.
+
+Verify itself needs no Object Detection API, so its tests run under TensorFlow 2, too.
+"""
+import os
+import sys
+
+import pytest
+
+from tests.support import checkpoints
+from tests.support import exports
+
+tensorflow = pytest.importorskip('tensorflow')
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SHAPES = os.path.join(_ROOT, 'examples', 'shapes')
+SHAPES_CONFIG = os.path.join(SHAPES, 'shapes_ssd_mobilenet_v1.config')
+
+
+@pytest.fixture(scope='session')
+def tf1_python():
+    """A Python that can export; skips where there is none."""
+    if tensorflow.__version__.startswith('1.'):
+        return sys.executable
+    python = os.environ.get('OD_PATCH_TF1_PYTHON', '')
+    if not os.path.exists(python):
+        pytest.skip('OD_PATCH_TF1_PYTHON names no Python with TensorFlow 1 ({!r})'.format(python))
+    return python
+
+
+@pytest.fixture(scope='session')
+def exported(tmp_path_factory, tf1_python):
+    """A function from (config name or 'shapes', form, flags) to the folder of an export; each is made once."""
+    made, folders = {}, {}
+
+    def checkpoint_of(config, form):
+        if config not in folders:
+            folders[config] = str(tmp_path_factory.mktemp('checkpoints_' + config))
+            result = exports.run(['-m', 'tests.support.checkpoints', exports.config_path(config), folders[config]],
+                                 python=tf1_python)
+            assert result.exit_code == 0, result.stderr[-3000:]
+        return checkpoints.prefix_of(folders[config], form)
+
+    def export(config='shapes', form='plain', **flags):
+        if config == 'shapes':
+            flags['verify'] = True
+        key = (config, form, tuple(sorted(flags.items())))
+        if key not in made:
+            output = str(tmp_path_factory.mktemp('exported') / 'export')
+            given = (SHAPES_CONFIG, SHAPES) if config == 'shapes' else (
+                exports.config_path(config), checkpoint_of(config, form))
+            result = exports.ours(*given + (output,), _python=tf1_python, **flags)
+            assert result.exit_code == 0, result.stderr
+            if flags.get('verify'):
+                assert 'proof        files, weights and outputs: 18 ok' in result.stdout
+                assert '  proof  ' in result.stderr
+            made[key] = output
+        return made[key]
+    return export

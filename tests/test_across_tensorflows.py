@@ -1,0 +1,137 @@
+"""The same detector exported under TensorFlow 1.12 and under the newest: the same outputs, and each runs in the other."""
+import os
+import sys
+
+import numpy as np
+import pytest
+
+tensorflow = pytest.importorskip('tensorflow')
+if tensorflow.__version__.startswith('1.'):
+    pytest.skip('this TensorFlow is {}; the tests compare a newer one with it'.format(tensorflow.__version__),
+                allow_module_level=True)
+_PYTHON = os.environ.get('OD_PATCH_TF1_PYTHON', '')
+if not os.path.exists(_PYTHON):
+    pytest.skip('OD_PATCH_TF1_PYTHON names no Python with TensorFlow 1 ({!r}); "tox run -e py36-tf112-C" makes one'.format(
+        _PYTHON), allow_module_level=True)
+
+from tests.support import exports  # noqa: E402
+from tests.support import parity  # noqa: E402
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_SHAPES = os.path.join(_ROOT, 'examples', 'shapes')
+
+# Release D writes some of SSD's post-processing in another way than C: in one runtime, scores differ by what rounding
+# makes of that. Faster and Mask R-CNN agree bit for bit; so facts about r1.12.0 say, with which C agrees exactly.
+_BOUNDS = {'shapes': 5e-4, 'ssd': 5e-4, 'faster_rcnn': 0, 'mask_rcnn': 0}
+_CASES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in _BOUNDS]
+
+
+@pytest.fixture(scope='module')
+def old(tmp_path_factory):
+    """A function from a model to its export under TensorFlow 1 with vintage C."""
+    made = {}
+
+    def export(name, prefix):
+        if name not in made:
+            made[name] = str(tmp_path_factory.mktemp('old') / 'export')
+            result = exports.ours(_config(name), prefix, made[name], _python=_PYTHON,
+                                  _environment={'PYTHONPATH': exports.python_path('C')})
+            assert result.exit_code == 0, result.stderr
+            assert 'TensorFlow 1.' in result.stdout
+        return made[name]
+    return export
+
+
+@pytest.fixture(scope='module')
+def new(tmp_path_factory):
+    """A function from a model to its export under this TensorFlow, for TensorFlow 1.12 or not."""
+    made = {}
+
+    def export(name, prefix, **flags):
+        key = (name,) + tuple(flags)
+        if key not in made:
+            made[key] = str(tmp_path_factory.mktemp('new') / 'export')
+            result = exports.ours(_config(name), prefix, made[key], **flags)
+            assert result.exit_code == 0, result.stderr
+        return made[key]
+    return export
+
+
+def _config(name):
+    return os.path.join(_SHAPES, 'shapes_ssd_mobilenet_v1.config') if name == 'shapes' else exports.config_path(name)
+
+
+def _prefix(name, checkpoint_of):
+    return _SHAPES if name == 'shapes' else checkpoint_of(name)
+
+
+def _images(name):
+    if name != 'shapes':
+        return parity.pictures(2)
+    sys.path.insert(0, _SHAPES)
+    try:
+        import drawings
+    finally:
+        sys.path.remove(_SHAPES)
+    return np.stack([np.asarray(drawings.draw(drawings.HELD_OUT + number).image) for number in range(4)])
+
+
+@pytest.mark.parametrize('name', _CASES)
+def test_outputs_agree_in_one_runtime(name, old, new, checkpoint_of):
+    prefix = _prefix(name, checkpoint_of)
+    feed = {'inputs': _images(name)}
+    found = {}
+    for export in (old(name, prefix), new(name, prefix)):
+        outputs, signature = parity.run_saved_model(os.path.join(export, 'saved_model'), feed)
+        frozen = parity.run_frozen_graph(parity.read_frozen_graph(export), signature, feed)
+        parity.assert_bit_equal(outputs, frozen)
+        found[export] = outputs
+    theirs, mine = found.values()
+    assert set(theirs) <= set(mine), 'release D has further outputs, and none less'
+    assert (mine['detection_scores'] > 0.01).any()
+    for key in theirs:
+        difference = np.abs(mine[key].astype(np.float64) - theirs[key].astype(np.float64)).max()
+        print('{}: {} differs by {}'.format(name, key, difference))
+        assert difference <= _BOUNDS[name], key
+
+
+@pytest.mark.parametrize('name', _CASES)
+def test_each_runs_in_the_others_tensorflow(name, old, new, checkpoint_of, tmp_path):
+    """A new export for TensorFlow 1.12 has the ops of that, and the outputs of the one that is not."""
+    prefix = _prefix(name, checkpoint_of)
+    images = _images(name)
+    np.save(str(tmp_path / 'images.npy'), images)
+    lowered = new(name, prefix, target_tf='1.12')
+    here, signature = parity.run_saved_model(os.path.join(lowered, 'saved_model'), {'inputs': images})
+    # Its own frozen graph has the new ops still: what is put back computes the same bits.
+    parity.assert_bit_equal(here, parity.run_frozen_graph(
+        parity.read_frozen_graph(lowered), signature, {'inputs': images}))
+
+    out = str(tmp_path / 'there.npz')
+    result = exports.run(['-W', 'ignore', '-m', 'tests.support.outputs', os.path.join(lowered, 'saved_model'),
+                          tmp_path / 'images.npy', out], python=_PYTHON, environment={'PYTHONPATH': _ROOT})
+    assert result.exit_code == 0, result.stderr[-3000:]
+    there = np.load(out)
+    assert sorted(there) == sorted(here)
+    np.testing.assert_allclose(there['detection_scores'], here['detection_scores'], atol=1e-3)  # other kernels
+
+    loaded = tensorflow.saved_model.load(os.path.join(old(name, prefix), 'saved_model'))
+    detected = loaded.signatures['serving_default'](inputs=tensorflow.constant(images))
+    np.testing.assert_allclose(detected['detection_scores'].numpy(), here['detection_scores'], atol=1e-3)
+
+
+@pytest.mark.xdist_group('shapes')
+def test_what_no_rule_puts_back_is_refused_in_words(tmp_path):
+    output = str(tmp_path / 'export')
+    result = exports.ours(_config('shapes'), _SHAPES, output, target_tf='1.4')
+    assert result.exit_code == 3
+    assert 'TensorFlow 1.4.1 lacks what this model needs' in result.stderr
+    assert 'the op NonMaxSuppressionV5' in result.stderr and 'since 1.15.0' in result.stderr
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_a_release_that_nobody_knows(tmp_path):
+    result = exports.ours(_config('shapes'), _SHAPES, str(tmp_path / 'export'), target_tf='1.99')
+    assert result.exit_code == 2
+    assert '--target_tf=1.99 is no release of TensorFlow' in result.stderr and '--target_tf=1.12' in result.stderr
+    assert os.listdir(str(tmp_path)) == []

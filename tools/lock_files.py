@@ -1,0 +1,124 @@
+"""The lock files: which Python, TensorFlow and Object Detection API go together, every package pinned.
+
+    python tools/lock_files.py write [NAME…]     resolves the pairs anew: requirements/NAME.txt
+    python tools/lock_files.py install           installs the pair of the running Python's version
+    python tools/lock_files.py vintage           prints the OD API that goes with it, for tools/assemble_models.py
+
+The packages that hold the OD API are not in them: what those declare as their
+requirements contradicts itself, and ``assemble_models.py`` takes their files only.
+A lock is installed with --no-deps, so nothing is resolved a second time.
+
+Not for: what the tests need (requirements/tests.txt), nor od-patch's own two dependencies.
+"""
+import argparse
+import collections
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+Pair = collections.namedtuple('Pair', ['name', 'python', 'tensorflow', 'vintages', 'packages', 'of_this_python'])
+Pair.__doc__ = """Versions that go together.
+
+Attributes:
+    name: str, of the lock file and of the tox environment.
+    python: str, minor version.
+    tensorflow: str.
+    vintages: str, one letter for each vintage of assemble_models.py that is tested on it.
+    packages: list of requirements that the lock is resolved from.
+    of_this_python: bool, whether ``install`` takes it for this version of Python.
+"""
+
+# What the OD API imports for an export. The older Pythons need help: the newest releases that pip finds for them were
+# not tried with these TensorFlows when they came out, or do not say that they do not go together.
+_IMPORTED = ['pillow', 'matplotlib']
+_OF_2018 = ['protobuf==3.17.3', 'h5py==2.10.0', 'lxml', 'contextlib2'] + _IMPORTED
+_OF_2022 = ['tf_slim==1.1.0', 'scipy'] + _IMPORTED
+
+PAIRS = (
+    Pair('py36-tf112', '3.6', '1.12.0', 'ABC', ['tensorflow==1.12.0', 'numpy==1.16.6'] + _OF_2018, True),
+    Pair('py37-tf115', '3.7', '1.15.5', 'CD', ['tensorflow==1.15.5', 'numpy==1.18.5', 'tf_slim==1.1.0', 'scipy'] +
+         _OF_2018, True),
+    Pair('py38-tf213', '3.8', '2.13.1', 'D', ['tensorflow-cpu==2.13.1'] + _OF_2022, True),
+    Pair('py39-tf220', '3.9', '2.20.0', 'D', ['tensorflow-cpu==2.20.0', 'tf_keras==2.20.*'] + _OF_2022, True),
+    Pair('py310-tf215', '3.10', '2.15.1', 'D', ['tensorflow-cpu==2.15.1'] + _OF_2022, True),
+    Pair('py311-tf212', '3.11', '2.12.1', 'D', ['tensorflow-cpu==2.12.1'] + _OF_2022, False),
+    Pair('py311-tf221', '3.11', '2.21.0', 'D', ['tensorflow-cpu==2.21.0', 'tf_keras==2.21.*'] + _OF_2022, True),
+    Pair('py312-tf221', '3.12', '2.21.0', 'D', ['tensorflow-cpu==2.21.0', 'tf_keras==2.21.*'] + _OF_2022, True),
+    Pair('py313-tf221', '3.13', '2.21.0', 'D', ['tensorflow-cpu==2.21.0', 'tf_keras==2.21.*'] + _OF_2022, True),
+)
+
+
+def path_of(pair):
+    """Returns the path of a pair's lock file."""
+    return os.path.join(ROOT, 'requirements', pair.name + '.txt')
+
+
+def pair_of_this_python():
+    """Returns the ``Pair`` that ``install`` takes for the running Python.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    version = '{}.{}'.format(*sys.version_info)
+    for pair in PAIRS:
+        if pair.python == version and pair.of_this_python:
+            return pair
+    raise SystemExit('There is no lock file for Python {}; there are some for {}.'.format(
+        version, ', '.join(sorted({pair.python for pair in PAIRS}, key=lambda text: int(text.split('.')[1])))))
+
+
+def install(pair):
+    """Installs a lock into the running Python.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed, and has said why.
+    """
+    subprocess.check_call([sys.executable, '-m', 'pip', 'install', '--no-deps', '--requirement', path_of(pair)])
+
+
+def write(pair):
+    """Resolves a pair in an environment of its own, and writes its lock file.
+
+    Raises:
+        subprocess.CalledProcessError: there is no such Python, or pip failed.
+    """
+    folder = tempfile.mkdtemp(prefix='lock-')
+    try:
+        subprocess.check_call(['python' + pair.python, '-m', 'venv', folder])
+        python = os.path.join(folder, 'bin', 'python')
+        if pair.python == '3.6':  # its own pip does not know today's wheels
+            subprocess.check_call([python, '-m', 'pip', 'install', '--quiet', 'pip==21.3.1'])
+        subprocess.check_call([python, '-m', 'pip', 'install', '--quiet'] + pair.packages)
+        frozen = subprocess.check_output([python, '-m', 'pip', 'freeze', '--exclude', 'pip'] if pair.python != '3.6' else
+                                         [python, '-m', 'pip', 'freeze']).decode()
+    finally:
+        shutil.rmtree(folder)
+    lines = [line for line in frozen.splitlines() if re.match(r'[\w.-]+==', line)]
+    with open(path_of(pair), 'w') as lock:
+        lock.write('# Python {}, TensorFlow {}, Object Detection API {}: resolved by tools/lock_files.py from\n'
+                   '# {}\n'.format(pair.python, pair.tensorflow, ', '.join(pair.vintages), ' '.join(pair.packages)))
+        lock.write('\n'.join(lines) + '\n')
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Writes and installs the lock files of the supported versions.')
+    parser.add_argument('command', choices=['write', 'install', 'vintage'])
+    parser.add_argument('names', nargs='*', metavar='NAME', help='which to write; default all')
+    options = parser.parse_args()
+    if options.command == 'install':
+        install(pair_of_this_python())
+    elif options.command == 'vintage':
+        print(pair_of_this_python().vintages[-1])
+    else:
+        for pair in PAIRS:
+            if pair.name in options.names or not options.names:
+                write(pair)
+
+
+if __name__ == '__main__':
+    main()
