@@ -8,7 +8,7 @@ import run
 
 _COLOURS = {'imports': '#bbbbbb', 'checks': '#999999', 'graph': '#8da0cb', 'profile': '#e78ac3',
             'moving averages': '#a6761d', 'checkpoint': '#ffd92f', 'frozen graph': '#fc8d62', 'saved model': '#1b9e77',
-            'saved models': '#1b9e77', 'config': '#666666', 'moving into place': '#666666'}
+            'saved models': '#1b9e77', 'config': '#666666', 'proof': '#7570b3', 'moving into place': '#666666'}
 
 
 def draw(results, folder):
@@ -35,7 +35,7 @@ def _stages(results, pyplot, path):
         for row, way in enumerate(ways):
             left = 0
             for stage, colour in _COLOURS.items():
-                seconds = run.figure(model, way, 'stages', stage)
+                seconds = run.figure(model, way, 'stages', 'wall', stage)
                 if seconds:
                     used[stage] = axes.barh(row, seconds, left=left, color=colour)
                     left += seconds
@@ -83,7 +83,7 @@ def _checkpoints(results, pyplot, path):
         upstream = run.figure(model, run._task.WAYS[0], 'wall')
         if not runs or not upstream:
             continue
-        first = run.median([each['wall'] - sum(each['each']) - sum(each['cp']) for each in runs])
+        first = run.median([each['wall'] - sum(one['wall'] for one in each['each'] + each['cp']) for each in runs])
         further = run._further(model)[0]
         counts = range(1, len(runs[0]['each']) + 1)
         line, = axes.plot(counts, [first + further * count for count in counts], marker='o', markersize=4,

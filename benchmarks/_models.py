@@ -63,13 +63,13 @@ def pipeline(model):
     return config
 
 
-def write_checkpoint(model, prefix, step, with_slots):
-    """Writes a checkpoint of a model, as a training leaves it; returns facts about it.
+def write_checkpoints(model, folder, steps, with_slots):
+    """Writes checkpoints of a model, as a training leaves them; returns facts about them.
 
     Args:
         model: ``Model``.
-        prefix: str.
-        step: int, its global step; the values depend on it.
+        folder: str, gets ``model.ckpt-<step>`` for each.
+        steps: list of int, their global steps; the values depend on them.
         with_slots: bool, whether it also holds an optimizer's slots, which are
             no part of an export.
 
@@ -91,9 +91,8 @@ def write_checkpoint(model, prefix, step, with_slots):
         wanted = {name: name for name in variables}
         if with_slots:
             wanted.update((variable.op.name + '/Momentum', variable.op.name) for variable in tf.trainable_variables())
-    noise = np.random.RandomState(step).standard_normal(1 << 20).astype(np.float32)
 
-    def value(name):
+    def value(name, step, noise):
         variable = variables[name]
         shape = variable.get_shape().as_list()
         last = name.split('/')[-1]
@@ -108,14 +107,16 @@ def write_checkpoint(model, prefix, step, with_slots):
         filled *= np.float32((2.0 / fan_in) ** 0.5)
         return filled
 
-    def tensors():
+    def tensors(step):
+        noise = np.random.RandomState(step).standard_normal(1 << 20).astype(np.float32)
         for name in sorted(wanted, key=lambda name: name.encode('utf-8')):
-            array = value(wanted[name])
+            array = value(wanted[name], step, noise)
             dtype = variables[wanted[name]].dtype.base_dtype.as_datatype_enum
             yield name, (_bundle_writer.entry_of(array, dtype), _bundle_writer.pieces_of(array))
 
-    os.makedirs(os.path.dirname(prefix), exist_ok=True)
-    _bundle_writer.write(prefix, tensors())
+    os.makedirs(folder, exist_ok=True)
+    for step in steps:
+        _bundle_writer.write(os.path.join(folder, 'model.ckpt-{}'.format(step)), tensors(step))
     sizes = [variable.get_shape().num_elements() * variable.dtype.base_dtype.size for variable in variables.values()]
     return {'weights': sum(sizes), 'largest': max(sizes), 'variables': len(sizes)}
 

@@ -23,12 +23,19 @@ class Stages:
 
     def __init__(self):
         self.seconds = {}
-        self._name, self._since = 'imports', _BEGAN
+        self.cpu = {}
+        self._name, self._since, self._cpu_since = 'imports', _BEGAN, 0.0
 
     def stage(self, name):
-        now = time.perf_counter()
+        now, cpu_now = time.perf_counter(), time.process_time()
         self.seconds[self._name] = self.seconds.get(self._name, 0.0) + now - self._since
-        self._name, self._since = name, now
+        self.cpu[self._name] = self.cpu.get(self._name, 0.0) + cpu_now - self._cpu_since
+        self._name, self._since, self._cpu_since = name, now, cpu_now
+
+    def figures(self):
+        """Ends the last stage; returns the seconds of each, by the clock and of CPU time."""
+        self.stage('end')
+        return {'wall': self.seconds, 'cpu': self.cpu}
 
     def finished(self, report):
         pass
@@ -64,10 +71,10 @@ def export(way, model, prefix, output):
     else:
         _time_the_release(exporter, stages, hand_edit if way == 'hand edit' else None, prefix)
         exporter.export_inference_graph('image_tensor', config, prefix, output)
-    stages.stage('end')
+    stage_times = stages.figures()
     files = {os.path.relpath(os.path.join(place, name), output): os.path.getsize(os.path.join(place, name))
              for place, _, names in os.walk(output) for name in names}
-    return {'stages': stages.seconds, 'written': sum(files.values()),
+    return {'stages': stage_times, 'written': sum(files.values()),
             'saved_model.pb': files.get(os.path.join('saved_model', 'saved_model.pb'), 0)}
 
 
@@ -105,8 +112,7 @@ def build(model):
     with _tensorflow.tf1().Graph().as_default():
         detector = model_builder.build(config.model, is_training=False)
         exporter.build_detection_graph('image_tensor', detector, None, 'inference_op', None)
-    stages.stage('end')
-    return {'stages': stages.seconds}
+    return {'stages': stages.figures()}
 
 
 def load(path, image, runs):
@@ -116,18 +122,29 @@ def load(path, image, runs):
     tf = _tensorflow.tf1()
     picture = np.random.RandomState(0).randint(0, 256, size=(1, image, image, 3)).astype(np.uint8)
     with tf.Graph().as_default(), tf.Session() as session:
-        began = time.perf_counter()
+        began = _clocks()
         meta_graph = tf.saved_model.loader.load(session, ['serve'], path)
-        loaded = time.perf_counter()
+        loading = _since(began)
         signature = meta_graph.signature_def['serving_default']
         fetches = sorted(info.name for info in signature.outputs.values())
         feed = {signature.inputs['inputs'].name: picture}
         times = []
         for _ in range(runs + 1):
-            before = time.perf_counter()
+            before = _clocks()
             session.run(fetches, feed)
-            times.append(time.perf_counter() - before)
-    return {'load': loaded - began, 'first': times[0], 'steady': sorted(times[1:])[len(times[1:]) // 2]}
+            times.append(_since(before))
+    steady = {clock: sorted(run[clock] for run in times[1:])[len(times[1:]) // 2] for clock in ('wall', 'cpu')}
+    return {'load': loading, 'first': times[0], 'steady': steady}
+
+
+def _clocks():
+    return time.perf_counter(), time.process_time()
+
+
+def _since(before):
+    """Returns the seconds since ``before``, by the clock and of CPU time of all threads."""
+    now = _clocks()
+    return {'wall': now[0] - before[0], 'cpu': now[1] - before[1]}
 
 
 def many(model, folder, output):
@@ -146,29 +163,35 @@ def many(model, folder, output):
             self._before = None
 
         def progress(self, done, total, name):
-            self._before = time.perf_counter()
+            self._before = _clocks()
 
         def checkpoint(self, result):
-            self.each.append(time.perf_counter() - self._before)
+            self.each.append(_since(self._before))
             place = os.path.join(output, str(result.step))
-            before = time.perf_counter()
-            subprocess.check_call(['cp', '-r', place, place + '.copy'])
-            self.copies.append(time.perf_counter() - before)
+            self.copies.append(copy(place, place + '.copy'))
 
     observer = Observer()
     observer.stage('graph')
     with od_patch.patched(exporter, all_checkpoints=True, _observer=observer):
         exporter.export_inference_graph('image_tensor', config, folder, output)
-    observer.stage('end')
-    return {'stages': observer.seconds, 'each': observer.each, 'cp': observer.copies}
+    return {'stages': observer.figures(), 'each': observer.each, 'cp': observer.copies}
+
+
+def copy(source, destination):
+    """Copies a folder with ``cp``; returns the seconds it took, by the clock and of CPU time."""
+    before, usage = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.check_call(['cp', '-r', source, destination])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {'wall': time.perf_counter() - before,
+            'cpu': after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime}
 
 
 def main():
     request = json.loads(sys.argv[1])
     model = _models.MODELS[request['model']]
     task = request['task']
-    if task == 'checkpoint':
-        result = _models.write_checkpoint(model, request['prefix'], request['step'], request['with_slots'])
+    if task == 'checkpoints':
+        result = _models.write_checkpoints(model, request['folder'], request['steps'], request['with_slots'])
     elif task == 'build':
         result = build(model)
     elif task == 'load':
