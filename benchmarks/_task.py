@@ -19,7 +19,7 @@ WAYS = ('upstream', 'hand edit', 'od-patch', 'od-patch, saved_model only')
 
 
 class Stages:
-    """Takes the time of stages, each of which ends where the next begins; an observer of od-patch, and our own clock."""
+    """Takes the time of stages, each of which ends where the next begins; an observer of od-patch."""
 
     def __init__(self):
         self.seconds = {}

@@ -115,7 +115,7 @@ def median(numbers):
 
 
 def figure(model, task, *keys):
-    """Returns the median over the rounds of one figure of a task, such as ``'stages', 'graph'``; None where it failed."""
+    """Returns the median over the rounds of one figure of a task, such as ``'peak'``; None where it failed."""
     found = []
     for figures in model['tasks'].get(task, []):
         for key in keys:
@@ -199,8 +199,8 @@ def in_readme(text, results):
     """Returns the text of the README with the table of these results in its place."""
     begin = text.index('-->', text.index('<!-- benchmarks')) + len('-->')
     end = text.index('<!-- /benchmarks -->')
-    shown = [
-        'Medians of one run, in which the ways took turns; **bold** is what misses its target:', ''] + table(results) + [
+    shown = ['Medians of one run, in which the ways took turns; **bold** is what misses its target:', '']
+    shown += table(results) + [
         '', under_the_table(results), '',
         '![bars: the stages of an export by upstream, by the hand edit and by od-patch](benchmarks/results/stages.png)']
     return text[:begin] + '\n' + '\n'.join(shown) + '\n' + text[end:]
@@ -244,7 +244,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--models', nargs='+', choices=list(_models.MODELS), default=list(_models.MODELS))
     parser.add_argument('--rounds', type=int, help='default: more for small models than for large ones')
-    parser.add_argument('--output', default=os.path.join(_HERE, 'results'), help='folder for results.json and the charts')
+    parser.add_argument('--output', default=os.path.join(_HERE, 'results'),
+                        help='folder for results.json and the charts')
     parser.add_argument('--work', help='folder for checkpoints and exports while they are measured')
     parser.add_argument('--table', metavar='RESULTS', help='measure nothing; print what a results.json says')
     parser.add_argument('--readme', help='put the table into this file, between its marks')

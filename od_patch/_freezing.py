@@ -13,8 +13,8 @@ import re
 from od_patch import _tensorflow
 
 # What is known of the release's call; anything else that is set is left to TensorFlow.
-_UNDERSTOOD = frozenset(['input_graph_def', 'input_saver_def', 'input_checkpoint', 'output_node_names', 'restore_op_name',
-                         'filename_tensor_name', 'output_graph', 'clear_devices'])
+_UNDERSTOOD = frozenset(['input_graph_def', 'input_saver_def', 'input_checkpoint', 'output_node_names',
+                         'restore_op_name', 'filename_tensor_name', 'output_graph', 'clear_devices'])
 _READ = re.compile(r'(/Read/ReadVariableOp)?:0$')
 
 
