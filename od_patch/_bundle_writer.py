@@ -241,7 +241,7 @@ class _Block:
 
 
 def _separator(key, next_key):
-    """Returns a short key that is not before ``key`` and before ``next_key``, which is None for the end of the table."""
+    """Returns a short key, not before ``key`` but before ``next_key``, which is None at the end of the table."""
     position = len(os.path.commonprefix([key, next_key])) if next_key is not None else 0
     if next_key is not None and position == len(key):
         return key

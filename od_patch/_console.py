@@ -272,7 +272,8 @@ def state_of_output(report):
     """Returns what an export that did not end well has left, in words.
 
     Args:
-        report: ``_export.Report`` or ``_series.SeriesReport``, or None where the export did not get as far as its destination.
+        report: ``_export.Report`` or ``_series.SeriesReport``, or None where
+            the export did not get as far as its destination.
     """
     if report is None:
         return 'the output directory is as it was'

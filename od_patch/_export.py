@@ -263,7 +263,7 @@ class Export(UnderWay):
                                           extra_assets={RECORD: self._record(more)})
 
     def remove_unasked(self):
-        """Removes what the release has written on its way to something else, such as the frozen graph of a SavedModel."""
+        """Removes what was only written on the way to something else, such as the graph of a frozen SavedModel."""
         for name in os.listdir(self.staged_directory):
             for artifact, pattern in ARTIFACTS.items():
                 if pattern.match(name) and artifact not in self.artifacts:

@@ -20,6 +20,7 @@ import threading
 
 from od_patch import _errors
 from od_patch import _export
+from od_patch import _freezing
 from od_patch import _lowering
 from od_patch import _releases
 from od_patch import _series
@@ -377,17 +378,22 @@ def _unless_unasked(stage, is_asked):
     return make
 
 
-def _around_freezing(original, recognised):
-    """freeze_graph_with_def_protos: an empty graph where none is asked for; ``write_saved_model`` gets it, and no more."""
-    freeze = _unless_unasked('frozen graph', lambda export: export.freezes)(original, recognised)
+def _instead_of_freezing(original, recognised):
+    """freeze_graph_with_def_protos: without a session; an empty graph where none is asked for."""
+    del recognised
 
     @functools.wraps(original)
     def freeze_graph_with_def_protos(*args, **kwargs):
-        frozen = freeze(*args, **kwargs)
-        if frozen is None:
+        under_way = _export.current()
+        if not under_way:
+            return original(*args, **kwargs)
+        _check_graph()
+        if not under_way.freezes:
             from od_patch import _tensorflow
-            return _tensorflow.tf1().GraphDef()
-        return frozen
+            return _tensorflow.tf1().GraphDef()  # write_saved_model is given it, and does not look at it
+        under_way.observer.stage('frozen graph')
+        frozen = _freezing.freeze(_export.bind(original, args, kwargs))
+        return original(*args, **kwargs) if frozen is None else frozen
     return freeze_graph_with_def_protos
 
 
@@ -396,7 +402,7 @@ class _FreezeGraph:
 
     def __init__(self, original, recognised):
         self._original = original
-        self.freeze_graph_with_def_protos = _around_freezing(original.freeze_graph_with_def_protos, recognised)
+        self.freeze_graph_with_def_protos = _instead_of_freezing(original.freeze_graph_with_def_protos, recognised)
 
     def __getattr__(self, name):
         return getattr(self._original, name)
@@ -424,7 +430,7 @@ _REPLACEMENTS = {
     'replace_variable_values_with_moving_averages': _unless_unasked('moving averages', lambda export: export.restores),
     'write_graph_and_checkpoint': _unless_unasked(
         'checkpoint', lambda export: _export.CHECKPOINT in export.artifacts),
-    'freeze_graph_with_def_protos': _around_freezing,
+    'freeze_graph_with_def_protos': _instead_of_freezing,
     'freeze_graph': _FreezeGraph,
     'write_frozen_graph': _unless_unasked('frozen graph', lambda export: export.freezes),
     'write_saved_model': _instead_of_write_saved_model,

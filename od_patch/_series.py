@@ -137,7 +137,8 @@ class Series(_export.UnderWay):
         if not found and not wanted.watch:
             raise _errors.InputRefused(
                 'There are no checkpoints in {}.'.format(self._path),
-                'Give the directory that the training writes to, or a pattern such as "training/model.ckpt-*" in quotes.')
+                'Give the directory that the training writes to, or a pattern in quotes, such as '
+                '"training/model.ckpt-*".')
         return found
 
     def _step_to_choose_by(self, prefix):
@@ -387,7 +388,7 @@ def _is_whole(prefix):
 
 
 def _digest(prefix):
-    """Returns the SHA-256 in hex of a checkpoint's index, which has the checksum of every tensor; of all of a V1 one."""
+    """Returns the SHA-256 in hex of a checkpoint's index, which has every tensor's checksum; of all of a V1 one."""
     digest = hashlib.sha256()
     with _tensorflow.gfile().GFile(_files(prefix)[0], 'rb') as content:
         for block in iter(lambda: content.read(1 << 20), b''):

@@ -110,7 +110,8 @@ def write_frozen_graph(frozen_graph_path, frozen_graph_def):
 def write_saved_model(''').replace(
     '= freeze_graph.freeze_graph_with_def_protos(', '= freeze_graph_with_def_protos(').replace(
     '  write_saved_model(saved_model_path, frozen_graph_def,',
-    '  write_frozen_graph(frozen_graph_path, frozen_graph_def)\n  write_saved_model(saved_model_path, frozen_graph_def,')
+    '  write_frozen_graph(frozen_graph_path, frozen_graph_def)\n'
+    '  write_saved_model(saved_model_path, frozen_graph_def,')
     path = tmp_path / 'exporter_variant.py'
     path.write_text(source)
     module = types.ModuleType('exporter_variant')

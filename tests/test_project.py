@@ -56,9 +56,27 @@ def test_every_refusal_is_in_the_public_api():
             assert getattr(od_patch, name) is value and name in od_patch.__all__
 
 
+def test_the_readmes_figures_are_those_of_the_run_that_is_committed():
+    import collections
+    import json
+    import sys
+    sys.path.insert(0, os.path.join(_ROOT, 'benchmarks'))
+    try:
+        import run
+    finally:
+        del sys.path[0]
+    text = _read('README.md')
+    if not os.path.exists(os.path.join(_ROOT, 'benchmarks', 'results', 'results.json')):
+        assert run.table({'models': {}})[0][:20] not in text
+        return
+    results = json.loads(_read('benchmarks', 'results', 'results.json'), object_pairs_hook=collections.OrderedDict)
+    assert run.in_readme(text, results) == text
+
+
 def test_links_between_the_documents_lead_somewhere():
-    for name in ('README.md', 'CONTRIBUTING.md', 'docs/troubleshooting.md', 'docs/compare.md', 'docs/verify.md',
-                 'docs/tensorflow2.md', 'docs/faults.md', 'SECURITY.md', 'patches/README.md', 'examples/shapes/README.md'):
+    for name in ('README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/troubleshooting.md', 'docs/compare.md', 'docs/fast.md',
+                 'docs/faults.md', 'docs/verify.md', 'docs/tensorflow2.md', 'patches/README.md',
+                 'examples/shapes/README.md'):
         for target in re.findall(r'\]\((?!http)([^)#]+)', _read(*name.split('/'))):
             path = os.path.join(_ROOT, os.path.dirname(name), target)
             assert os.path.exists(path), '{} links to {}'.format(name, target)

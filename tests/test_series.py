@@ -146,9 +146,9 @@ def test_one_that_fails_is_reported_and_stops_no_other(training, tmp_path):
     output = tmp_path / 'out'
     data = os.path.join(training, 'model.ckpt-100' + _DATA)
     os.truncate(data, os.path.getsize(data) - 1)
-    for suffix in ('', '.index', '.data-00000-of-00002', '.data-00001-of-00002'):  # under another name, and no step in it
-        if suffix:
-            shutil.copy(os.path.join(training, 'model.ckpt-200' + suffix), os.path.join(training, 'model.ckpt' + suffix))
+    for suffix in ('.index', '.data-00000-of-00002', '.data-00001-of-00002'):  # once more, with no step in its name
+        shutil.copy(os.path.join(training, 'model.ckpt-200' + suffix),
+                    os.path.join(training, 'model.ckpt' + suffix))
     (output / '300').mkdir(parents=True)
     (output / '300' / 'notes.txt').write_text('mine')
     values = {'global_step': np.int64(400), 'x': np.zeros(3, np.float32), 'x/ExponentialMovingAverage': np.ones(1)}

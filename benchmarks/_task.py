@@ -1,0 +1,209 @@
+"""One thing to measure, in a process of its own: ``python benchmarks/_task.py '{"task": …}'`` prints one line of JSON.
+
+Not for: comparing; that is ``run.py``, which starts this.
+"""
+import time
+
+_BEGAN = time.perf_counter()  # before the imports, which are part of what an export takes
+
+import json  # noqa: E402
+import os  # noqa: E402
+import resource  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import _models  # noqa: E402
+
+WAYS = ('upstream', 'hand edit', 'od-patch', 'od-patch, saved_model only')
+
+
+class Stages:
+    """Takes the time of stages, each of which ends where the next begins; an observer of od-patch."""
+
+    def __init__(self):
+        self.seconds = {}
+        self.cpu = {}
+        self._name, self._since, self._cpu_since = 'imports', _BEGAN, 0.0
+
+    def stage(self, name):
+        now, cpu_now = time.perf_counter(), time.process_time()
+        self.seconds[self._name] = self.seconds.get(self._name, 0.0) + now - self._since
+        self.cpu[self._name] = self.cpu.get(self._name, 0.0) + cpu_now - self._cpu_since
+        self._name, self._since, self._cpu_since = name, now, cpu_now
+
+    def figures(self):
+        """Ends the last stage; returns the seconds of each, by the clock and of CPU time."""
+        self.stage('end')
+        return {'wall': self.seconds, 'cpu': self.cpu}
+
+    def finished(self, report):
+        pass
+
+    def note(self, text):
+        sys.stderr.write(text + '\n')
+
+
+def hand_edit(path, graph, inputs, outputs, checkpoint):
+    """Writes a SavedModel as the well-known edit of ``write_saved_model`` does: restore, and let the builder save."""
+    from od_patch import _saved_model
+    from od_patch import _tensorflow
+    tf = _tensorflow.tf1()
+    with graph.as_default(), tf.Session() as session:
+        tf.train.Saver().restore(session, checkpoint)
+        builder = tf.saved_model.builder.SavedModelBuilder(path)
+        builder.add_meta_graph_and_variables(
+            session, ['serve'], signature_def_map={'serving_default': _saved_model.signature(inputs, outputs)})
+        builder.save()
+
+
+def export(way, model, prefix, output):
+    """Exports in one of ``WAYS``; returns figures."""
+    import od_patch
+    from object_detection import exporter
+    config = _models.pipeline(model)
+    stages = Stages()
+    stages.stage('graph')
+    if way.startswith('od-patch'):
+        artifacts = ['saved_model'] if 'only' in way else None
+        with od_patch.patched(exporter, artifacts=artifacts, _observer=stages):
+            exporter.export_inference_graph('image_tensor', config, prefix, output)
+    else:
+        _time_the_release(exporter, stages, hand_edit if way == 'hand edit' else None, prefix)
+        exporter.export_inference_graph('image_tensor', config, prefix, output)
+    stage_times = stages.figures()
+    files = {os.path.relpath(os.path.join(place, name), output): os.path.getsize(os.path.join(place, name))
+             for place, _, names in os.walk(output) for name in names}
+    return {'stages': stage_times, 'written': sum(files.values()),
+            'saved_model.pb': files.get(os.path.join('saved_model', 'saved_model.pb'), 0)}
+
+
+def _time_the_release(exporter, stages, instead, prefix):
+    """Puts a clock around the release's functions, and the hand edit where it is to be measured."""
+    def clocked(name, before, after=None):
+        original = getattr(exporter, name)
+
+        def function(*args, **kwargs):
+            stages.stage(before)
+            result = original(*args, **kwargs)
+            if after:
+                stages.stage(after)
+            return result
+        setattr(exporter, name, function)
+
+    if instead:
+        def write_saved_model(saved_model_path, frozen_graph_def, inputs, outputs):
+            del frozen_graph_def
+            instead(saved_model_path, inputs.graph, inputs, outputs, prefix)
+        exporter.write_saved_model = write_saved_model
+    clocked('profile_inference_graph', 'profile')
+    clocked('write_graph_and_checkpoint', 'checkpoint', 'frozen graph')
+    clocked('write_saved_model', 'saved model', 'config')
+
+
+def build(model):
+    """Imports and builds the graph, and no more: the floor of every export."""
+    from object_detection import exporter
+    from object_detection.builders import model_builder
+    from od_patch import _tensorflow
+    config = _models.pipeline(model)
+    stages = Stages()
+    stages.stage('graph')
+    with _tensorflow.tf1().Graph().as_default():
+        detector = model_builder.build(config.model, is_training=False)
+        exporter.build_detection_graph('image_tensor', detector, None, 'inference_op', None)
+    return {'stages': stages.figures()}
+
+
+def load(path, image, runs):
+    """Loads a SavedModel and runs it; returns figures."""
+    import numpy as np
+    from od_patch import _tensorflow
+    tf = _tensorflow.tf1()
+    picture = np.random.RandomState(0).randint(0, 256, size=(1, image, image, 3)).astype(np.uint8)
+    with tf.Graph().as_default(), tf.Session() as session:
+        began = _clocks()
+        meta_graph = tf.saved_model.loader.load(session, ['serve'], path)
+        loading = _since(began)
+        signature = meta_graph.signature_def['serving_default']
+        fetches = sorted(info.name for info in signature.outputs.values())
+        feed = {signature.inputs['inputs'].name: picture}
+        times = []
+        for _ in range(runs + 1):
+            before = _clocks()
+            session.run(fetches, feed)
+            times.append(_since(before))
+    steady = {clock: sorted(run[clock] for run in times[1:])[len(times[1:]) // 2] for clock in ('wall', 'cpu')}
+    return {'load': loading, 'first': times[0], 'steady': steady}
+
+
+def _clocks():
+    return time.perf_counter(), time.process_time()
+
+
+def _since(before):
+    """Returns the seconds since ``before``, by the clock and of CPU time of all threads."""
+    now = _clocks()
+    return {'wall': now[0] - before[0], 'cpu': now[1] - before[1]}
+
+
+def many(model, folder, output):
+    """Exports all checkpoints of a folder; returns the seconds of each, beside those of ``cp`` on what it wrote."""
+    import od_patch
+    from object_detection import exporter
+    config = _models.pipeline(model)
+
+    class Observer(Stages):
+        """Takes the time of each checkpoint, and of a copy of what came out of it, in turns."""
+
+        def __init__(self):
+            super().__init__()
+            self.each = []
+            self.copies = []
+            self._before = None
+
+        def progress(self, done, total, name):
+            self._before = _clocks()
+
+        def checkpoint(self, result):
+            self.each.append(_since(self._before))
+            place = os.path.join(output, str(result.step))
+            self.copies.append(copy(place, place + '.copy'))
+
+    observer = Observer()
+    observer.stage('graph')
+    with od_patch.patched(exporter, all_checkpoints=True, _observer=observer):
+        exporter.export_inference_graph('image_tensor', config, folder, output)
+    return {'stages': observer.figures(), 'each': observer.each, 'cp': observer.copies}
+
+
+def copy(source, destination):
+    """Copies a folder with ``cp``; returns the seconds it took, by the clock and of CPU time."""
+    before, usage = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.check_call(['cp', '-r', source, destination])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {'wall': time.perf_counter() - before,
+            'cpu': after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime}
+
+
+def main():
+    request = json.loads(sys.argv[1])
+    model = _models.MODELS[request['model']]
+    task = request['task']
+    if task == 'checkpoints':
+        result = _models.write_checkpoints(model, request['folder'], request['steps'], request['with_slots'])
+    elif task == 'build':
+        result = build(model)
+    elif task == 'load':
+        result = load(request['path'], model.image, model.runs)
+    elif task == 'many':
+        result = many(model, request['folder'], request['output'])
+    else:
+        result = export(task, model, request['prefix'], request['output'])
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    result.update(wall=time.perf_counter() - _BEGAN, cpu=usage.ru_utime + usage.ru_stime, peak=usage.ru_maxrss * 1024)
+    sys.stdout.write('\n' + json.dumps(result) + '\n')
+
+
+if __name__ == '__main__':
+    main()
