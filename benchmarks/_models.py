@@ -43,11 +43,11 @@ MODELS = collections.OrderedDict([
             first_stage_max_proposals: 4
             initial_crop_size: 17 maxpool_kernel_size: 1 maxpool_stride: 1
             second_stage_post_processing { ''' + _NMS + ' } } }', 3, 200, 5)),
-    # MobileNet v1, fourteen times as wide: more than protobuf can hold in one message.
-    ('synthetic_3_gib', Model('SSD MobileNet v1 x 14, 3 GiB', 'ssd', '''
+    # MobileNet v1, twelve times as wide: more than protobuf can hold in one message.
+    ('synthetic_3_gib', Model('SSD MobileNet v1 x 12.3, 3 GiB', 'ssd', '''
         model { ssd { num_classes: 3
             image_resizer { fixed_shape_resizer { height: 96 width: 96 } }
-            feature_extractor { depth_multiplier: 14.0 min_depth: 16 } } }''', 1, 96, 3)),
+            feature_extractor { depth_multiplier: 12.3 min_depth: 16 } } }''', 1, 96, 3)),
 ])
 
 
