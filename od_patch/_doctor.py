@@ -99,7 +99,7 @@ def _installed(package):
         return None
     except Exception as error:  # pylint: disable=broad-except  (a package may fail in any way when it does not fit)
         return 'broken: {}'.format(error)
-    return getattr(module, '__version__', 'of an unknown version')
+    return getattr(module, '__version__', 'installed; it does not tell its version')
 
 
 def _object_detection():

@@ -178,8 +178,8 @@ def _define_flags():
     defined = frozenset(flags.FLAGS)
     for define, name, *arguments in (
             (flags.DEFINE_enum, 'saved_model_variables', _export.KINDS[0], list(_export.KINDS),
-             'What saved_model/ holds: variables as resources (what TensorFlow 2 and current servers expect), variables '
-             'as references (as TensorFlow 1 graphs have them), or frozen constants (what the release writes).'),
+             'What saved_model/ holds: variables as resources (what TensorFlow 2 and current servers expect), '
+             'variables as references (as TensorFlow 1 graphs have them), or frozen constants (what the release writes).'),
             (flags.DEFINE_boolean, 'overwrite', False,
              'Replace the export that --output_directory holds already. Without it, such a directory is refused.'),
             (flags.DEFINE_boolean, 'strict_pin', False,
@@ -192,8 +192,8 @@ def _define_flags():
              'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
              'where all artifacts are exported.'),
             (flags.DEFINE_string, 'target_tf', None,
-             'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops that '
-             'it lacks are put back to those that it has, or the export is refused.'),
+             'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops '
+             'that it lacks are put back to those that it has, or the export is refused.'),
             (flags.DEFINE_boolean, 'all_checkpoints', False,
              'Take --trained_checkpoint_prefix for a directory or a pattern, and export every checkpoint there as a '
              'SavedModel named by its global step; those that are done are skipped.'),

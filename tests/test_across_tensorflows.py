@@ -1,4 +1,4 @@
-"""The same detector exported under TensorFlow 1.12 and under the newest: the same outputs, and each runs in the other."""
+"""The same detector exported under TensorFlow 1.12 and a newer one: the same outputs, and each runs in the other."""
 import os
 import sys
 
@@ -11,8 +11,8 @@ if tensorflow.__version__.startswith('1.'):
                 allow_module_level=True)
 _PYTHON = os.environ.get('OD_PATCH_TF1_PYTHON', '')
 if not os.path.exists(_PYTHON):
-    pytest.skip('OD_PATCH_TF1_PYTHON names no Python with TensorFlow 1 ({!r}); "tox run -e py36-tf112-C" makes one'.format(
-        _PYTHON), allow_module_level=True)
+    pytest.skip('OD_PATCH_TF1_PYTHON names no Python with TensorFlow 1 ({!r}); '
+                '"tox run -e py36-tf112-C" makes one'.format(_PYTHON), allow_module_level=True)
 
 from tests.support import exports  # noqa: E402
 from tests.support import parity  # noqa: E402

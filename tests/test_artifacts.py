@@ -162,7 +162,7 @@ def test_flags(checkpoint_of, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert sorted(os.listdir(output)) == ['pipeline.config', 'saved_model']
     stages = [line.split()[0] for line in result.stderr.splitlines() if line.endswith(' s')]
-    assert stages == ['imports', 'checks', 'graph', 'saved', 'moving']
+    assert stages == ['imports', 'checks', 'graph', 'saved', 'proof', 'moving']
 
 
 def _content(export, name):

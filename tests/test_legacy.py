@@ -268,7 +268,8 @@ def test_what_runs_is_known_from_the_text(tmp_path, monkeypatch):
         'fields': '_descriptor.FieldDescriptor(\n',
         'reflection': 'X = _reflection.GeneratedProtocolMessageType(\n',
         'builder': '_builder.BuildTopDescriptorsAndMessages(\n',
-        '5.27.1': '_runtime_version.ValidateProtobufRuntimeVersion(\n  _runtime_version.Domain.PUBLIC,\n  5,\n  27,\n  1,',
+        '5.27.1': ('_runtime_version.ValidateProtobufRuntimeVersion(\n'
+                   '  _runtime_version.Domain.PUBLIC,\n  5,\n  27,\n  1,'),
     }
     runs = {}
     for version in ('3.17.3', '3.20.3', '4.25.9', '5.26.0', '5.29.0', '6.33.0', '7.36.2'):

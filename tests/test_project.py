@@ -22,8 +22,8 @@ def test_ci_runs_the_readmes_test_command():
 def test_the_readmes_table_has_every_pin():
     rows = re.findall(r'^\| ([\w.-]+) \| (\w+|after 2021) \| `(\w{40})` \| (TF 1.x|TF 1.15, TF 2) \|', _read('README.md'),
                       re.MULTILINE)
-    assert rows == [(release.name, release.commit, release.exporter_blob, 'TF 1.x' if release.needs_contrib else 'TF 1.15, TF 2')
-                    for release in _releases.RELEASES]
+    assert rows == [(release.name, release.commit, release.exporter_blob,
+                     'TF 1.x' if release.needs_contrib else 'TF 1.15, TF 2') for release in _releases.RELEASES]
 
 
 def test_the_readmes_table_of_versions_has_what_ci_runs():
@@ -41,7 +41,8 @@ def test_the_readmes_table_of_versions_has_what_ci_runs():
         python, tensorflow = pair.name.split('-')
         assert '{}-{}-'.format(python, tensorflow) in environments or 'demo-{}'.format(python) in environments, pair.name
         lock = _read('requirements', pair.name + '.txt')
-        assert re.search(r'^tensorflow(_cpu|-cpu)?=={}$'.format(re.escape(pair.tensorflow)), lock, re.MULTILINE), pair.name
+        pinned = r'^tensorflow(_cpu|-cpu)?=={}$'.format(re.escape(pair.tensorflow))
+        assert re.search(pinned, lock, re.MULTILINE), pair.name
         assert all(re.match(r'#|[\w.-]+==\S+$', line) for line in lock.splitlines()), pair.name
 
 

@@ -68,7 +68,8 @@ def test_bad_input_shape(refuse, shape):
     assert '--input_shape=' + shape in message and 'such as 1,300,300,3' in message
 
 
-@pytest.mark.skipif(os.environ.get('OD_PATCH_VINTAGE') == 'D', reason='from 2019-11-13 on, all input types take a shape')
+@pytest.mark.skipif(os.environ.get('OD_PATCH_VINTAGE') == 'D',
+                    reason='from 2019-11-13 on, all input types take a shape')
 def test_input_shape_of_encoded_images_in_releases_that_do_not_take_one(refuse):
     code, message = refuse(input_shape='1,300,300,3', input_type='tf_example')
     assert code == 2

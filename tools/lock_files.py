@@ -41,7 +41,7 @@ _OF_2022 = ['tf_slim==1.1.0', 'scipy'] + _IMPORTED
 
 PAIRS = (
     Pair('py36-tf112', '3.6', '1.12.0', 'ABC', ['tensorflow==1.12.0', 'numpy==1.16.6'] + _OF_2018, True),
-    Pair('py37-tf115', '3.7', '1.15.5', 'CD', ['tensorflow==1.15.5', 'numpy==1.18.5', 'tf_slim==1.1.0', 'scipy'] +
+    Pair('py37-tf115', '3.7', '1.15.5', 'D', ['tensorflow==1.15.5', 'numpy==1.18.5', 'tf_slim==1.1.0', 'scipy'] +
          _OF_2018, True),
     Pair('py38-tf213', '3.8', '2.13.1', 'D', ['tensorflow-cpu==2.13.1'] + _OF_2022, True),
     Pair('py39-tf220', '3.9', '2.20.0', 'D', ['tensorflow-cpu==2.20.0', 'tf_keras==2.20.*'] + _OF_2022, True),
@@ -94,8 +94,7 @@ def write(pair):
         if pair.python == '3.6':  # its own pip does not know today's wheels
             subprocess.check_call([python, '-m', 'pip', 'install', '--quiet', 'pip==21.3.1'])
         subprocess.check_call([python, '-m', 'pip', 'install', '--quiet'] + pair.packages)
-        frozen = subprocess.check_output([python, '-m', 'pip', 'freeze', '--exclude', 'pip'] if pair.python != '3.6' else
-                                         [python, '-m', 'pip', 'freeze']).decode()
+        frozen = subprocess.check_output([python, '-m', 'pip', 'freeze']).decode()
     finally:
         shutil.rmtree(folder)
     lines = [line for line in frozen.splitlines() if re.match(r'[\w.-]+==', line)]

@@ -27,8 +27,9 @@ def main():
     vintage = lock_files.pair_of_this_python().vintages[-1]
     research = os.path.join(_ROOT, '.tox', 'research', vintage)
     path = os.pathsep.join(assemble_models.assemble(vintage, research, say=print))
-    command = ['export_inference_graph', '--pipeline_config_path=' + os.path.join(_HERE, 'shapes_ssd_mobilenet_v1.config'),
-               '--trained_checkpoint_prefix=' + _HERE, '--output_directory=' + options.output_directory, '--overwrite']
+    config = os.path.join(_HERE, 'shapes_ssd_mobilenet_v1.config')
+    command = ['export_inference_graph', '--pipeline_config_path=' + config, '--trained_checkpoint_prefix=' + _HERE,
+               '--output_directory=' + options.output_directory, '--overwrite']
     print('$ PYTHONPATH={} {}'.format(path, ' '.join(map(shlex.quote, command))), flush=True)
     return subprocess.call([sys.executable, '-m', 'od_patch.' + command[0]] + command[1:],
                            env=dict(os.environ, PYTHONPATH=path))

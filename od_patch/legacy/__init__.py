@@ -1,4 +1,4 @@
-"""What lets the TF 1 exporter of the Object Detection API run on TensorFlow 2: bridges, put on and taken off at run time.
+"""What lets the OD API's TF 1 exporter run on TensorFlow 2: bridges that are put on at run time and taken off again.
 
 The releases from 2020-05-26 on go through ``tf.compat.v1``, and still lean on
 things that TensorFlow 2, its Keras, numpy and protobuf have dropped. Each bridge

@@ -1,4 +1,4 @@
-"""Stand-ins for the few modules of ``tensorflow.contrib`` that the OD API imports without asking whether they are there.
+"""Stand-ins for the modules of ``tensorflow.contrib`` that the OD API imports without asking whether they are there.
 
 Importing them is all that inference does, with one exception: ``tfprof``, which
 prints the model's size, is the real profiler of ``tf.compat.v1``. Whatever else

@@ -20,7 +20,8 @@ from od_patch.legacy import _versions
 _PACKAGE = 'object_detection.protos'
 
 # What protoc writes, oldest first: the words it is known by, the first and the last major version of the
-# protobuf package that runs it, and which protoc that is. Read from generated code of 3.0, 3.6, 3.17, 3.19, 3.20, 21 and 27.
+# protobuf package that runs it, and which protoc that is. Of 3.17 and 35 it was run; the others are as protobuf's
+# release notes have it.
 _STYLES = (
     ('_descriptor.FieldDescriptor(', (0,), 3, 'protoc 3.18 or earlier'),
     ('_reflection.GeneratedProtocolMessageType(', (3,), 4, 'protoc 3.19'),

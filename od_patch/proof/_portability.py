@@ -123,6 +123,9 @@ def _ops(label, graph_def, target):
                     attr, node.op, releases[since], releases[until]), where)
     details = ['{} (node {})'.format(*row) for row in sorted(strange.items())]
     if strange:
+        if name == 'ops, SavedModel':
+            details.append('export_inference_graph --target_tf={} puts back those that have an earlier form'.format(
+                target))
         return Check(_PART, name, _answer.WRONG, 'TensorFlow {} does not know {}'.format(
             releases[place], _answer.few([text.split(':')[0] for text in sorted(strange)])), tuple(details))
     if custom:
