@@ -87,9 +87,10 @@ def test_outputs_agree_in_one_runtime(name, old, new, checkpoint_of):
         parity.assert_bit_equal(outputs, frozen)
         found[export] = outputs
     theirs, mine = found.values()
-    assert set(theirs) <= set(mine), 'release D has further outputs, and none less'
+    shared = set(theirs) & set(mine)  # C alone has detection_features, D alone the raw and the multiclass outputs
+    assert shared >= {'detection_boxes', 'detection_classes', 'detection_scores', 'num_detections'}
     assert (mine['detection_scores'] > 0.01).any()
-    for key in theirs:
+    for key in sorted(shared):
         difference = np.abs(mine[key].astype(np.float64) - theirs[key].astype(np.float64)).max()
         print('{}: {} differs by {}'.format(name, key, difference))
         assert difference <= _BOUNDS[name], key
