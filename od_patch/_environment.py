@@ -60,12 +60,13 @@ def problems():
     missing = [module for module in _IMPORTED if not _is_there(module)]
     if missing and release and not release.needs_contrib:
         yield _missing_modules(missing)
-    if legacy.lacks_legacy_layers():
-        version = '.'.join(_tensorflow_version().split('.')[:2])
+    package = legacy.missing_layers()
+    if package:
         yield _errors.EnvironmentRefused(
-            'TensorFlow {} has Keras 3, which lacks the layers of tf.compat.v1 that the Object Detection API uses; the '
-            'package tf_keras has them.'.format(_tensorflow_version()),
-            'Install the one of the same version: "python -m pip install \'tf_keras=={}.*\'".'.format(version))
+            'TensorFlow {} looks for the layers of tf.compat.v1, which the Object Detection API uses, in the package {}, '
+            'which is not installed or has none.'.format(_tensorflow_version(), package),
+            'Install the one of the same version: "python -m pip install \'{}=={}.*\'".'.format(
+                package, '.'.join(_tensorflow_version().split('.')[:2])))
 
 
 def _contrib_problems():

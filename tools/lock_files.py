@@ -45,7 +45,7 @@ PAIRS = (
          _OF_2018, True),
     Pair('py38-tf213', '3.8', '2.13.1', 'D', ['tensorflow-cpu==2.13.1'] + _OF_2022, True),
     Pair('py39-tf220', '3.9', '2.20.0', 'D', ['tensorflow-cpu==2.20.0', 'tf_keras==2.20.*'] + _OF_2022, True),
-    Pair('py310-tf215', '3.10', '2.15.1', 'D', ['tensorflow-cpu==2.15.1'] + _OF_2022, True),
+    Pair('py310-tf215', '3.10', '2.15.1', 'D', ['tensorflow-cpu==2.15.1', 'tf_keras==2.15.*'] + _OF_2022, True),
     Pair('py311-tf212', '3.11', '2.12.1', 'D', ['tensorflow-cpu==2.12.1'] + _OF_2022, False),
     Pair('py311-tf221', '3.11', '2.21.0', 'D', ['tensorflow-cpu==2.21.0', 'tf_keras==2.21.*'] + _OF_2022, True),
     Pair('py312-tf221', '3.12', '2.21.0', 'D', ['tensorflow-cpu==2.21.0', 'tf_keras==2.21.*'] + _OF_2022, True),

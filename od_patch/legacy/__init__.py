@@ -21,7 +21,7 @@ from od_patch.legacy import _old_protos
 from od_patch.legacy import _slim_folder
 from od_patch.legacy import _versions
 
-__all__ = ['BRIDGES', 'Bridge', 'lacks_legacy_layers', 'needed', 'on', 'put_on', 'take_off', 'tf1_behaviour']
+__all__ = ['BRIDGES', 'Bridge', 'missing_layers', 'needed', 'on', 'put_on', 'take_off', 'tf1_behaviour']
 
 tf1_behaviour = _graph_mode.tf1_behaviour
 
@@ -62,9 +62,9 @@ def needed():
     return [bridge for bridge in BRIDGES if _is_needed(bridge)]
 
 
-def lacks_legacy_layers():
-    """Returns whether ``tf.compat.v1.layers`` has nothing to load, since the installed Keras is 3 and alone."""
-    return _versions.at_least('tensorflow', '2.16') and not _legacy_layers.are_there()
+def missing_layers():
+    """Returns the package that ``tf.compat.v1.layers`` would be loaded from and that has none; None where it is fine."""
+    return _legacy_layers.missing_package() if _versions.at_least('tensorflow', '2.12') else None
 
 
 def put_on():

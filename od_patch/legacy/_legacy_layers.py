@@ -4,7 +4,7 @@
 ``tf_keras.legacy_tf_layers``) when batch normalization is first used; from 2.13
 on, Keras has that package under ``….src.`` only.
 
-Not for: Keras 3, which has no such layers; ``tf_keras`` is what it needs beside it.
+Not for: Keras 3, which has no such layers; ``tf_keras`` is what is needed beside it.
 """
 import importlib
 import importlib.util
@@ -19,9 +19,13 @@ def is_needed():
     return bool(_moved())
 
 
-def are_there():
-    """Returns whether the package that TensorFlow 2.16 and later ask for is installed, at either place."""
-    return _has_folder('tf_keras', 'src', 'legacy_tf_layers') or _has_folder('tf_keras', 'legacy_tf_layers')
+def missing_package():
+    """Returns the package that TensorFlow looks for the layers in, 'tf_keras' or 'keras', if it does not have them."""
+    from tensorflow.python.layers import normalization
+    # A lazy loader, which tells its name without loading anything: keras until 2.14, tf_keras since.
+    package = vars(normalization.normalization).get('__name__', 'tf_keras').partition('.')[0]
+    has_them = _has_folder(package, 'src', 'legacy_tf_layers') or _has_folder(package, 'legacy_tf_layers')
+    return None if has_them else package
 
 
 def put_on():
