@@ -49,7 +49,9 @@ def config_path(name):
 
 
 def run(arguments, cwd=None, environment=None, timeout=300, python=sys.executable):
-    """Runs a Python, by default this one, with arguments; returns ``Result``."""
+    """Runs a Python with arguments; returns ``Result``. Another than this one is TensorFlow 1's, and gets vintage C."""
+    if python != sys.executable:
+        environment = dict({'PYTHONPATH': python_path('C')}, **(environment or {}))
     process = subprocess.Popen(
         [python] + list(map(str, arguments)), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='1', **(environment or {})),
