@@ -76,7 +76,7 @@ def damaged_tensor(path):
 
 def too_many_inputs(path):
     graph_def = graphs.detector()
-    node = next(node for node in graph_def.node if node.op == 'Add')
+    node = next(node for node in graph_def.node if node.op in ('Add', 'AddV2'))
     node.input.append(node.input[0])
     graphs.write(path, graph_def)
 
