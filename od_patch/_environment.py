@@ -47,7 +47,8 @@ def problems():
         yield _errors.EnvironmentRefused(
             'There is no Object Detection API: the package object_detection cannot be found.', _ON_PATH)
         return
-    yield from _contrib_problems()
+    release = installed_release()
+    yield from _contrib_problems(release)
     if not _is_there('object_detection.protos.pipeline_pb2'):
         yield _errors.EnvironmentRefused(
             'The protos of the Object Detection API are not compiled: {} holds no pipeline_pb2.py.'.format(
@@ -56,7 +57,6 @@ def problems():
     if not _is_there('nets') and 'slim_folder' not in [bridge.name for bridge in legacy.needed()]:
         yield _errors.EnvironmentRefused(
             'The package nets of slim cannot be found, which the feature extractors are built from.', _ON_PATH)
-    release = installed_release()
     missing = [module for module in _IMPORTED if not _is_there(module)]
     if missing and release and not release.needs_contrib:
         yield _missing_modules(missing)
@@ -69,9 +69,8 @@ def problems():
                 package, '.'.join(_tensorflow_version().split('.')[:2])))
 
 
-def _contrib_problems():
+def _contrib_problems(release):
     """A release that uses ``tf.contrib`` everywhere, on a TensorFlow without."""
-    release = installed_release()
     if release and release.needs_contrib and not _tensorflow_version().startswith('1.'):
         yield _errors.EnvironmentRefused(
             'This release of the Object Detection API ({}) needs tf.contrib, which TensorFlow {} does not have.'.format(
@@ -108,8 +107,9 @@ def compile_command():
     if shutil.which('protoc'):
         return enter + compile_protos.format('protoc')
     tools = 'grpcio-tools' if not _tensorflow_version().startswith('1.') else 'grpcio-tools==1.38.1'
-    return ('python -m pip install --target=/tmp/protoc {} && '.format(tools) + enter +
-            compile_protos.format('PYTHONPATH=/tmp/protoc python -m grpc_tools.protoc -I.'))
+    # A folder that nobody else can have put modules into.
+    return ('PROTOC=$(mktemp -d) && python -m pip install --target="$PROTOC" {} && '.format(tools) + enter +
+            compile_protos.format('PYTHONPATH="$PROTOC" python -m grpc_tools.protoc -I.'))
 
 
 def import_exporter():

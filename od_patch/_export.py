@@ -18,6 +18,7 @@ import threading
 
 from od_patch import _checkpoint
 from od_patch import _config
+from od_patch import _digest
 from od_patch import _errors
 from od_patch import _saved_model
 from od_patch import _staging
@@ -456,14 +457,9 @@ def _files(directory):
 
 def _digests(directory):
     """Returns {path: SHA-256 in hex} of the files that the exporter has written so far."""
-    import hashlib
     digests = collections.OrderedDict()
     for name, _ in _files(directory):
         if os.path.dirname(name):
             continue  # the SavedModel that this record is part of
-        digest = hashlib.sha256()
-        with open(os.path.join(directory, name), 'rb') as content:
-            for block in iter(lambda: content.read(1 << 20), b''):
-                digest.update(block)
-        digests[name] = digest.hexdigest()
+        digests[name] = _digest.sha256(os.path.join(directory, name))
     return digests

@@ -21,6 +21,7 @@ import threading
 
 from od_patch import _bundle
 from od_patch import _checkpoint
+from od_patch import _digest
 from od_patch import _errors
 from od_patch import _export
 from od_patch import _saved_model
@@ -189,7 +190,7 @@ class Series(_export.UnderWay):
         record = _record_of(place)
         try:
             return (record is not None and record.get('recipe') == self.recipe and
-                    record.get('checkpoint_sha256') == _digest(prefix) and
+                    record.get('checkpoint_sha256') == _digest_of(prefix) and
                     _tensorflow.gfile().Exists(os.path.join(place, 'saved_model.pb')) and
                     _is_whole(os.path.join(place, 'variables', 'variables')))
         except _tensorflow.tf1().errors.OpError:
@@ -274,7 +275,7 @@ class _One:
             _export.check_config(series.arguments, export.inventory)
             _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages)
             export.place(self._composed, prefix, self._sources, [
-                ('checkpoint_sha256', _digest(prefix)), ('recipe', series.recipe)])
+                ('checkpoint_sha256', _digest_of(prefix)), ('recipe', series.recipe)])
             return _export.ready(export, bool(there))
 
 
@@ -387,13 +388,9 @@ def _is_whole(prefix):
         return False
 
 
-def _digest(prefix):
+def _digest_of(prefix):
     """Returns the SHA-256 in hex of a checkpoint's index, which has every tensor's checksum; of all of a V1 one."""
-    digest = hashlib.sha256()
-    with _tensorflow.gfile().GFile(_files(prefix)[0], 'rb') as content:
-        for block in iter(lambda: content.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
+    return _digest.sha256(_files(prefix)[0])
 
 
 def _record_of(saved_model_path):

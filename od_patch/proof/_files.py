@@ -4,10 +4,10 @@ Reads every tensor of the bundles once, as TensorFlow's reader verifies its CRC-
 
 Not for: whether the values are the right ones (``_weights``).
 """
-import hashlib
 import os
 
 from od_patch import _bundle
+from od_patch import _digest
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.compare import _freezing
@@ -183,7 +183,7 @@ def _digests(subject):
         path = os.path.join(subject.export, os.path.basename(file))  # a name only: no record leads out of the folder
         if not os.path.isfile(path):
             absent.append(file)
-        elif _sha256(path) != digest:
+        elif _digest.sha256(path) != digest:
             changed.append(file)
         else:
             same += 1
@@ -194,11 +194,3 @@ def _digests(subject):
     if absent:
         return Check(_PART, name, _answer.NOTE, '{}; not there any more: {}'.format(text, _answer.few(absent)))
     return _ok(name, text)
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()

@@ -5,7 +5,10 @@ Not for: reading; ``od_patch._bundle`` does.
 import struct
 
 from od_patch import _bundle
+from od_patch import _bundle_writer
 from od_patch import _crc32c
+
+_varint = _bundle_writer._varint
 
 
 def items(data):
@@ -33,12 +36,3 @@ def table(pairs):
 def _block(content):
     content += struct.pack('<II', 0, 1)  # one restart point, at the start
     return content + b'\0' + struct.pack('<I', _crc32c.masked(content + b'\0'))
-
-
-def _varint(value):
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7f | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
