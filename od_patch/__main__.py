@@ -18,6 +18,7 @@ import click
 from od_patch import _console
 from od_patch import _errors
 from od_patch import _export
+from od_patch import _locale
 from od_patch import _patching
 from od_patch import _text
 from od_patch import _version
@@ -114,4 +115,5 @@ def run(saved_model_variables, overwrite, strict_pin, script, arguments):
 
 
 if __name__ == '__main__':
+    _locale.ensure_utf8()
     run(prog_name='python -m od_patch')

@@ -47,7 +47,7 @@ def copy_tensors(source, sources, prefix):
             sources = {name: name for name in reader.get_variable_to_shape_map()}
         names = sorted(sources, key=lambda name: name.encode('utf-8'))
         return write(prefix, ((name, _tensor(reader, index, source, sources[name])) for name in names))
-    except (tf.errors.OpError, RuntimeError, _bundle.BrokenIndex) as error:  # older releases raise the plain one
+    except _tensorflow.reader_errors() as error:
         raise _errors.InputRefused(
             'The checkpoint {} cannot be copied: {}'.format(source, getattr(error, 'message', None) or error),
             'Copy the checkpoint again, or take another one.')

@@ -96,7 +96,7 @@ def take_inventory(prefix):
         reader = tf.train.NewCheckpointReader(prefix)
         shapes = reader.get_variable_to_shape_map()
         step = int(reader.get_tensor('global_step')) if 'global_step' in shapes else None
-    except (tf.errors.OpError, RuntimeError, ValueError, TypeError) as error:  # older releases raise the plain ones
+    except _tensorflow.reader_errors() as error:
         remedy = 'Copy the checkpoint again, or take another one.'
         if glob.has_magic(prefix):
             remedy = 'TensorFlow takes the characters * ? [ in a checkpoint path for a pattern: rename the folder.'

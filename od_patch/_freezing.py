@@ -40,7 +40,7 @@ def freeze(arguments):
                 node.device = ''
         frozen = tf.graph_util.convert_variables_to_constants(
             values, graph_def, arguments['output_node_names'].replace(' ', '').split(','))
-    except (_Missing, tf.errors.OpError, RuntimeError):  # older releases raise the plain one
+    except (_Missing,) + _tensorflow.reader_errors():
         return None
     if arguments.get('output_graph'):
         with _tensorflow.gfile().GFile(arguments['output_graph'], 'wb') as graph_file:

@@ -311,8 +311,20 @@ def _around_export(original, recognised):
             around = _series.series if options.series else _export.whole
             with legacy.tf1_behaviour(), around(options, observer, describe(recognised), arguments) as under_way:
                 _enter(under_way, arguments)
-                return original(**arguments) if under_way.has_work() else None
+                return _without_autograph(original)(**arguments) if under_way.has_work() else None
     return export
+
+
+def _without_autograph(function):
+    """Returns a function that builds the same graph as it is written, with no code of its layers converted.
+
+    The exporter was written before AutoGraph. Converting costs time, and a file for each
+    function in the folder for temporary files, which stays there when the process is killed.
+    """
+    import tensorflow as tf
+    autograph = getattr(tf, 'autograph', None)
+    plain = getattr(getattr(autograph, 'experimental', None), 'do_not_convert', None)
+    return plain(function) if plain else function
 
 
 @contextlib.contextmanager

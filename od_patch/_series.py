@@ -355,7 +355,7 @@ def step_of(prefix):
         reader = tf.train.NewCheckpointReader(prefix)
         if reader.has_tensor('global_step'):
             return int(reader.get_tensor('global_step'))
-    except (tf.errors.OpError, RuntimeError, ValueError, TypeError):
+    except _tensorflow.reader_errors():
         pass  # it is refused in words when it is exported
     return _checkpoint.step_in_name(prefix)
 

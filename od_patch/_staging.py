@@ -172,7 +172,7 @@ def _undisturbed():
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for number in arrived:
-            os.kill(os.getpid(), number)
+            signal.pthread_kill(threading.get_ident(), number)  # here, and not some time later in another thread
 
 
 def check_writable(output_directory):

@@ -17,6 +17,11 @@ def gfile():
     return tf1().gfile
 
 
+def reader_errors():
+    """Returns what TensorFlow's reader of checkpoints raises where one is damaged: another kind in many releases."""
+    return (tf1().errors.OpError, RuntimeError, ValueError, TypeError, IndexError)
+
+
 def versions():
     """Returns (version, git version) of the installed TensorFlow, as ``MetaInfoDef`` records them."""
     import tensorflow

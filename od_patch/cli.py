@@ -16,6 +16,7 @@ import warnings
 import click
 
 from od_patch import _errors
+from od_patch import _locale
 from od_patch import _text
 from od_patch import _version
 
@@ -340,6 +341,7 @@ def _exported(checkpoint, pipeline_config):
 
 def main():
     """Console script: runs ``cli`` and turns refusals into words and exit codes."""
+    _locale.ensure_utf8()
     try:
         cli(prog_name='od-patch')
     except _errors.ODPatchError as error:

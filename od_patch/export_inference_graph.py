@@ -24,6 +24,7 @@ from od_patch import _console
 from od_patch import _environment
 from od_patch import _errors
 from od_patch import _export
+from od_patch import _locale
 from od_patch import _patching
 from od_patch import _version
 from od_patch import legacy
@@ -50,6 +51,8 @@ def run(argv=None):
         argv: list of str, the command line with the program's name first;
             default ``sys.argv``.
     """
+    if argv is None:
+        _locale.ensure_utf8()
     sys.exit(main(list(sys.argv if argv is None else argv)))
 
 

@@ -1,0 +1,23 @@
+"""Starts this command again in UTF-8 where Python 3.6 took the locale for ASCII, as it does in most containers.
+
+Python 3.7 and later do so by themselves (PEP 538). On 3.6 click ends the program
+there, and a path with an umlaut cannot be handed to TensorFlow.
+
+Not for: od-patch as a library; the process is then somebody else's.
+"""
+import codecs
+import locale
+import os
+import sys
+
+_UTF8 = 'C.UTF-8'
+
+
+def ensure_utf8():
+    """Replaces this process by the same command under LC_ALL=C.UTF-8, once; does nothing where there is no need."""
+    if sys.version_info >= (3, 7) or os.environ.get('LC_ALL') == _UTF8 or codecs.lookup(
+            locale.getpreferredencoding(False)).name != 'ascii':
+        return
+    with open('/proc/self/cmdline', 'rb') as command_line:  # sys.argv lacks what -m stands for
+        arguments = command_line.read().split(b'\0')[:-1]
+    os.execve(sys.executable, arguments, dict(os.environ, LC_ALL=_UTF8))
