@@ -60,7 +60,7 @@ def checkpoint_of(tmp_path_factory):
     def get(config, form='plain'):
         if config not in folders:
             folder = str(tmp_path_factory.mktemp('checkpoints_' + config))
-            result = exports.run(['-m', 'tests.support.checkpoints', exports.config_path(config), folder])
+            result = exports.fork('tests.support.checkpoints', [exports.config_path(config), folder])
             assert result.exit_code == 0, result.stderr[-3000:]
             folders[config] = folder
         return checkpoints.prefix_of(folders[config], form)

@@ -12,7 +12,7 @@ from tests.support import exports
 from tests.support import parity
 
 pytest.importorskip('tensorflow')
-pytestmark = pytest.mark.xdist_group('ssd')
+pytestmark = [pytest.mark.xdist_group('ssd'), pytest.mark.usefixtures('tf1_behaviour')]
 
 _AVERAGES = 'eval_config { use_moving_averages: true }'
 _PARTS = {

@@ -31,6 +31,14 @@ def test_helpfull_shows_those_of_other_modules_too():
     assert '--config_override' in result.stdout and '--saved_model_variables' in result.stdout
 
 
+def test_where_the_locale_says_ascii():
+    """As in most containers; there click would end the program on Python 3.6."""
+    for module in ('od_patch.cli', 'od_patch', 'od_patch.export_inference_graph'):
+        result = exports.run(['-m', module, '--version'], environment={'LC_ALL': 'C'})
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.startswith('od-patch') and not result.stderr
+
+
 def test_version():
     import od_patch
     assert _run('--version').stdout == 'od-patch {}\n'.format(od_patch.__version__)

@@ -21,7 +21,7 @@ def refuse(checkpoint_of, tmp_path):
             str(tmp_path / 'out') if output is None else output, **flags)
         arguments = [argument for argument in arguments if argument.split('=')[0] not in without]
         before = sorted(os.listdir(str(tmp_path)))
-        result = exports.run(['-m', 'od_patch.export_inference_graph'] + arguments, environment=environment)
+        result = exports.fork('od_patch.export_inference_graph', arguments, environment=environment)
         assert sorted(os.listdir(str(tmp_path))) == before
         assert 'Traceback' not in result.stderr + result.stdout
         return result.exit_code, result.stderr

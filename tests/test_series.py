@@ -19,7 +19,7 @@ from tests.support import exports
 from tests.support import parity
 
 pytest.importorskip('tensorflow')
-pytestmark = pytest.mark.xdist_group('averages')
+pytestmark = [pytest.mark.xdist_group('averages'), pytest.mark.usefixtures('tf1_behaviour')]
 
 from od_patch import _tensorflow  # noqa: E402
 

@@ -1,20 +1,17 @@
 """Whatever cannot be compared is refused in a sentence, with exit code 2 and no traceback."""
 import os
-import subprocess
-import sys
 
 import pytest
 
 from tests.compare import graphs
+from tests.support import exports
 
 pytest.importorskip('tensorflow')
 
 
-def od_patch(*arguments, **kwargs):
+def od_patch(*arguments, **options):
     """Runs ``od-patch`` as a user does; returns (exit code, stdout, stderr)."""
-    done = subprocess.run([sys.executable, '-m', 'od_patch.cli'] + [str(argument) for argument in arguments],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
-    return done.returncode, done.stdout.decode('utf-8'), done.stderr.decode('utf-8')
+    return tuple(exports.fork('od_patch.cli', arguments, **options))
 
 
 @pytest.fixture(scope='module')

@@ -225,12 +225,11 @@ def test_regenerate_finds_the_settings_that_give_the_shipped_graph(exported, che
                            'frozen_inference_graph.pb')
     arguments = ['regenerate', '--checkpoint', checkpoint_of('ssd', 'plain'), '--pipeline_config',
                  exports.config_path('ssd'), '--like', shipped]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(exports.research('C') + os.environ.get(
-        'PYTHONPATH', '').split(os.pathsep)))
-    code, out, err = od_patch(*arguments, env=environment)
+    environment = {'PYTHONPATH': exports.python_path('C')}
+    code, out, err = od_patch(*arguments, environment=environment)
     assert code == 1, err
     assert "'model { ssd { post_processing { batch_non_max_suppression { score_threshold: 0.3 }" in out
-    code, out, err = od_patch(*(arguments + ['--apply']), env=environment)
+    code, out, err = od_patch(*(arguments + ['--apply']), environment=environment)
     assert code == 0, out + err
     assert out.splitlines()[-1].startswith('identical')
 
@@ -238,10 +237,9 @@ def test_regenerate_finds_the_settings_that_give_the_shipped_graph(exported, che
 def test_regenerate_finds_that_the_shipped_graph_holds_moving_averages(exported, checkpoint_of):
     pairs.python_with('1.12')
     shipped = exported('C', '1.12', form='training', config_override='eval_config { use_moving_averages: true }')
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(exports.research('C') + os.environ.get(
-        'PYTHONPATH', '').split(os.pathsep)))
+    environment = {'PYTHONPATH': exports.python_path('C')}
     code, out, err = od_patch('regenerate', '--checkpoint', checkpoint_of('ssd', 'training'), '--pipeline_config',
-                              exports.config_path('ssd'), '--like', shipped, '--apply', env=environment)
+                              exports.config_path('ssd'), '--like', shipped, '--apply', environment=environment)
     assert code == 0, out + err
     assert 'use_moving_averages: true' in out and out.splitlines()[-1].startswith('identical')
 

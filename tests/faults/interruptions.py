@@ -30,7 +30,7 @@ import sys
 import tempfile
 import time
 
-from tests.faults import server as fork_server
+from tests.support import server as fork_server
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _SHAPES = os.path.join(_ROOT, 'examples', 'shapes')

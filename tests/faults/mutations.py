@@ -26,7 +26,7 @@ import tempfile
 import time
 
 from tests.faults import mutators
-from tests.faults import server as fork_server
+from tests.support import server as fork_server
 
 _SECONDS = 30  # of processor time, for one input
 _PATIENCE = 120  # seconds on the clock: the machine may be busy

@@ -184,6 +184,11 @@ def damage_message(random, message, serialize=True):
     return message.SerializeToString() if serialize else message
 
 
+def _is_repeated(field):
+    """Whether a field is a list; protobuf 6 says so in another way than those before."""
+    return field.is_repeated if hasattr(field, 'is_repeated') else field.label == field.LABEL_REPEATED
+
+
 def _anywhere(random, message):
     """A message inside ``message``, however deep, drawn without going through all of them."""
     while True:
@@ -198,7 +203,7 @@ def _anywhere(random, message):
             if not keys or field.message_type.fields_by_name['value'].message_type is None:
                 return message
             message = value[random.choice(keys)]
-        elif field.label == field.LABEL_REPEATED:
+        elif _is_repeated(field):
             message = random.choice(value)
         else:
             message = value
@@ -211,7 +216,7 @@ def _change(random, message):
     try:
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
             _change_map(random, message, field)
-        elif field.label == field.LABEL_REPEATED:
+        elif _is_repeated(field):
             _change_list(random, message, field)
         elif field.message_type is not None:
             if random.random() < .5:

@@ -9,6 +9,7 @@ Not for: what ``od-patch`` has a sub-command for.
 import sys
 
 from od_patch import _errors
+from od_patch import legacy
 
 
 def _checkpoint(path):
@@ -50,7 +51,8 @@ def main():
     from od_patch import _tensorflow
     _tensorflow.tf1().logging.set_verbosity('FATAL')  # what it logs, an export keeps in its log
     try:
-        READERS[sys.argv[1]](sys.argv[2])
+        with legacy.on(), legacy.tf1_behaviour():
+            READERS[sys.argv[1]](sys.argv[2])
     except _errors.ODPatchError as error:
         sys.stderr.write('od-patch: {}\n'.format(error))
         sys.exit(error.exit_code)

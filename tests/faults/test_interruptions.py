@@ -9,14 +9,12 @@ import pytest
 
 from tests.faults import interruptions
 
-tensorflow = pytest.importorskip('tensorflow')
+pytest.importorskip('tensorflow')
 pytestmark = pytest.mark.xdist_group('faults')
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-@pytest.mark.skipif(not tensorflow.__version__.startswith('1.'),
-                    reason='TensorFlow 2 starts threads when it is imported: no forking')
 def test_nothing_is_lost(tmp_path):
     report = str(tmp_path / 'report.json')
     command, environment = interruptions.in_a_namespace(

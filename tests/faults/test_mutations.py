@@ -5,13 +5,12 @@ import random
 
 import pytest
 
-tensorflow = pytest.importorskip('tensorflow')
+pytest.importorskip('tensorflow')
 
 from tests.faults import mutations  # noqa: E402
 from tests.faults import mutators  # noqa: E402
 
-pytestmark = [pytest.mark.xdist_group('faults'), pytest.mark.skipif(
-    not tensorflow.__version__.startswith('1.'), reason='TensorFlow 2 starts threads when it is imported: no forking')]
+pytestmark = pytest.mark.xdist_group('faults')
 
 
 def test_damaged_files_are_refused_or_told_apart(tmp_path):

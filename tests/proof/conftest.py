@@ -38,8 +38,8 @@ def exported(tmp_path_factory, tf1_python):
     def checkpoint_of(config, form):
         if config not in folders:
             folders[config] = str(tmp_path_factory.mktemp('checkpoints_' + config))
-            result = exports.run(['-m', 'tests.support.checkpoints', exports.config_path(config), folders[config]],
-                                 python=tf1_python)
+            result = exports.fork('tests.support.checkpoints', [exports.config_path(config), folders[config]],
+                                  python=tf1_python)
             assert result.exit_code == 0, result.stderr[-3000:]
         return checkpoints.prefix_of(folders[config], form)
 

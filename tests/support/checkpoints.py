@@ -140,5 +140,9 @@ def prefix_of(folder, form):
     return os.path.join(folder, form, 'model.ckpt-1234')
 
 
-if __name__ == '__main__':
+def main():
     write_all_forms(*sys.argv[1:])
+
+
+if __name__ == '__main__':
+    main()

@@ -1,12 +1,19 @@
-"""Runs exports as users do, in subprocesses: the release's own script, and ours; and from Python, in this process.
+"""Runs exports as users do, in processes of their own: the release's own script, and ours; and from Python, in this one.
+
+Where nothing is asked about the start of Python, such a process is a fork of one that has imported TensorFlow
+(``server``), or hours of CI would go by with imports.
 
 Not for: comparing what came out; that is ``parity``.
 """
+import atexit
 import collections
 import importlib
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 
 import pytest
 
@@ -15,6 +22,8 @@ try:
 except ImportError:  # the tests that need it are skipped, and say so
     tensorflow = None
 
+from tests.support import server as fork_server
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'configs')
 
@@ -22,8 +31,7 @@ HAS_CONTRIB = tensorflow is not None and tensorflow.__version__.startswith('1.')
 NEEDS_CONTRIB = pytest.mark.skipif(
     not HAS_CONTRIB, reason='this TensorFlow has no contrib; that such an export is refused has a test of its own')
 
-# The release's own script; with the bridges, where TensorFlow 2 needs them to run it.
-_UPSTREAM = 'object_detection.export_inference_graph' if HAS_CONTRIB else 'tests.support.unpatched'
+_servers = {}
 
 Result = collections.namedtuple('Result', ['exit_code', 'stdout', 'stderr'])
 
@@ -64,6 +72,35 @@ def run(arguments, cwd=None, environment=None, timeout=300, python=sys.executabl
     return Result(process.returncode, stdout, stderr)
 
 
+def fork(module, arguments, environment=None, timeout=300, python=sys.executable):
+    """As ``run`` of ``-m module`` does, with the imports already made; another Python, or path, is started anew."""
+    if python != sys.executable or 'PYTHONPATH' in (environment or {}):
+        return run(['-m', module] + list(arguments), environment=environment, timeout=timeout, python=python)
+    imports = module if module == 'od_patch.cli' else 'export'
+    if imports not in _servers:
+        _servers[imports] = fork_server.Server(imports=imports)
+        atexit.register(_servers[imports].close)
+    server = _servers[imports]
+    with tempfile.TemporaryDirectory(prefix='forked') as folder:
+        names = [os.path.join(folder, name) for name in ('stdout', 'stderr')]
+        pid = server.start(module, [module.split('.')[-1]] + list(map(str, arguments)), names[0],
+                           environment=environment, cwd=os.getcwd(), errors=names[1])
+        deadline = time.time() + timeout
+        answer = None
+        while answer is None:
+            if time.time() > deadline:
+                os.kill(pid, signal.SIGKILL)
+                server.wait(pid)
+                raise subprocess.TimeoutExpired(module, timeout)
+            time.sleep(.01)
+            answer = server.poll(pid)
+        texts = []
+        for name in names:
+            with open(name, encoding='utf-8', errors='replace') as text:
+                texts.append(text.read())
+        return Result(answer[0], *texts)
+
+
 def flags_of(config, prefix, output_directory, **flags):
     """Returns the command line flags of an export."""
     flags = dict(flags, pipeline_config_path=config, trained_checkpoint_prefix=prefix,
@@ -73,15 +110,15 @@ def flags_of(config, prefix, output_directory, **flags):
 
 def upstream(config, prefix, output_directory, **flags):
     """Exports with the release's own script, unpatched; raises when it fails."""
-    result = run(['-m', _UPSTREAM] + flags_of(config, prefix, output_directory, **flags))
+    result = fork('tests.support.unpatched', flags_of(config, prefix, output_directory, **flags))
     assert result.exit_code == 0, result.stderr[-3000:]
     return str(output_directory)
 
 
 def ours(config, prefix, output_directory, _python=sys.executable, _environment=None, **flags):
     """Exports with od-patch's entry point; returns ``Result``."""
-    return run(['-m', 'od_patch.export_inference_graph'] + flags_of(config, prefix, output_directory, **flags),
-               python=_python, environment=_environment)
+    return fork('od_patch.export_inference_graph', flags_of(config, prefix, output_directory, **flags),
+                python=_python, environment=_environment)
 
 
 def in_process(config, prefix, output_directory, override='', exporter=None, **options):

@@ -5,17 +5,19 @@ cannot be imported there. On TensorFlow 1 this is the script and nothing else.
 
 Not for: what od-patch writes; that is ``od_patch.export_inference_graph``.
 """
-import runpy
+import importlib
 import sys
+
+from absl import flags
 
 from od_patch import legacy
 
 
 def main():
     with legacy.on(), legacy.tf1_behaviour():
-        script = runpy.run_module('object_detection.export_inference_graph', run_name='unpatched')
-        script['flags'].FLAGS(sys.argv)
-        script['main'](sys.argv[:1])
+        script = importlib.import_module('object_detection.export_inference_graph')
+        flags.FLAGS(sys.argv)
+        script.main(sys.argv[:1])
 
 
 if __name__ == '__main__':

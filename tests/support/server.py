@@ -1,14 +1,16 @@
 """A process that has imported TensorFlow and the exporter, and forks one child for each command.
 
-Imports are more than a third of an export's time; a campaign of hundreds of runs
-pays them once. It is safe because this process never opens a session: after the
-imports it has one thread (it checks), and every child is a whole process of its
-own, with its own signals, limits and exit status.
+Imports are half of a small export's time and more; a run of hundreds of them
+pays for them once. It is safe because this process never opens a session, nor, under
+TensorFlow 2, makes a graph, which starts a thread: after the imports it has one
+thread (it checks), and every child is a whole process of its own, with its own
+signals, limits and exit status.
 
-Run as ``python -m tests.faults.server``; ``Server`` is its client.
+Run as ``python -m tests.support.server``; ``Server`` is its client.
 
 Not for: judging what a command did.
 """
+import atexit
 import builtins
 import importlib
 import json
@@ -21,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 
+# What the OD API imports beside TensorFlow.
+_LIBRARIES = ('PIL.Image', 'matplotlib.pyplot', 'scipy.optimize')
 _CALLS = ('mkdir', 'rename', 'replace', 'unlink', 'remove', 'rmdir', 'chmod', 'chown', 'fsync', 'symlink', 'link')
 
 
@@ -31,7 +35,7 @@ class Server:
         environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL='1', TF_ENABLE_ONEDNN_OPTS='0', CUDA_VISIBLE_DEVICES='',
                            OPENBLAS_NUM_THREADS='1')  # numpy's own thread is the only other one
         self._process = subprocess.Popen(
-            [python, '-m', 'tests.faults.server', imports], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [python, '-m', 'tests.support.server', imports], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, universal_newlines=True, env=environment)
         ready = self._process.stdout.readline()
         assert ready, 'the server did not start'
@@ -39,20 +43,21 @@ class Server:
         assert ready['threads'] == 1, 'TensorFlow has started threads: forking is not safe'
         self.address_space = ready['address space']  # bytes: what a limit has to leave to every child
 
-    def start(self, module, argv, output, environment=None, cwd=None, die=None, limits=None):
+    def start(self, module, argv, output, environment=None, cwd=None, die=None, limits=None, errors=None):
         """Starts ``module.main`` or ``module.run`` with a command line; returns the child's process id.
 
         Args:
             module: str, the module whose ``run(argv)`` or ``main()`` is the command.
             argv: list of str, the program's name first.
             output: str, the file that gets what it prints.
+            errors: str, the file that gets what it prints to stderr; None for the same.
             environment: dict of str; what the child's environment has beside ours.
             cwd: str, its working directory.
             die: (number, signal): at the so manieth call that changes the disk, before it; a signal of 0 only counts.
             limits: dict from name of a ``resource`` limit to its value.
         """
-        return self._ask(do='start', module=module, argv=argv, output=output, environment=environment or {}, cwd=cwd,
-                         die=die, limits=limits or {})['pid']
+        return self._ask(do='start', module=module, argv=argv, output=output, errors=errors or output,
+                         environment=environment or {}, cwd=cwd, die=die, limits=limits or {})['pid']
 
     def wait(self, pid):
         """Returns (exit status as ``subprocess`` has it, number of calls that changed the disk) of a child's end."""
@@ -119,10 +124,11 @@ def _count_calls(counter, die):
 
 def _run(request, counter):
     """In the child: becomes the command, and never returns."""
-    handle = os.open(request['output'], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for number, target in ((nothing, 0), (handle, 1), (handle, 2)):
-        os.dup2(number, target)
+    handles = [os.open(os.devnull, os.O_RDONLY)] + [
+        os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for name in ('output', 'errors')]
+    for target, handle in enumerate(handles):
+        os.dup2(handle, target)
+        os.close(handle)
     sys.stdout, sys.stderr = (os.fdopen(os.dup(number), 'w', buffering=1, encoding='utf-8', errors='surrogateescape')
                               for number in (1, 2))
     os.environ.update(request['environment'])
@@ -152,6 +158,7 @@ def _run(request, counter):
         traceback.print_exc()
     finally:
         try:
+            atexit._run_exitfuncs()  # what TensorFlow leaves to the end, such as the removal of its temporary files
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
@@ -167,14 +174,14 @@ def _import(what):
     if what == 'export':
         from od_patch import _environment
         from od_patch import export_inference_graph  # pylint: disable=unused-import
-        from od_patch import legacy
-        _environment.require()
-        legacy.put_on()
-        try:
+        if tensorflow.__version__.startswith('1.'):
+            _environment.require()
             _environment.import_exporter()
             importlib.import_module('object_detection.export_inference_graph')
-        finally:
-            legacy.take_off()
+        else:  # the exporter is imported in graph mode; what it takes from elsewhere is most of its time
+            for name in _LIBRARIES:
+                importlib.import_module(name)
+            tensorflow.compat.v1.layers  # pylint: disable=pointless-statement  (Keras is imported when it is looked at)
     else:
         importlib.import_module(what)
         for name in () if what != 'od_patch.cli' else ('_sources', '_verdict', '_report', '_page', '_canonical', '_checkpoints', '_freezing'):
