@@ -1,5 +1,8 @@
 """Every variable of the export against the checkpoint tensor it came from, bit for bit, one tensor at a time.
 
+Two checkpoints are compared as the bytes in their files, a piece at a time; tensors are only made where these differ, to
+say by how much, and of what is no checkpoint.
+
 What is compared: the SavedModel's variables (or its constants, where it is
 frozen), the frozen graph's constants, the export's own model.ckpt, and the
 trained checkpoint, in which ``X/ExponentialMovingAverage`` is what X was
@@ -11,6 +14,8 @@ import collections
 
 import numpy
 
+from od_patch import _bundle
+from od_patch import _tensorflow
 from od_patch._checkpoint import AVERAGE_SUFFIX
 from od_patch._errors import InputRefused
 from od_patch.compare import _freezing
@@ -21,6 +26,9 @@ from od_patch.proof._answer import Check
 
 _PART = 'weights'
 _STRING = 7
+_PIECE = 16 << 20  # bytes compared at a time
+
+_Extent = collections.namedtuple('_Extent', ['path', 'offset', 'size', 'dtype', 'shape'])
 
 Value = collections.namedtuple('Value', ['dtype', 'shape', 'array'])
 
@@ -43,6 +51,11 @@ class Checkpoint:
         self._reader = _freezing.reader(prefix, prefix)
         self.keys = dict(self._reader.get_variable_to_shape_map())
         self._dtypes = self._reader.get_variable_to_dtype_map()
+        self._prefix = prefix
+        try:
+            self._index = _bundle.read_index(prefix) if _tensorflow.gfile().Exists(prefix + '.index') else None
+        except _bundle.BrokenIndex:
+            self._index = None
 
     def names(self):
         if self._rows is None:
@@ -58,6 +71,15 @@ class Checkpoint:
                 str(error).split())[:160]))
         array = numpy.asarray(array)
         return Value(self._dtypes[key].as_datatype_enum, array.shape, array)
+
+    def extent(self, name):
+        """Where the bytes of a tensor lie, ``_Extent``; None where they are not in one piece or not its elements."""
+        key, spec = self._rows[name] if self._rows is not None else (name, '')
+        entry = self._index.entries.get(key) if self._index else None
+        if spec or entry is None or entry.slices or entry.dtype == _STRING:
+            return None
+        return _Extent(_bundle.shard_path(self._prefix, entry.shard_id, self._index.num_shards), entry.offset,
+                       entry.size, entry.dtype, tuple(dim.size for dim in entry.shape.dim))
 
 
 class Constants:
@@ -77,6 +99,9 @@ class Constants:
         except ValueError as error:
             raise _Unreadable('{} of the {} cannot be read: {}'.format(name, self.label, error))
 
+    def extent(self, name):
+        del name
+
 
 class _Averaged:
     """A trained checkpoint as an export with moving averages reads it."""
@@ -90,7 +115,13 @@ class _Averaged:
         return self._checkpoint.names() | self.averaged
 
     def get(self, name):
-        return self._checkpoint.get(name + AVERAGE_SUFFIX if name in self.averaged else name)
+        return self._checkpoint.get(self._key(name))
+
+    def extent(self, name):
+        return self._checkpoint.extent(self._key(name))
+
+    def _key(self, name):
+        return name + AVERAGE_SUFFIX if name in self.averaged else name
 
 
 def check(subject, servable, frozen):
@@ -209,7 +240,8 @@ def _differing(pairs, names):
     for name in sorted(set().union(*names)):
         values = {}
         for place, pair in enumerate(pairs):
-            if name not in names[place] or isinstance(found[place], _Unreadable):
+            if name not in names[place] or isinstance(found[place], _Unreadable) or _same_bytes(
+                    *(holder.extent(name) for holder in pair)):
                 continue
             try:
                 for holder in pair:
@@ -230,7 +262,28 @@ def _equal(left, right):
         return False
     if left.dtype == _STRING:
         return left.array.reshape(-1).tolist() == right.array.reshape(-1).tolist()
-    return left.array.tobytes() == right.array.tobytes()
+    left, right = (numpy.ascontiguousarray(value.array).reshape(-1).view(numpy.uint8) for value in (left, right))
+    return all((left[begin:begin + _PIECE] == right[begin:begin + _PIECE]).all()
+               for begin in range(0, len(left), _PIECE))
+
+
+def _same_bytes(left, right):
+    """Whether two ``_Extent`` hold the same tensor; False also where one is None or cannot be read."""
+    if left is None or right is None or left[2:] != right[2:]:
+        return False
+    gfile = _tensorflow.gfile()
+    try:
+        with gfile.GFile(left.path, 'rb') as one, gfile.GFile(right.path, 'rb') as other:
+            one.seek(left.offset)
+            other.seek(right.offset)
+            for begin in range(0, left.size, _PIECE):
+                size = min(_PIECE, left.size - begin)
+                piece = one.read(size)
+                if len(piece) != size or piece != other.read(size):
+                    return False
+    except _tensorflow.tf1().errors.OpError:
+        return False
+    return True
 
 
 def _described(left, right):
