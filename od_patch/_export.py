@@ -445,6 +445,20 @@ def check_config(arguments, inventory):
             _checkpoint.no_averages_remedy())
 
 
+def read_record(saved_model_path):
+    """Returns the record that od-patch left in a SavedModel, a dict; None where there is none."""
+    gfile = _tensorflow.gfile()
+    path = os.path.join(saved_model_path, 'assets.extra', RECORD)
+    if not gfile.Exists(path):
+        return None
+    try:
+        with gfile.GFile(path, 'rb') as record_file:
+            record = json.loads(record_file.read().decode('utf-8'))
+    except (ValueError, _tensorflow.tf1().errors.OpError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
 def _files(directory):
     """Returns [(path below ``directory``, bytes)], sorted."""
     found = []

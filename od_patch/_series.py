@@ -11,7 +11,6 @@ import collections
 import contextlib
 import glob
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -187,7 +186,7 @@ class Series(_export.UnderWay):
 
     def _is_done(self, prefix, step):
         place = os.path.join(self.output_directory, str(step))
-        record = _record_of(place)
+        record = _export.read_record(place)
         try:
             return (record is not None and record.get('recipe') == self.recipe and
                     record.get('checkpoint_sha256') == _digest_of(prefix) and
@@ -262,7 +261,7 @@ class _One:
         series = self._series
         place = os.path.join(series.output_directory, str(step))
         there = _tensorflow.gfile().Exists(place) and _tensorflow.gfile().ListDirectory(place)
-        if there and not series.options.overwrite and _record_of(place) is None:
+        if there and not series.options.overwrite and _export.read_record(place) is None:
             raise _errors.OutputRefused(
                 '{} holds something that is no SavedModel of od-patch.'.format(place),
                 'Add --overwrite to replace it, or give another --output_directory.')
@@ -391,20 +390,6 @@ def _is_whole(prefix):
 def _digest_of(prefix):
     """Returns the SHA-256 in hex of a checkpoint's index, which has every tensor's checksum; of all of a V1 one."""
     return _digest.sha256(_files(prefix)[0])
-
-
-def _record_of(saved_model_path):
-    """Returns the record that od-patch left in a SavedModel, a dict; None where there is none."""
-    gfile = _tensorflow.gfile()
-    path = os.path.join(saved_model_path, 'assets.extra', _export.RECORD)
-    if not gfile.Exists(path):
-        return None
-    try:
-        with gfile.GFile(path, 'rb') as record_file:
-            record = json.loads(record_file.read().decode('utf-8'))
-    except (ValueError, _tensorflow.tf1().errors.OpError):
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def _recipe(options, release_text, arguments):

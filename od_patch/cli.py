@@ -338,6 +338,46 @@ def _exported(checkpoint, pipeline_config):
         yield target
 
 
+def _writes(function):
+    """Commands that write what servers read have the exit codes of an export: docs/troubleshooting.md lists them."""
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        from od_patch import _tensorflow
+        _import_tensorflow_quietly()
+        _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
+        try:
+            return function(*args, **kwargs)
+        except (OSError, _tensorflow.tf1().errors.OpError) as error:
+            raise _errors.OutputRefused('{}: {}'.format(type(error).__name__, getattr(error, 'message', None) or error),
+                                        'Check the paths, and that there is room.')
+    return run
+
+
+@cli.command()
+@click.argument('export', metavar='EXPORT')
+@click.argument('base', metavar='BASE')
+@click.option('--model_version', metavar='N', help='A whole number, or "step" for the global step of the checkpoint; '
+              'default: the next one.')
+@click.option('--keep', type=int, metavar='K', help='Remove all but the K largest versions; never the one served.')
+@click.option('--model_name', metavar='NAME', help='What requests call the model; default: the last part of BASE.')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
+@_writes
+def publish(export, base, model_version, keep, model_name, as_json):
+    """Publishes the SavedModel of EXPORT as a new version in BASE, for a server that watches that folder.
+
+    BASE may be a path that TensorFlow knows, such as gs://bucket/models/detector. The version appears there whole, and
+    versions that are there are not changed.
+    """
+    from od_patch.serving import _commands
+    from od_patch.serving import _publish
+    published = _publish.publish(export, _publish.Wish(base, model_version, keep, model_name))
+    if as_json:
+        click.echo(json.dumps(_commands.as_json(published), indent=2))
+    else:
+        for line in _commands.lines(published):
+            click.echo(_text.plain(line))
+
+
 def main():
     """Console script: runs ``cli`` and turns refusals into words and exit codes."""
     try:
