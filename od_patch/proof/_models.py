@@ -137,13 +137,25 @@ def _session(config):
 @contextlib.contextmanager
 def saved_model(servable, config):
     """Context: the SavedModel, ``Running``; ``config`` is a ``ConfigProto``."""
+    with loaded(servable, config) as session:
+        yield running(session, servable)
+
+
+@contextlib.contextmanager
+def loaded(servable, config):
+    """Context: a session with the SavedModel in it, whichever of its signatures are to run."""
     tf = _tensorflow.tf1()
     with _session(config) as session:
         with _failures():
             tf.saved_model.loader.load(session, servable.tags, servable.folder)
-        info, = servable.signature.inputs.values()
-        yield Running('SavedModel', session, info.name,
-                      {key: output.name for key, output in servable.signature.outputs.items()})
+        yield session
+
+
+def running(session, servable):
+    """Returns the signature of a SavedModel that is loaded in a session, ``Running``."""
+    info, = servable.signature.inputs.values()
+    return Running('SavedModel', session, info.name,
+                   {key: output.name for key, output in servable.signature.outputs.items()})
 
 
 @contextlib.contextmanager
