@@ -191,17 +191,16 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
     if warmup_images is not None:
         warmup_images = list(map(os.fspath, warmup_images))
         _check_has_saved_model('--warmup_images', artifacts)
+    options = _export.Options(
+        saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph, series, target_tf,
+        verify, _signatures.wish(signature_input_name, signature_outputs, extra_signatures), label_map_path,
+        warmup_images, publish)
     observer = _observer or _export.Observer()
     with _lock:
         patch = _put_on(exporter, strict_pin, observer.note)
         patch.uses += 1
     before = _thread_options()
-    _threads.options = (
-        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph,
-                        series, target_tf, verify,
-                        _signatures.wish(signature_input_name, signature_outputs, extra_signatures),
-                        label_map_path, warmup_images, publish),
-        observer)
+    _threads.options = (options, observer)
     try:
         yield
     finally:

@@ -373,15 +373,16 @@ def publish(export, base, model_version, keep, model_name, warmup_images, as_jso
     from od_patch.serving import _commands
     from od_patch.serving import _publish
     from od_patch.serving import _warmup
-    prepare = None
-    if warmup_images:
-        images = [path for path in warmup_images if path]
-        _warmup.require(images)
+    images = [path for path in warmup_images if path]
 
-        def prepare(folder):
-            for note in _warmup.write(folder, images).notes:
-                click.echo(_text.plain(note), err=True)
-    published = _publish.publish(export, _publish.Wish(base, model_version, keep, model_name), prepare)
+    def prepare(folder):
+        for note in _warmup.write(folder, images).notes:
+            click.echo(_text.plain(note), err=True)
+
+    if warmup_images:
+        _warmup.require(images)
+    published = _publish.publish(export, _publish.Wish(base, model_version, keep, model_name),
+                                 prepare if warmup_images else None)
     if as_json:
         click.echo(json.dumps(_commands.as_json(published), indent=2))
     else:

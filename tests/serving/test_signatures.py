@@ -1,4 +1,5 @@
 """Signatures: another one for encoded images from the same weights, fewer outputs, another name for the input."""
+import importlib
 import os
 
 import numpy
@@ -168,10 +169,14 @@ def test_who_feeds_pixels_runs_no_decoder(tmp_path):
 @pytest.mark.parametrize('flags, problem', [
     ({'extra_signatures': ['encoded']}, 'encoded_image_bytes'), ({'signature_outputs': []}, 'is empty'),
     ({'signature_input_name': 'my image'}, 'is no name'), ({'signature_input_name': ''}, 'is no name')])
+@pytest.mark.usefixtures('tf1_behaviour')
 def test_what_cannot_be_a_signature_is_refused_at_once(flags, problem):
+    exporter = importlib.import_module('object_detection.exporter')
+    before = dict(vars(exporter))
     with pytest.raises(_errors.UsageError, match=problem):
         with od_patch.patched(**flags):
             pass
+    assert vars(exporter) == before  # nor is the patch left on
 
 
 def test_an_output_that_there_is_not_is_refused_with_the_one_that_is_meant(tmp_path):
