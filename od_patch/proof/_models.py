@@ -110,6 +110,14 @@ def batch_of(model_input, pictures):
     return numpy.array(values, dtype=object)
 
 
+def fitted(model_input, picture):
+    """Returns the picture in the size that an input is for; where it is for any, as it is."""
+    height, width = picture.array.shape[:2]
+    if model_input.kind == IMAGE and model_input.shape:
+        height, width = model_input.shape[1] or height, model_input.shape[2] or width
+    return _images.Picture(picture.name, _resized(picture.array, height, width))
+
+
 def _resized(array, height, width):
     if array.shape[:2] == (height, width):
         return array

@@ -62,6 +62,7 @@ def write(saved_model, images):
             images.
         od_patch.ProofFailed: the model fails to run one of them.
     """
+    from od_patch.proof import _models
     prediction_log_pb2 = _protos()
     tf = _tensorflow.tf1()
     signatures = _signatures(saved_model)
@@ -71,7 +72,10 @@ def write(saved_model, images):
     partial = path + '.partial'
     try:
         with tf.python_io.TFRecordWriter(partial) as records:
+            sizes = [model_input for _, _, model_input in signatures if model_input.kind == _models.IMAGE]
             for picture in pictures:
+                if sizes:  # the others take what is decoded to that size
+                    picture = _models.fitted(sizes[0], picture)
                 for key, servable, model_input in signatures:
                     log = _log(prediction_log_pb2, key, servable, model_input, picture)
                     records.write(log.SerializeToString(deterministic=True))

@@ -12,6 +12,7 @@ from od_patch import _tensorflow
 from od_patch.compare import _run
 from od_patch.proof import _models
 from od_patch.proof import _servable
+from od_patch.serving import _signatures
 
 
 def png(array):
@@ -41,6 +42,13 @@ def sums(shape):
         meta_graph = tf.train.export_meta_graph(graph=graph)
         meta_graph.signature_def['serving_default'].CopyFrom(_saved_model.signature(images, {'total': total}))
     meta_graph.meta_info_def.tags.append('serve')
+    return meta_graph
+
+
+def signed(shape):
+    """The same, with a signature for encoded images."""
+    meta_graph = sums(shape)
+    _signatures.adder(_signatures.wish(extra=['encoded_image_bytes']))(meta_graph)
     return meta_graph
 
 

@@ -15,6 +15,9 @@ from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
 from od_patch import _tensorflow  # pylint: disable=wrong-import-position
+from od_patch.compare import _verdict  # pylint: disable=wrong-import-position
+from od_patch.proof import _images  # pylint: disable=wrong-import-position
+from od_patch.proof import _outputs  # pylint: disable=wrong-import-position
 from od_patch.proof import _servable  # pylint: disable=wrong-import-position
 
 pytestmark = pytest.mark.xdist_group('serving')
@@ -103,6 +106,28 @@ def test_verify_accepts_it(full):
     assert not answer.wrong
     assert {'unoptimized', 'defaults'} <= {run.mode for run in answer.runs}
     assert {row.name for run in answer.runs for row in run.rows} >= set(conftest.OUTPUTS)
+    check, = [check for check in answer.checks if check.name == 'signature encoded_image_bytes']
+    assert (check.status, check.text) == ('ok', 'all 4 outputs are equal to those of serving_default, bit for bit')
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_verify_finds_a_signature_that_answers_something_else(tmp_path):
+    meta_graph = models.signed([None, None, None, 3])
+    decode, = [node for node in meta_graph.graph_def.node if node.op == 'DecodeJpeg']
+    decode.attr['channels'].i = 1  # one channel, where there were three: such images decode, and sum up to a third
+    folder = models.write(meta_graph, tmp_path / 'sums')
+    found = {check.status for check in _outputs.signatures(_servable.Servable(folder), _images.drawn(1))}
+    assert found == {'wrong'}
+    whole = models.write(models.signed([None, None, None, 3]), tmp_path / 'whole')
+    assert {check.status for check in _outputs.signatures(_servable.Servable(whole), _images.drawn(1))} == {'ok'}
+
+
+def test_freeze_gives_the_graph_of_the_pixels(full, tmp_path):
+    frozen = str(tmp_path / 'frozen.pb')
+    result = exports.run(['-m', 'od_patch.cli', 'freeze', os.path.join(full, 'saved_model'), '--output', frozen])
+    assert result.exit_code == 0, result.stderr
+    answer = _verdict.compare(os.path.join(full, 'frozen_inference_graph.pb'), frozen, conftest.OUTPUTS)
+    assert answer.verdict == 'equivalent'
 
 
 def test_tensorflow_2_loads_both(signed):
@@ -138,9 +163,7 @@ def test_the_command_that_people_look_with_reads_well(full):
     ([None, 5, 7, 3], (7, 5), False), ([None, None, 7, 3], (7, 5), False), (None, (5, 7), True)])
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_an_image_of_another_size_than_the_graph_is_for_is_an_error(tmp_path, shape, image, fits):
-    meta_graph = models.sums(shape)
-    _signatures.adder(_signatures.wish(extra=['encoded_image_bytes']))(meta_graph)
-    folder = models.write(meta_graph, tmp_path / 'sums')
+    folder = models.write(models.signed(shape), tmp_path / 'sums')
     images = [models.noise(*image, seed=seed) for seed in (1, 2)]
     request = [('encoded_image_bytes', [models.png(one) for one in images])]
     if fits:
@@ -153,9 +176,7 @@ def test_an_image_of_another_size_than_the_graph_is_for_is_an_error(tmp_path, sh
 
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_who_feeds_pixels_runs_no_decoder(tmp_path):
-    meta_graph = models.sums([None, None, None, 3])
-    _signatures.adder(_signatures.wish(extra=['encoded_image_bytes']))(meta_graph)
-    folder = models.write(meta_graph, tmp_path / 'sums')
+    folder = models.write(models.signed([None, None, None, 3]), tmp_path / 'sums')
     tf = _tensorflow.tf1()
     with tf.Graph().as_default(), tf.Session() as session:
         tf.saved_model.loader.load(session, ['serve'], folder)

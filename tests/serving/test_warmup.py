@@ -1,4 +1,5 @@
 """Warm-up requests: what a server reads, in the type and size of the export, each of them run before."""
+import io
 import os
 import shutil
 import sys
@@ -73,6 +74,16 @@ def test_a_fixed_shape_is_kept_to(tmp_path, shape, sent):
     folder = models.write(models.sums(shape), tmp_path / 'sums')
     _warmup.write(folder, [])
     assert [pixels.shape for _, _, pixels in requests_in(folder)] == [sent, sent]
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+@pytest.mark.parametrize('shape, size', [([None, 32, 48, 3], (32, 48)), ([None, None, 48, 3], (360, 48))])
+def test_encoded_images_have_the_size_that_is_fixed_for_their_pixels(tmp_path, shape, size):
+    folder = models.write(models.signed(shape), tmp_path / 'sums')
+    assert _warmup.write(folder, []).num_records == 4
+    for signature, _, value in requests_in(folder):
+        pixels = value if signature == 'serving_default' else [Image.open(io.BytesIO(value[0]))]
+        assert numpy.asarray(pixels[0]).shape == size + (3,)
 
 
 def test_a_model_that_fails_on_one_gets_none(copy):
