@@ -378,6 +378,32 @@ def publish(export, base, model_version, keep, model_name, as_json):
             click.echo(_text.plain(line))
 
 
+@cli.command()
+@click.argument('service', type=click.Choice(['sagemaker', 'kserve', 'vertex']))
+@click.argument('export', metavar='EXPORT')
+@click.option('--output', required=True, metavar='PATH', help='The archive (.tar.gz) or the folder to write.')
+@click.option('--model_version', metavar='N', help='A whole number, or "step" for the global step of the checkpoint; '
+              'default: 1.')
+@click.option('--model_name', metavar='NAME', help='What the model is called; default: the name of the export\'s folder.')
+@click.option('--code', metavar='PATH', help='inference.py, or the folder that holds it: goes into code/ of a SageMaker '
+              'archive.')
+@click.option('--overwrite', is_flag=True, help='Replace what is there; never what is packed.')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was packed as JSON.')
+@_writes
+def package(service, export, output, model_version, model_name, code, overwrite, as_json):
+    """Packs the SavedModel of EXPORT in the layout that SERVICE's container looks for, and lists what is in it.
+
+    The same export gives the same archive, byte for byte.
+    """
+    from od_patch.serving import _archive
+    packed = _archive.pack(service, export, output, model_version, model_name, code, overwrite)
+    if as_json:
+        click.echo(json.dumps(_archive.as_json(packed), indent=2))
+    else:
+        for line in _archive.lines(packed):
+            click.echo(_text.plain(line))
+
+
 def main():
     """Console script: runs ``cli`` and turns refusals into words and exit codes."""
     try:
