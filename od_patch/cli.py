@@ -404,6 +404,30 @@ def package(service, export, output, model_version, model_name, code, overwrite,
             click.echo(_text.plain(line))
 
 
+@cli.command()
+@click.argument('export', metavar='EXPORT')
+@click.option('--output_directory', required=True, metavar='DIR', help='Where to write request and client.')
+@click.option('--model_name', metavar='NAME', help='What requests call the model; default: the name of its folder.')
+@click.option('--image', metavar='FILE', help='The image that is asked about; default: a drawn scene.')
+@click.option('--signature', metavar='KEY', help='Which signature is asked; default: serving_default.')
+@click.option('--overwrite', is_flag=True, help='Replace what is there.')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was written as JSON.')
+@_writes
+def request(export, output_directory, model_name, image, signature, overwrite, as_json):
+    """Writes a request for the model, for REST and gRPC, and a client program with the names of its classes.
+
+    EXPORT: an export, a SavedModel, or a folder with published versions. Says how large a request is for each type of
+    input.
+    """
+    from od_patch.serving import _requests
+    example = _requests.write(export, output_directory, model_name, image, signature, overwrite)
+    if as_json:
+        click.echo(json.dumps(_requests.as_json(example), indent=2))
+    else:
+        for line in _requests.lines(example):
+            click.echo(_text.plain(line))
+
+
 def main():
     """Console script: runs ``cli`` and turns refusals into words and exit codes."""
     try:
