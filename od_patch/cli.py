@@ -360,9 +360,11 @@ def _writes(function):
               'default: the next one.')
 @click.option('--keep', type=int, metavar='K', help='Remove all but the K largest versions; never the one served.')
 @click.option('--model_name', metavar='NAME', help='What requests call the model; default: the last part of BASE.')
+@click.option('--warmup_images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you '
+              'like, or nothing (--warmup_images=) for drawn ones: warm-up requests go with the version.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
 @_writes
-def publish(export, base, model_version, keep, model_name, as_json):
+def publish(export, base, model_version, keep, model_name, warmup_images, as_json):
     """Publishes the SavedModel of EXPORT as a new version in BASE, for a server that watches that folder.
 
     BASE may be a path that TensorFlow knows, such as gs://bucket/models/detector. The version appears there whole, and
@@ -370,7 +372,17 @@ def publish(export, base, model_version, keep, model_name, as_json):
     """
     from od_patch.serving import _commands
     from od_patch.serving import _publish
-    published = _publish.publish(export, _publish.Wish(base, model_version, keep, model_name))
+    from od_patch.serving import _warmup
+    images = [path for path in warmup_images if path]
+
+    def prepare(folder):
+        for note in _warmup.write(folder, images).notes:
+            click.echo(_text.plain(note), err=True)
+
+    if warmup_images:
+        _warmup.require(images)
+    published = _publish.publish(export, _publish.Wish(base, model_version, keep, model_name),
+                                 prepare if warmup_images else None)
     if as_json:
         click.echo(json.dumps(_commands.as_json(published), indent=2))
     else:

@@ -20,7 +20,7 @@ import shutil
 import uuid
 
 from od_patch import _errors
-from od_patch import _export
+from od_patch import _record
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch import proof
@@ -97,7 +97,7 @@ def publish(export, wish, prepare=None):
         od_patch.OutputRefused, od_patch.UsageError: as ``check``.
     """
     source = find_saved_model(export)
-    record = _export.read_record(source) or {}
+    record = _record.read(source) or {}
     check(wish)
     _check_apart(source, wish.base)
     version = choose(wish, record, versions(wish.base))
@@ -231,7 +231,7 @@ def choose(wish, record, there):
         if not isinstance(step, int) or not 0 <= step <= _LARGEST:
             raise _errors.InputRefused(
                 'The SavedModel does not say at which global step it was trained (assets.extra/{} has {}).'.format(
-                    _export.RECORD, 'none' if step is None else repr(step)),
+                    _record.NAME, 'none' if step is None else repr(step)),
                 'Give --model_version=NUMBER.')
         version = step
     _check_free(wish.base, version, there)

@@ -6,9 +6,12 @@ import threading
 
 import pytest
 
+import od_patch
 from od_patch import _errors
+from od_patch import _export
 from od_patch.serving import _commands
 from od_patch.serving import _publish
+from tests.serving import conftest
 from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
@@ -183,6 +186,47 @@ def test_a_name_that_cannot_stand_in_a_url_is_refused(served, tmp_path):
     with pytest.raises(_errors.UsageError, match='--model_name'):
         publish(served, tmp_path / 'my shapes')
     assert publish(served, tmp_path / 'my shapes', model_name='shapes').model_name == 'shapes'
+
+
+@pytest.mark.parametrize('options, problem', [
+    ({'all_checkpoints': True}, 'Leave out --serving_directory'), ({'artifacts': ['frozen_graph']}, 'Add saved_model')])
+def test_what_has_nothing_to_publish_is_refused_at_once(tmp_path, options, problem):
+    with pytest.raises(_errors.UsageError, match=problem):
+        with od_patch.patched(serving_directory=str(tmp_path), **options):
+            pass
+
+
+def test_a_version_without_a_folder_to_publish_into_is_refused():
+    with pytest.raises(_errors.UsageError, match='Give --serving_directory, too'):
+        with od_patch.patched(model_version=1):
+            pass
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_a_version_that_is_there_is_refused_before_the_graph(tmp_path):
+    (tmp_path / 'shapes' / '4100').mkdir(parents=True)
+    with pytest.raises(_errors.OutputRefused, match='4100 is there already'):
+        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'),
+                           serving_directory=str(tmp_path / 'shapes'), model_version='step', _observer=_Checks())
+    assert os.listdir(str(tmp_path)) == ['shapes']
+
+
+class _Checks(_export.Observer):
+
+    def stage(self, name):
+        assert name != 'graph'
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_an_export_that_is_not_published_after_all_says_that_it_is_complete(tmp_path):
+    class Overtaken(_export.Observer):
+        def stage(self, name):
+            if name == 'publishing':
+                (tmp_path / 'shapes' / '7').mkdir(parents=True)
+    with pytest.raises(_errors.OutputRefused, match='7 is there already(.|\n)*The export in .*out is complete'):
+        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), artifacts=['saved_model'],
+                           serving_directory=str(tmp_path / 'shapes'), model_version=7, _observer=Overtaken())
+    assert os.path.isfile(str(tmp_path / 'out' / 'saved_model' / 'saved_model.pb'))
 
 
 def test_the_command_publishes_and_has_the_exit_codes_of_an_export(served, tmp_path):
