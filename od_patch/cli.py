@@ -362,9 +362,10 @@ def _writes(function):
 @click.option('--model_name', metavar='NAME', help='What requests call the model; default: the last part of BASE.')
 @click.option('--warmup_images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you '
               'like, or nothing (--warmup_images=) for drawn ones: warm-up requests go with the version.')
+@click.option('--example_request', metavar='DIR', help='Also write a request and a client program, as "od-patch request".')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
 @_writes
-def publish(export, base, model_version, keep, model_name, warmup_images, as_json):
+def publish(export, base, model_version, keep, model_name, warmup_images, example_request, as_json):
     """Publishes the SavedModel of EXPORT as a new version in BASE, for a server that watches that folder.
 
     BASE may be a path that TensorFlow knows, such as gs://bucket/models/detector. The version appears there whole, and
@@ -372,6 +373,7 @@ def publish(export, base, model_version, keep, model_name, warmup_images, as_jso
     """
     from od_patch.serving import _commands
     from od_patch.serving import _publish
+    from od_patch.serving import _requests
     from od_patch.serving import _warmup
     images = [path for path in warmup_images if path]
 
@@ -381,12 +383,18 @@ def publish(export, base, model_version, keep, model_name, warmup_images, as_jso
 
     if warmup_images:
         _warmup.require(images)
+    if example_request is not None:
+        _requests.check(base, example_request)
     published = _publish.publish(export, _publish.Wish(base, model_version, keep, model_name),
                                  prepare if warmup_images else None)
     if as_json:
         click.echo(json.dumps(_commands.as_json(published), indent=2))
     else:
         for line in _commands.lines(published):
+            click.echo(_text.plain(line))
+    if example_request is not None:
+        example = _requests.write(published.path, example_request, published.model_name)
+        for line in [] if as_json else [''] + _requests.lines(example):
             click.echo(_text.plain(line))
 
 

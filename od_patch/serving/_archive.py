@@ -18,7 +18,7 @@ import tempfile
 
 from od_patch import _digest
 from od_patch import _errors
-from od_patch import _export
+from od_patch import _record
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch import _text
@@ -103,7 +103,7 @@ def pack(kind, export, output, version=None, model_name=None, code=None, overwri
         members = _files_below(folder)
         _publish.prove(folder, export)
         name = _model_name(model_name, source)
-        version = _publish.choose(_publish.Wish(None, version), _export.read_record(folder) or {}, {})
+        version = _publish.choose(_publish.Wish(None, version), _record.read(folder) or {}, {})
         place = service.model_folder.format(name=name, version=version)
         if _is_archive(output):
             files = sorted([(_joined(place, path), file) for path, file in members] + _code(code))

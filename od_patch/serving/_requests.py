@@ -64,6 +64,7 @@ def write(export, output_directory, model_name=None, image=None, signature=None,
         od_patch.EnvironmentRefused: Pillow is not installed.
     """
     from od_patch.proof import _models
+    check(export, output_directory, overwrite)
     folder, name = _find(export, model_name)
     servable = _servable(folder, signature)
     model_input = _models.input_of(servable)
@@ -85,9 +86,28 @@ def write(export, output_directory, model_name=None, image=None, signature=None,
     files[COLUMNS] = _body(servable.signature_key, 'inputs', [_jsonable(value)] * count if batched else _jsonable(value))
     files[CURL] = _curl(url, ROWS if rows else COLUMNS)
     files[CLIENT] = client(settings)
-    _write(files, output_directory, folder, overwrite)
+    _write(files, output_directory, folder)
     return Example(output_directory, list(files), name, folder, servable.signature_key, model_input, names,
                    _told(picture, image), _sizes(name, servable.signature_key, key, picture, encoded), url)
+
+
+def check(export, output_directory, overwrite=False):
+    """Refuses what can be known to fail before there is a SavedModel.
+
+    Args:
+        export: str, where it will be; output_directory, overwrite: as for ``write``.
+
+    Raises:
+        od_patch.OutputRefused, od_patch.UsageError, od_patch.EnvironmentRefused: as ``write``.
+    """
+    from od_patch.proof import _images
+    if '://' in export:
+        raise _errors.UsageError('{}: SavedModels are read from a local disk for a request.'.format(export),
+                                 'Write the request for the export before it is published, or for a copy.')
+    if not output_directory:
+        raise _errors.UsageError('There is no folder to write the request to.', 'Name one.')
+    _images.pillow()
+    _check_free([ROWS, COLUMNS, CURL, CLIENT], output_directory, overwrite)
 
 
 def client(settings):
@@ -132,9 +152,6 @@ def as_json(example):
 
 def _find(export, model_name):
     """Returns (folder with saved_model.pb, name of the model)."""
-    if '://' in export:
-        raise _errors.UsageError('{}: SavedModels are read from a local disk here.'.format(export),
-                                 'Give the export before it is published, or a copy.')
     there = _publish.versions(export)
     if there:
         folder = _publish.find_saved_model(os.path.join(export, there[max(there)]))
@@ -228,21 +245,22 @@ def _curl(url, body):
             '    --data-binary "@$(dirname "$0")/{body}" "${{1:-{url}}}"\n'.format(body=body, name=CURL, url=url))
 
 
-def _write(files, output_directory, saved_model, overwrite):
-    """Writes all of the files, or none where one is in the way."""
+def _check_free(names, output_directory, overwrite):
+    _staging.check_writable(output_directory)
+    for path in [os.path.join(output_directory, name) for name in names]:
+        if os.path.isdir(path) or os.path.lexists(path) and not overwrite:
+            raise _errors.OutputRefused('{} is there already.'.format(path),
+                                        'Give another folder for the request, or --overwrite.')
+
+
+def _write(files, output_directory, saved_model):
     real = os.path.realpath(output_directory)
     if (real + os.sep).startswith(os.path.realpath(saved_model) + os.sep):
         raise _errors.OutputRefused('{} lies in the SavedModel.'.format(output_directory),
                                     'Give a folder elsewhere.')
-    _staging.check_writable(output_directory)
-    paths = [os.path.join(output_directory, name) for name in files]
-    for path in paths:
-        if os.path.isdir(path) or os.path.lexists(path) and not overwrite:
-            raise _errors.OutputRefused('{} is there already.'.format(path),
-                                        'Give another --output_directory, or --overwrite.')
     os.makedirs(output_directory, exist_ok=True)
-    for path, text in zip(paths, files.values()):
-        with _staging.replacing(path) as partial:
+    for name, text in files.items():
+        with _staging.replacing(os.path.join(output_directory, name)) as partial:
             with io.open(partial, 'w', encoding='utf-8', newline='\n') as file:
                 file.write(text)
 

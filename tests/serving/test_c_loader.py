@@ -36,7 +36,7 @@ def load_and_run(folder, signature, pixels, tmp_path):
 @pytest.mark.parametrize('kind', KINDS)
 def test_the_loader_of_servers_loads_and_runs_what_was_exported(exported, tmp_path, kind):
     flags = {} if kind == 'resource' else {'saved_model_variables': kind}
-    folder = os.path.join(exported(artifacts='saved_model', **flags), 'saved_model')
+    folder = os.path.join(exported(**flags), 'saved_model')
     servable = _servable.Servable(folder)
     info, = servable.signature.inputs.values()
     outputs = {key: output.name for key, output in servable.signature.outputs.items()}

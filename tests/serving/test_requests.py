@@ -19,7 +19,7 @@ from od_patch.serving import _client
 from od_patch.serving import _names
 from od_patch.serving import _publish
 from od_patch.serving import _requests
-from tests.serving.conftest import LABEL_MAP
+from tests.serving.conftest import LABEL_MAP, SHAPES, SHAPES_CONFIG
 from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
@@ -34,7 +34,7 @@ def of_kind(exported):
     """A function from an input type to the SavedModel of an export with it."""
     def saved_model(kind):
         flags = {} if kind == 'image_tensor' else {'input_type': kind}
-        return os.path.join(exported(artifacts='saved_model', **flags), 'saved_model')
+        return os.path.join(exported(**flags), 'saved_model')
     return saved_model
 
 
@@ -229,3 +229,34 @@ def test_rows_of_a_model_with_one_output_have_no_names(monkeypatch):
     assert _client.of_columns({'outputs': [[1, 2], [3, 4]]}, 2) == _client.of_rows([[1, 2], [3, 4]])
     with pytest.raises(ValueError, match='no outputs'):
         _client.of_columns({'error': 'x'}, 1)
+
+
+def test_an_export_and_a_publication_write_the_request_too(tmp_path):
+    flags = dict(artifacts='saved_model', label_map_path=LABEL_MAP, extra_signatures='encoded_image_bytes',
+                 example_request=tmp_path / 'try')
+    result = exports.ours(SHAPES_CONFIG, SHAPES, tmp_path / 'shapes', **flags)
+    assert result.exit_code == 0, result.stderr
+    assert 'Classes: 1 circle, 2 square, 3 triangle, 4 star' in result.stdout
+    assert "'model': 'shapes'" in (tmp_path / 'try' / 'client.py').read_text()
+
+    result = exports.run(['-m', 'od_patch.cli', 'publish', tmp_path / 'shapes', tmp_path / 'models' / 'detector',
+                          '--example_request', tmp_path / 'again'])
+    assert result.exit_code == 0, result.stderr
+    assert 'sh {}/curl.sh'.format(tmp_path / 'again') in result.stdout
+    assert "'model': 'detector'" in (tmp_path / 'again' / 'client.py').read_text()
+
+    # The signature for encoded images is asked in its own words.
+    example = _requests.write(str(tmp_path / 'shapes'), str(tmp_path / 'encoded'), signature='encoded_image_bytes')
+    rows = read(tmp_path / 'encoded', 'request.json')
+    assert rows['signature_name'] == 'encoded_image_bytes' and example.input.kind == 'encoded_image_string_tensor'
+    assert list(rows['instances'][0]) == ['image_bytes'] and value_of(rows['instances'][0]['image_bytes'])[:2] == b'\xff\xd8'
+
+
+@pytest.mark.parametrize('flags, problem', [
+    ({}, 'client.py is there already'), ({'all_checkpoints': 'true'}, 'the one SavedModel'),
+    ({'artifacts': 'frozen_graph'}, 'the one SavedModel')])
+def test_an_export_whose_request_cannot_be_written_is_refused_before(tmp_path, flags, problem):
+    (tmp_path / 'client.py').write_text('mine')
+    result = exports.ours(SHAPES_CONFIG, SHAPES, tmp_path / 'shapes', example_request=tmp_path, **flags)
+    assert result.exit_code in (2, 7) and problem in result.stderr
+    assert os.listdir(str(tmp_path)) == ['client.py']

@@ -36,20 +36,20 @@ ENCODED = 'encoded_image_string_tensor'
 
 @pytest.fixture(scope='module')
 def first(exported):
-    return exported(artifacts='saved_model')
+    return exported()
 
 
 @pytest.fixture(scope='module')
 def second(exported):
     """The same detector, told to give fewer detections: whose answer it is can be seen."""
-    return exported(artifacts='saved_model', config_override=(
+    return exported(override=(
         'model {{ ssd {{ post_processing {{ batch_non_max_suppression {{ max_total_detections: {0} '
         'max_detections_per_class: {0} }} }} }} }}'.format(FEWER)))
 
 
 @pytest.fixture(scope='module')
 def encoded(exported):
-    return exported(artifacts='saved_model', input_type=ENCODED)
+    return exported(input_type=ENCODED)
 
 
 @pytest.fixture(scope='module')
@@ -238,7 +238,7 @@ def test_the_client_asks_over_rest(grpc_server, first, picture, expected, tmp_pa
 def test_the_client_prints_the_names_of_what_it_found(grpc_server, exported, tmp_path):
     from tests.serving.conftest import SHAPES
     image = os.path.join(SHAPES, 'held-out-1000001.png')
-    _requests.write(exported(artifacts='saved_model'), str(tmp_path / 'try'), model_name='pixels')
+    _requests.write(exported(), str(tmp_path / 'try'), model_name='pixels')
     path = tmp_path / 'try' / 'client.py'
     path.write_text(path.read_text().replace("'names': {}", "'names': {1: 'circle', 2: 'square', 3: 'triangle', 4: 'star'}"))
     printed = ask_with_the_client(grpc_server, None, tmp_path / 'try', ['--grpc', image], 'pixels')
