@@ -22,7 +22,7 @@ from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
 
-pytestmark = pytest.mark.xdist_group('serving')
+pytestmark = pytest.mark.xdist_group('servers')
 
 _MISSING = servers.missing()
 OF_THE_INDEX = pytest.mark.skipif(bool(_MISSING), reason='not installed (the tox environment "serving" has it): ' + _MISSING)
