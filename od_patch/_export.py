@@ -280,7 +280,7 @@ class Export(UnderWay):
             self.place(composed, self.inventory.prefix, _checkpoint.sources(graph, self.use_moving_averages))
 
     def _revise(self):
-        """Gives the release's own SavedModel what the options ask for; where they ask for nothing, it stays as it is."""
+        """Gives the release's own SavedModel what the options ask for; where that is nothing, it stays as it is."""
         if self.label_map is None and self.options.signatures == _signatures.Wish():
             return
 

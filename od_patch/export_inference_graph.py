@@ -241,8 +241,8 @@ def _define_flags():
             (flags.DEFINE_string, 'model_name', None,
              'What requests call the model; default: the last part of --serving_directory.'),
             (flags.DEFINE_string, 'warmup_images', None,
-             'Comma-separated images and folders of them; empty for drawn ones: warm-up requests for the server go with '
-             'the SavedModel, each of them run before.'),
+             'Comma-separated images and folders of them; empty for drawn ones: warm-up requests for the server go '
+             'with the SavedModel, each of them run before.'),
             (flags.DEFINE_string, 'extra_signatures', None,
              'Comma-separated signatures to add beside serving_default: encoded_image_bytes takes JPEG or PNG files, '
              'base64 in JSON.'),

@@ -115,16 +115,15 @@ def signatures(servable, pictures):
             inputs[key] = _models.input_of(servable.of(key))
         except InputRefused:
             pass  # it takes no images
-    if servable.signature_key not in inputs:
+    if servable.signature_key not in inputs or len(inputs) == 1:
         return []
     fitted = [_models.fitted(inputs[servable.signature_key], picture) for picture in pictures]
     found = {}
     for key, model_input in inputs.items():
-        if len(inputs) == 1:
-            return []
         try:
             with _models.saved_model(servable.of(key), _run.unoptimized_config()) as model:
-                found[key] = [model.run(value) for _, groups in _batches(model_input, fitted)[:1] for value, _ in groups]
+                (_, groups), = _batches(model_input, fitted)[:1]
+                found[key] = [model.run(value) for value, _ in groups]
         except _models.Failure as error:
             found[key] = error
     return [_judge_signature(key, servable.signature_key, found) for key in inputs if key != servable.signature_key]

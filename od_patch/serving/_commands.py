@@ -12,7 +12,8 @@ from od_patch import _text
 GRPC_PORT = 8500
 REST_PORT = 8501
 # The smallest PNG there is, one black pixel: models bring images to their own size.
-_PIXEL = base64.b64decode('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNgYGAAAAAEAAHI6uv5AAAAAElFTkSuQmCC')
+_PIXEL = base64.b64decode(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNgYGAAAAAEAAHI6uv5AAAAAElFTkSuQmCC')
 _MOST_TYPED = 400  # characters of a body that is typed out; a longer one is made by Python
 
 

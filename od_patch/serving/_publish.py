@@ -259,7 +259,7 @@ def prove(folder, given):
         raise _errors.ProofFailed(
             'The SavedModel in {} is not fit to be served:\n{}'.format(given, '\n'.join(
                 '  {}, {}: {}'.format(check.part, check.name, check.text) for check in answer.wrong)),
-            'Nothing was published. Export it again, or copy it again from where it is whole; od-patch verify has more.')
+            'Nothing was published. Export it again, or copy it from where it is whole; od-patch verify says more.')
     try:
         return _models.input_of(_servable.Servable(folder))
     except _errors.InputRefused:
@@ -293,8 +293,8 @@ def _prune(base, published, keep):
     there = versions(base)
     removed, notes = [], []
     if published < max(there):
-        notes.append('{} is not the largest version there: servers go on with {}, unless they are told otherwise.'.format(
-            published, max(there)))
+        notes.append('{} is not the largest version there: servers go on with {}, unless they are told '
+                     'otherwise.'.format(published, max(there)))
     _remove_pruned(base)
     kept = {published}.union(sorted(there, reverse=True)[:keep])
     for version, name in sorted(there.items()):

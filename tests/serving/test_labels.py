@@ -64,7 +64,8 @@ def test_one_that_got_lost_is_noticed_before_it_is_published(full, tmp_path):
     ("item { id: 1 name: 'circle'", 'does not parse'), ("item { id: 1 nam: 'circle' }", 'does not parse in line 1'),
     ('', 'has no items'), ("item { id: 1 }", 'no name for the id 1'), ("item { id: 0 name: 'circle' }", 'begin at 1'),
     ("item { id: 1 name: 'circle' } item { id: 1 name: 'square' }", 'two items with the id 1'),
-    ("item { id: 5 name: 'hexagon' }", "'hexagon' the id 5, and the detector has 4 classes"), (b'\xff\xfe', 'text file')])
+    ("item { id: 5 name: 'hexagon' }", "'hexagon' the id 5, and the detector has 4 classes"),
+    (b'\xff\xfe', 'text file')])
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_one_that_is_not_the_detectors_is_refused(tmp_path, text, problem):
     path = tmp_path / 'labels.pbtxt'
@@ -85,6 +86,6 @@ def test_one_that_leaves_ids_out_or_names_the_background_is_taken_as_it_is(tmp_p
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_it_is_refused_before_the_graph_and_the_disk_is_as_it_was(tmp_path):
     with pytest.raises(_errors.InputRefused, match='There is no label map missing.pbtxt'):
-        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), label_map_path='missing.pbtxt',
-                           _observer=Stages())
+        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=Stages(),
+                           label_map_path='missing.pbtxt')
     assert os.listdir(str(tmp_path)) == []

@@ -7,6 +7,7 @@ import pytest
 
 import od_patch
 from od_patch import _errors
+from od_patch import _export
 from od_patch import proof
 from od_patch.serving import _signatures
 from tests.serving import conftest
@@ -82,7 +83,8 @@ def test_an_export_for_encoded_images_gets_the_signature_of_the_same_placeholder
                        'saved_model')
     request = [models.png(models.noise(120, 90))]
     default, extra = models.run(own, [('serving_default', request), ('encoded_image_bytes', request)])
-    added, = models.run(os.path.join(exported(saved_model_variables='resource', **SIGNED), 'saved_model'), [('encoded_image_bytes', request)])
+    other = os.path.join(exported(saved_model_variables='resource', **SIGNED), 'saved_model')
+    added, = models.run(other, [('encoded_image_bytes', request)])
     for key in added:  # the release's own decoder, and ours
         assert numpy.array_equal(default[key], added[key]) and numpy.array_equal(extra[key], added[key]), key
 
@@ -150,7 +152,8 @@ def test_tensorflow_2_loads_both(signed):
 
 
 def test_the_command_that_people_look_with_reads_well(full):
-    result = exports.run(['-m', 'tensorflow.python.tools.saved_model_cli', 'show', '--all', '--dir', full + '/saved_model'])
+    result = exports.run(['-m', 'tensorflow.python.tools.saved_model_cli', 'show', '--all', '--dir',
+                          os.path.join(full, 'saved_model')])
     assert result.exit_code == 0, result.stderr
     for line in ("signature_def['encoded_image_bytes']:", "inputs['image_bytes'] tensor_info:", 'dtype: DT_STRING',
                  "signature_def['serving_default']:", "inputs['image'] tensor_info:", 'dtype: DT_UINT8'):
@@ -204,8 +207,37 @@ def test_an_output_that_there_is_not_is_refused_with_the_one_that_is_meant(tmp_p
     result = exports.ours(conftest.SHAPES_CONFIG, conftest.SHAPES, tmp_path / 'out', artifacts='saved_model',
                           signature_outputs='detection_boxes,detection_score')
     assert result.exit_code == 2
-    assert "There is no output 'detection_score'" in result.stderr and 'Did you mean detection_scores ?' in result.stderr
+    assert "There is no output 'detection_score'" in result.stderr
+    assert 'Did you mean detection_scores ?' in result.stderr
     assert os.listdir(str(tmp_path)) == []
+
+
+class _Outcomes(_export.Observer):
+    """Takes note of what becomes of each checkpoint of a series."""
+
+    def __init__(self):
+        self.found = []
+
+    def checkpoint(self, result):
+        assert result.error is None, result.error
+        self.found.append(result.outcome)
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_every_checkpoint_of_a_series_has_them_and_is_made_anew_where_they_change(tmp_path):
+    labels = tmp_path / 'labels.pbtxt'
+    observer = _Outcomes()
+    for text in ("item { id: 1 name: 'circle' }", "item { id: 1 name: 'circle' }", "item { id: 1 name: 'Kreis' }"):
+        labels.write_text(text)
+        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=observer,
+                           all_checkpoints=True, extra_signatures=['encoded_image_bytes'], label_map_path=str(labels),
+                           signature_input_name='image')
+    assert observer.found == ['exported', 'done before', 'exported']
+    folder = tmp_path / 'out' / '4100'
+    assert (folder / 'assets' / 'label_map.pbtxt').read_text() == "item { id: 1 name: 'Kreis' }"
+    signatures = _servable.Servable(str(folder)).meta_graph.signature_def
+    assert sorted(signatures) == ['encoded_image_bytes', 'serving_default']
+    assert list(signatures['serving_default'].inputs) == ['image']
 
 
 def test_records_with_images_of_their_own_get_no_such_signature():
