@@ -25,8 +25,10 @@ from od_patch import _environment
 from od_patch import _errors
 from od_patch import _export
 from od_patch import _patching
+from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
+from od_patch.serving import _requests
 
 _SCRIPT = 'object_detection.export_inference_graph'
 _FLAGS_MODULE = 'od_patch.export_inference_graph'  # also when this is run as __main__
@@ -162,6 +164,7 @@ def _export_with_release(argv, log, progress):
                 target_tf=values.target_tf, verify=values.verify, **_series(values), **_serving(values),
                 _observer=progress):
             _expand_home(values)
+            _check_example(values)
             _preflight(values, exporter)
             try:
                 script.main(argv[:1])
@@ -170,6 +173,29 @@ def _export_with_release(argv, log, progress):
                 _console.show_summary(progress.report, progress.seconds, log.terminal)
                 raise
     _console.show_summary(progress.report, progress.seconds, log.terminal)
+    _write_example(values, log)
+
+
+def _check_example(values):
+    """Refuses an --example_request that could not be written after the export."""
+    if values.example_request is None:
+        return
+    if _series(values) or _export.SAVED_MODEL not in _artifacts(values.artifacts):
+        raise _errors.UsageError('--example_request is for the one SavedModel of an export.',
+                                 'Leave it out; "od-patch request" writes one for any SavedModel.')
+    values.example_request = os.path.expanduser(values.example_request)
+    _requests.check(values.output_directory, values.example_request, values.overwrite)
+
+
+def _write_example(values, log):
+    """Writes what --example_request asks for, of the SavedModel that was just exported."""
+    if values.example_request is None:
+        return
+    name = values.model_name or values.serving_directory and os.path.basename(values.serving_directory.rstrip('/'))
+    with log.redirected():
+        example = _requests.write(os.path.join(values.output_directory, _export.SAVED_MODEL), values.example_request,
+                                  name or None, overwrite=values.overwrite)
+    log.terminal.write('\n' + ''.join(_text.plain(line) + '\n' for line in _requests.lines(example)))
 
 
 def _define_flags():
@@ -226,6 +252,8 @@ def _define_flags():
              'The key of the image input in serving_default; default: inputs, as upstream has it.'),
             (flags.DEFINE_string, 'label_map_path', None,
              'The label map of the detector: it becomes assets/label_map.pbtxt of the SavedModel.'),
+            (flags.DEFINE_string, 'example_request', None,
+             'A folder: also write a request for the model and a client program for REST and gRPC there.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,

@@ -10,7 +10,7 @@ What a server takes for a version is what
 tensorflow_serving/sources/storage_path/file_system_storage_path_source.cc does:
 ``absl::SimpleAtoi`` of every name in BASE, files and folders alike.
 
-Not for: packing a model for somebody else's container (``_package``), nor for
+Not for: packing a model for somebody else's container (``_archive``), nor for
 making the SavedModel that is published.
 """
 import collections
@@ -100,13 +100,13 @@ def publish(export, wish, prepare=None):
     record = _record.read(source) or {}
     check(wish)
     _check_apart(source, wish.base)
-    version = _choose(wish, record, versions(wish.base))
+    version = choose(wish, record, versions(wish.base))
     path = os.path.join(wish.base, str(version))
     _staging.check_writable(wish.base)
     # It holds a lock: of two that want to publish the same version, one is refused.
     with _staging.staged(path, _staging.OF_A_SAVED_MODEL) as staged:
-        _copy(source, staged.export)
-        model_input = _prove(staged.export, export)
+        copy(source, staged.export)
+        model_input = prove(staged.export, export)
         if prepare is not None:
             prepare(staged.export)
         files = _files(staged.export)
@@ -212,7 +212,17 @@ def _next(base, there):
     return max(largest + 1, 1)
 
 
-def _choose(wish, record, there):
+def choose(wish, record, there):
+    """Returns the number of the version that is wanted: by default, one more than the largest there.
+
+    Args:
+        wish: ``Wish``.
+        record: dict, what the SavedModel says of how it was made.
+        there: {version: name} of what ``wish.base`` has.
+
+    Raises:
+        od_patch.UsageError, od_patch.InputRefused, od_patch.OutputRefused: as ``check``.
+    """
     version = _number(wish.version)
     if version is None:
         return _next(wish.base, there)
@@ -228,7 +238,7 @@ def _choose(wish, record, there):
     return version
 
 
-def _copy(source, folder):
+def copy(source, folder):
     """Copies a folder, which may have a scheme, into a local one that is there."""
     gfile = _tensorflow.gfile()
     source = source.rstrip('/')
@@ -240,7 +250,7 @@ def _copy(source, folder):
             gfile.Copy(os.path.join(place, name), os.path.join(folder, below, name))
 
 
-def _prove(folder, given):
+def prove(folder, given):
     """Refuses a copy that is damaged; returns its ``proof._models.Input``, or None."""
     from od_patch.proof import _models
     from od_patch.proof import _servable
