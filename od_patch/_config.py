@@ -37,9 +37,9 @@ def read(path, override=''):
             'The pipeline config {} is not a text file.'.format(path),
             'Give --pipeline_config_path the .config file, not a checkpoint or a graph.')
     config = pipeline_pb2.TrainEvalPipelineConfig()
-    _merge(text, config, 'The pipeline config {}'.format(path))
+    merge(text, config, 'The pipeline config {}'.format(path))
     if override:
-        _merge(override, config, '--config_override')
+        merge(override, config, '--config_override')
     if not config.model.WhichOneof('model'):
         raise _errors.InputRefused(
             'The pipeline config {} describes no model: it has no block model {{ ssd {{ … }} }} or '
@@ -93,7 +93,15 @@ def _tf2_native(config):
     return 'feature_extractor {{ type: "{}" }}'.format(extractor) if '_keras' in extractor else None
 
 
-def _merge(text, config, what):
+def merge(text, config, what):
+    """Merges the text form of a message into it.
+
+    Args:
+        text: str; config: the message; what: str, what to call the text in a refusal.
+
+    Raises:
+        od_patch.InputRefused: it does not parse: with the line, what is wrong with it, and what that can mean.
+    """
     from google.protobuf import text_format
     try:
         text_format.Merge(text, config)

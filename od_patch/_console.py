@@ -19,6 +19,7 @@ from od_patch import _series
 from od_patch import _tensorflow
 from od_patch import _terminal
 from od_patch import _text
+from od_patch.serving import _commands
 
 
 class Log:
@@ -209,6 +210,9 @@ def show_summary(report, seconds, stream):
         facts.append(('saved_model', _variables(report)))
     if report.proof:
         facts.append(('proof', _proof(report)))
+    if report.warmup:
+        facts.append(('warm-up', '{} requests, each run once, {}'.format(
+            report.warmup.num_records, _size(report.warmup.num_bytes))))
     facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
     facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
@@ -217,6 +221,10 @@ def show_summary(report, seconds, stream):
         console.print()
         console.print(rich.text.Text('Next:  ' + _text.command([
             'saved_model_cli', 'show', '--all', '--dir', os.path.join(report.output_directory, 'saved_model')])))
+    if report.published:
+        console.print()
+        for line in _commands.lines(report.published):
+            console.print(rich.text.Text(line))
 
 
 def _show_series(report, seconds, console):

@@ -20,11 +20,16 @@ from od_patch import _checkpoint
 from od_patch import _config
 from od_patch import _digest
 from od_patch import _errors
+from od_patch import _record
 from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch import _version
 from od_patch import proof
+from od_patch.serving import _labels
+from od_patch.serving import _publish
+from od_patch.serving import _signatures
+from od_patch.serving import _warmup
 
 FROZEN = 'frozen'
 KINDS = (_saved_model.RESOURCE, _saved_model.REFERENCE, FROZEN)
@@ -41,14 +46,14 @@ ARTIFACTS = collections.OrderedDict([
     (PIPELINE_CONFIG, re.compile(r'pipeline\.config$')),
 ])
 
-RECORD = 'od_patch.json'  # in assets.extra/ of a SavedModel
 _RECORD_FORMAT = 1
 _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
 
 Options = collections.namedtuple('Options', [
     'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts', 'profile_graph',
-    'series', 'target_tf', 'verify'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None, None, False)
+    'series', 'target_tf', 'verify', 'signatures', 'label_map_path', 'warmup_images', 'publish'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None, None, False,
+                                _signatures.Wish(), None, None, None)
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
@@ -64,11 +69,17 @@ Attributes:
         as '1.12'; None for those of the one at hand.
     verify: bool, whether the staged export is proved in full, outputs included,
         before it is moved into place; files and weights always are.
+    signatures: ``serving._signatures.Wish``.
+    label_map_path: str, the label map that goes with the SavedModel; None for none.
+    warmup_images: list of str, files and folders of images for warm-up requests,
+        empty for drawn ones; None for no such requests.
+    publish: ``serving._publish.Wish``, where to publish the SavedModel as a
+        version; None for nowhere.
 """
 
 Report = collections.namedtuple('Report', [
     'output_directory', 'files', 'written', 'kind', 'use_moving_averages', 'checkpoint', 'step', 'signature',
-    'artifacts', 'release', 'replaced', 'proof'])
+    'artifacts', 'release', 'replaced', 'proof', 'warmup', 'published'])
 Report.__doc__ = """What an export has made.
 
 Attributes:
@@ -85,6 +96,8 @@ Attributes:
     replaced: bool, whether an earlier export was replaced.
     proof: ``proof._answer.Answer``, what was checked before it was moved into
         place; None for one of many checkpoints that was not to be verified.
+    warmup: ``serving._warmup.Written``; None for none.
+    published: ``serving._publish.Published``; None for nowhere.
 """
 
 _log = logging.getLogger('od_patch')
@@ -124,6 +137,7 @@ class UnderWay:
         temporary_directory: str, what is written here is removed at the end.
         use_moving_averages: bool, whether the weights are moving averages.
         additional_output_tensor_names: list of str.
+        label_map: bytes of the label map that goes with the SavedModel, or None.
     """
 
     def __init__(self, options, observer, release_text, artifacts, temporary_directory):
@@ -134,6 +148,7 @@ class UnderWay:
         self.temporary_directory = temporary_directory
         self.use_moving_averages = False
         self.additional_output_tensor_names = []
+        self.label_map = None
         self._graph_checked = False
 
     def has_work(self):
@@ -149,6 +164,7 @@ class UnderWay:
     def check_graph(self, graph):
         """Refuses additional output names that the graph does not have; upstream would, after freezing."""
         names = [operation.name for operation in graph.get_operations()]
+        _signatures.check_outputs(self.options.signatures, names)
         for name in self.additional_output_tensor_names:
             if name not in names:
                 nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
@@ -159,13 +175,21 @@ class UnderWay:
 
     def compose(self, inputs, outputs):
         """Returns the ``_saved_model.Composed`` of the graph that these tensors are of."""
-        some_input = next(iter(inputs.values())) if isinstance(inputs, dict) else inputs
         composed = _saved_model.compose(
-            some_input.graph, inputs, outputs, self.options.saved_model_variables, self.additional_output_tensor_names,
-            self.options.target_tf)
+            next(iter(outputs.values())).graph, inputs, outputs, self.options.saved_model_variables,
+            self.additional_output_tensor_names, self.options.target_tf, self.changes())
         for note in composed.notes:
             self.observer.note(note)
         return composed
+
+    def changes(self):
+        """Returns what the SavedModel is to have beside what upstream gives it, for ``_saved_model.compose``."""
+        labels = [] if self.label_map is None else [_labels.adder()]
+        return labels + [_signatures.adder(self.options.signatures)]
+
+    def assets(self):
+        """Returns the files of its ``assets/``, a dict from name to bytes."""
+        return {} if self.label_map is None else {_labels.FILE: self.label_map}
 
     def write_saved_model(self, original, arguments):
         """Does what upstream's ``write_saved_model`` is called for.
@@ -238,13 +262,14 @@ class Export(UnderWay):
         self.observer.note(problem + ' It is left out.')
 
     def write_saved_model(self, original, arguments):
-        inputs, outputs = arguments['inputs'], arguments['outputs']
+        inputs, outputs = _signatures.chosen(self.options.signatures, arguments['inputs'], arguments['outputs'])
         self.signature = _saved_model.signature(inputs, outputs)
         if SAVED_MODEL not in self.artifacts:
             return
         self.observer.stage('saved model')
         if self.options.saved_model_variables == FROZEN:
             original(**arguments)
+            self._revise()
             return
         composed = self.compose(inputs, outputs)
         if CHECKPOINT in self.artifacts:
@@ -254,6 +279,15 @@ class Export(UnderWay):
             graph = next(iter(outputs.values())).graph
             self.place(composed, self.inventory.prefix, _checkpoint.sources(graph, self.use_moving_averages))
 
+    def _revise(self):
+        """Gives the release's own SavedModel what the options ask for; where that is nothing, it stays as it is."""
+        if self.label_map is None and self.options.signatures == _signatures.Wish():
+            return
+
+        def sign(meta_graph):
+            meta_graph.signature_def[_signatures.DEFAULT].CopyFrom(self.signature)
+        _saved_model.revise(self.saved_model_directory, [sign] + self.changes(), self.assets())
+
     def place(self, composed, checkpoint_prefix, sources, more=()):
         """Writes the SavedModel; see ``_saved_model.place``.
 
@@ -261,7 +295,7 @@ class Export(UnderWay):
             more: list of (key, value) to add to the record in ``assets.extra/``.
         """
         self.written = _saved_model.place(self.saved_model_directory, composed, checkpoint_prefix, sources,
-                                          extra_assets={RECORD: self._record(more)})
+                                          extra_assets={_record.NAME: self._made_from(more)}, assets=self.assets())
 
     def remove_unasked(self):
         """Removes what was only written on the way to something else, such as the graph of a frozen SavedModel."""
@@ -270,7 +304,7 @@ class Export(UnderWay):
                 if pattern.match(name) and artifact not in self.artifacts:
                     os.unlink(os.path.join(self.staged_directory, name))
 
-    def report(self, replaced, proven):
+    def report(self, replaced, proven, warmup):
         """Returns the ``Report``; the staged files are still where they were written."""
         return Report(
             output_directory=self.output_directory,
@@ -284,9 +318,11 @@ class Export(UnderWay):
             artifacts=self.artifacts,
             release=self.release_text,
             replaced=replaced,
-            proof=proven)
+            proof=proven,
+            warmup=warmup,
+            published=None)
 
-    def _record(self, more):
+    def _made_from(self, more):
         """Returns the record of what made this export, as JSON bytes, for ``assets.extra/od_patch.json``."""
         version, git_version = _tensorflow.versions()
         record = collections.OrderedDict([
@@ -325,8 +361,7 @@ def whole(options, observer, release_text, arguments):
         ``Export``.
     """
     observer.stage('checks')
-    if options.verify:
-        proof.require()
+    label_map = prepare(options, arguments)
     output_directory = os.fspath(arguments['output_directory'])
     if not output_directory:
         raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
@@ -341,6 +376,8 @@ def whole(options, observer, release_text, arguments):
     try:
         with _staging.staged(output_directory) as staged:
             export = Export(options, observer, release_text, prefix, output_directory, staged)
+            export.label_map = label_map
+            publish = _publish_as(options.publish, export.inventory.step)
             check_config(arguments, export.inventory)
             arguments['trained_checkpoint_prefix'] = prefix
             arguments['output_directory'] = staged.export
@@ -348,9 +385,54 @@ def whole(options, observer, release_text, arguments):
                 observer.stage('graph')
                 yield export
             report = ready(export, replaced)
+        if publish is not None:
+            report = report._replace(published=_published(output_directory, publish, observer))
     finally:
         if staged is not None and staged.in_place:  # also where a signal arrived just then
             observer.finished(report)
+
+
+def prepare(options, arguments):
+    """Checks, before the graph, what the options ask for beyond upstream; returns the bytes of the label map, or None.
+
+    Args:
+        options: ``Options``.
+        arguments: dict from parameter name to value, as upstream's function was called.
+
+    Raises:
+        od_patch.ODPatchError: one of its kinds.
+    """
+    if options.verify:
+        proof.require()
+    if options.warmup_images is not None:
+        _warmup.require(options.warmup_images)
+    _signatures.check_input_type(options.signatures, arguments.get('input_type', ''))
+    if options.label_map_path is None:
+        return None
+    return _labels.read(options.label_map_path, arguments.get('pipeline_config'))
+
+
+def _publish_as(wish, step):
+    """Returns the ``_publish.Wish`` with the global step where that is to be the version; refuses what will fail."""
+    if wish is None:
+        return None
+    if wish.version == _publish.STEP:
+        if step is None:
+            raise _errors.InputRefused('The checkpoint tells no global step, which is to be the version.',
+                                       'Give --model_version=NUMBER, or leave it out for the next one.')
+        wish = wish._replace(version=step)
+    _publish.check(wish)
+    return wish
+
+
+def _published(output_directory, wish, observer):
+    """Publishes the export that was just moved into its place."""
+    observer.stage('publishing')
+    try:
+        return _publish.publish(os.path.join(output_directory, SAVED_MODEL), wish)
+    except _errors.ODPatchError as error:
+        raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch publish publishes it.'.format(
+            error.remedy, output_directory).lstrip())
 
 
 def ready(export, replaced):
@@ -363,7 +445,13 @@ def ready(export, replaced):
     export.remove_unasked()
     # One of many is copied tensor by tensor, each with its checksum compared, and is proved once more on request only.
     proven = proof.staged(export) if export.options.verify or not export.options.series else None
-    report = export.report(replaced, proven)
+    warmup = None
+    if export.options.warmup_images is not None:
+        export.observer.stage('warm-up')
+        warmup = _warmup.write(export.saved_model_directory, export.options.warmup_images)
+        for note in warmup.notes:
+            export.observer.note(note)
+    report = export.report(replaced, proven, warmup)
     export.observer.stage('moving into place')
     return report
 

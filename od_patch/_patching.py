@@ -25,6 +25,8 @@ from od_patch import _lowering
 from od_patch import _releases
 from od_patch import _series
 from od_patch import legacy
+from od_patch.serving import _publish
+from od_patch.serving import _signatures
 
 EXPORTER = 'object_detection.exporter'
 
@@ -110,7 +112,9 @@ def uninstall(exporter=None):
 @contextlib.contextmanager
 def patched(exporter=None, strict_pin=False, saved_model_variables='resource', overwrite=False,
             additional_output_tensor_names=None, artifacts=None, profile_graph=None, target_tf=None, verify=False,
-            all_checkpoints=False, checkpoint_steps=None, watch=False, watch_interval=10.0, _observer=None):
+            all_checkpoints=False, checkpoint_steps=None, watch=False, watch_interval=10.0, serving_directory=None,
+            model_version=None, keep=None, model_name=None, warmup_images=None, extra_signatures=None,
+            signature_outputs=None, signature_input_name=None, label_map_path=None, _observer=None):
     """Context manager: the patch is on inside, for all threads, and as before outside.
 
     The options are those of exports in this thread.
@@ -140,9 +144,24 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
         verify: bool, run SavedModel and frozen graph on the same images before
             the export is moved into place; its files and weights always are
             checked against the checkpoint.
+        serving_directory: str, also publish the SavedModel as a new version in
+            this folder, which a server watches: ``<serving_directory>/<integer>``.
+        model_version: int, or 'step' for the global step of the checkpoint; default the next one.
+        keep: int, how many versions to leave in ``serving_directory``; default all.
+        model_name: str, what requests call the model; default the last part of ``serving_directory``.
+        warmup_images: list of str, image files and folders of them, or empty for
+            drawn scenes: warm-up requests for the server go with the SavedModel.
+            Needs tensorflow-serving-api.
+        extra_signatures: iterable of further signatures beside ``serving_default``:
+            'encoded_image_bytes' takes string [batch], JPEG or PNG files.
+        signature_outputs: iterable of str, keys of the outputs that signatures keep; default all.
+        signature_input_name: str, the key of the image input in ``serving_default``; default 'inputs'.
+        label_map_path: str, the label map of the detector, which becomes
+            ``assets/label_map.pbtxt`` of the SavedModel.
 
     Raises:
-        od_patch.UsageError: an unknown ``target_tf``, or one for frozen constants.
+        od_patch.UsageError: an unknown ``target_tf``, or one for frozen
+            constants; a version, name or signature that cannot be one.
         od_patch.EnvironmentRefused, od_patch.ExporterDeclined: as ``install``.
         ValueError: an unknown ``saved_model_variables``, or one of ``artifacts``.
     """
@@ -162,15 +181,26 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
     if all_checkpoints or checkpoint_steps is not None or watch:
         series = _series.Wanted(
             None if checkpoint_steps is None else frozenset(checkpoint_steps), watch, watch_interval)
+    publish = None
+    if serving_directory is not None:
+        publish = _publish.Wish(os.fspath(serving_directory), model_version, keep, model_name)
+        _check_publishing(series is not None, artifacts)
+    elif (model_version, keep, model_name) != (None, None, None):
+        raise _errors.UsageError('--model_version, --keep and --model_name are for what is published.',
+                                 'Give --serving_directory, too.')
+    if warmup_images is not None:
+        warmup_images = list(map(os.fspath, warmup_images))
+        _check_has_saved_model('--warmup_images', artifacts)
+    options = _export.Options(
+        saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph, series, target_tf,
+        verify, _signatures.wish(signature_input_name, signature_outputs, extra_signatures), label_map_path,
+        warmup_images, publish)
     observer = _observer or _export.Observer()
     with _lock:
         patch = _put_on(exporter, strict_pin, observer.note)
         patch.uses += 1
     before = _thread_options()
-    _threads.options = (
-        _export.Options(saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph,
-                        series, target_tf, verify),
-        observer)
+    _threads.options = (options, observer)
     try:
         yield
     finally:
@@ -178,6 +208,21 @@ def patched(exporter=None, strict_pin=False, saved_model_variables='resource', o
         with _lock:
             patch.uses -= 1
             _take_off_if_unused(patch)
+
+
+def _check_publishing(many, artifacts):
+    if many:
+        raise _errors.UsageError(
+            'Many checkpoints are exported as versions already, named by their global steps: --output_directory is '
+            'what a server can watch.',
+            'Leave out --serving_directory.')
+    _check_has_saved_model('--serving_directory', artifacts)
+
+
+def _check_has_saved_model(flag, artifacts):
+    if _export.SAVED_MODEL not in artifacts:
+        raise _errors.UsageError('{} is for the SavedModel, and --artifacts={} has none.'.format(
+            flag, ','.join(artifacts)), 'Add saved_model to --artifacts.')
 
 
 def recognise(module):

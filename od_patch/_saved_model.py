@@ -63,7 +63,7 @@ def write(saved_model_path, graph, inputs, outputs, checkpoint_prefix, kind=RESO
     return place(saved_model_path, composed, checkpoint_prefix, extra_assets=extra_assets)
 
 
-def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), target_tf=None):
+def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), target_tf=None, changes=()):
     """Returns the ``Composed`` graph of a SavedModel; it is the same whatever the weights are.
 
     The signature is the one that upstream's ``write_saved_model`` writes: key
@@ -79,6 +79,8 @@ def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), target_tf=None)
             names that the graph does not have are passed over.
         target_tf: str, the TensorFlow release to keep to the ops of; None for
             the one at hand.
+        changes: list of functions that are given the ``MetaGraphDef``, with its
+            signature, to change it before it is measured against that release.
 
     Raises:
         od_patch.EnvironmentRefused: that release lacks what the graph needs.
@@ -87,12 +89,12 @@ def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), target_tf=None)
     saved_model = None
     if kind == RESOURCE:
         try:
-            saved_model = _saved_model(graph, inputs, outputs, also_keep, True, target_tf, notes)
+            saved_model = _saved_model(graph, inputs, outputs, also_keep, True, target_tf, changes, notes)
         except _NotConvertible as error:
             notes.append('variables stay references: {}'.format(error))
             kind = REFERENCE
     if saved_model is None:
-        saved_model = _saved_model(graph, inputs, outputs, also_keep, False, target_tf, notes)
+        saved_model = _saved_model(graph, inputs, outputs, also_keep, False, target_tf, changes, notes)
     return Composed(
         content=saved_model.SerializeToString(deterministic=True),
         num_variables=len(_variable_defs(graph)),
@@ -101,8 +103,31 @@ def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), target_tf=None)
         notes=notes)
 
 
-def place(saved_model_path, composed, checkpoint_prefix, sources=None, extra_assets=None):
-    """Writes a SavedModel with variables: ``saved_model.pb``, ``variables/``, ``assets.extra/``.
+def revise(saved_model_path, changes, assets):
+    """Changes a SavedModel that the release wrote.
+
+    Args:
+        saved_model_path: str, its folder.
+        changes: list of functions that are given its ``MetaGraphDef``.
+        assets: dict from file name to bytes, for ``assets/``.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow.python.framework import meta_graph as tf_meta_graph
+    gfile = _tensorflow.gfile()
+    path = os.path.join(saved_model_path, 'saved_model.pb')
+    with gfile.GFile(path, 'rb') as model_file:
+        saved_model = saved_model_pb2.SavedModel.FromString(model_file.read())
+    meta_graph, = saved_model.meta_graphs
+    for change in changes:
+        change(meta_graph)
+    meta_graph.meta_info_def.stripped_op_list.CopyFrom(tf_meta_graph.stripped_op_list_for_graph(meta_graph.graph_def))
+    _write_files(saved_model_path, 'assets', assets)
+    with gfile.GFile(path, 'wb') as model_file:
+        model_file.write(saved_model.SerializeToString(deterministic=True))
+
+
+def place(saved_model_path, composed, checkpoint_prefix, sources=None, extra_assets=None, assets=None):
+    """Writes a SavedModel with variables: ``saved_model.pb``, ``variables/``, ``assets/``, ``assets.extra/``.
 
     Args:
         saved_model_path: str, directory to write; made where it is missing.
@@ -111,6 +136,7 @@ def place(saved_model_path, composed, checkpoint_prefix, sources=None, extra_ass
         sources: dict from the name of a variable to the name of its value in
             the checkpoint; None where it holds exactly the values to write.
         extra_assets: dict from file name to bytes, for ``assets.extra/``.
+        assets: dict from file name to bytes, for ``assets/``.
 
     Returns:
         ``Written``.
@@ -127,14 +153,21 @@ def place(saved_model_path, composed, checkpoint_prefix, sources=None, extra_ass
     else:
         num_bytes = _bundle_writer.copy_tensors(checkpoint_prefix, sources, bundle_prefix)
 
-    for name, content in sorted((extra_assets or {}).items()):
-        gfile.MakeDirs(os.path.join(saved_model_path, 'assets.extra'))
-        with gfile.GFile(os.path.join(saved_model_path, 'assets.extra', name), 'wb') as asset_file:
-            asset_file.write(content)
+    _write_files(saved_model_path, 'assets', assets)
+    _write_files(saved_model_path, 'assets.extra', extra_assets)
     # Last, so that a directory with a saved_model.pb is a whole SavedModel.
     with gfile.GFile(os.path.join(saved_model_path, 'saved_model.pb'), 'wb') as model_file:
         model_file.write(composed.content)
     return Written(composed.num_variables, num_bytes, composed.num_nodes, composed.kind, composed.notes)
+
+
+def _write_files(saved_model_path, folder, contents):
+    """Writes files, a dict from name to bytes or None, into a folder of a SavedModel, which is made for them."""
+    gfile = _tensorflow.gfile()
+    for name, content in sorted((contents or {}).items()):
+        gfile.MakeDirs(os.path.join(saved_model_path, folder))
+        with gfile.GFile(os.path.join(saved_model_path, folder, name), 'wb') as asset_file:
+            asset_file.write(content)
 
 
 def signature(inputs, outputs):
@@ -153,7 +186,7 @@ def signature(inputs, outputs):
         method_name='tensorflow/serving/predict')
 
 
-def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, notes):
+def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, changes, notes):
     """Returns the ``SavedModel`` to write, with one MetaGraph, in which everything is made: copies cost memory.
 
     Raises:
@@ -180,6 +213,9 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, not
     if as_resources:
         _make_resources(graph_def, variables)
     meta_graph.saver_def.CopyFrom(_add_saver(graph_def, variables))
+    meta_graph.signature_def['serving_default'].CopyFrom(signature(inputs, outputs))
+    for change in changes:
+        change(meta_graph)
     if target_tf:
         notes.extend('for TensorFlow {}: {}'.format(target_tf, what) for what in _lowering.lower(graph_def, target_tf))
 
@@ -201,7 +237,6 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, not
             names.append(tf.GraphKeys.TRAINABLE_VARIABLES)
         for name in names:
             meta_graph.collection_def[name].bytes_list.value.append(proto.SerializeToString())
-    meta_graph.signature_def['serving_default'].CopyFrom(signature(inputs, outputs))
     return saved_model
 
 
@@ -319,7 +354,7 @@ def _become(node, op, dtype):
 
 def _add_read(graph_def, variable_name, dtype):
     """Adds a ``ReadVariableOp`` for a variable that had no reading node of its own; returns its name."""
-    read = graph_def.node.add(name=_unused_name(graph_def, variable_name + '/Read/ReadVariableOp'), op='ReadVariableOp')
+    read = graph_def.node.add(name=unused_name(graph_def, variable_name + '/Read/ReadVariableOp'), op='ReadVariableOp')
     read.input.append(variable_name)
     read.attr['dtype'].type = dtype
     return read.name
@@ -348,7 +383,7 @@ def _op_def(op):
     return op_def_registry.get_registered_ops().get(op)
 
 
-def _unused_name(graph_def, wanted):
+def unused_name(graph_def, wanted):
     """Returns ``wanted``, with a number where a node or a scope of that name is there already."""
     taken = [node.name + '/' for node in graph_def.node]
     name = wanted
@@ -372,7 +407,7 @@ def _add_saver(graph_def, variables):
     from tensorflow.core.framework import types_pb2
     from tensorflow.core.protobuf import saver_pb2
     tf = _tensorflow.tf1()
-    scope = _unused_name(graph_def, 'save')
+    scope = unused_name(graph_def, 'save')
     nodes = {node.name: node for node in graph_def.node}
 
     def add(name, op, inputs=()):

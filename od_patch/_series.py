@@ -11,7 +11,6 @@ import collections
 import contextlib
 import glob
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,10 +23,12 @@ from od_patch import _checkpoint
 from od_patch import _digest
 from od_patch import _errors
 from od_patch import _export
+from od_patch import _record
 from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch import _version
+from od_patch.serving import _signatures
 
 EXPORTED = 'exported'
 SKIPPED = 'done before'
@@ -75,12 +76,13 @@ class Series(_export.UnderWay):
         recipe: str, digest of all but the weights that the SavedModels depend on.
     """
 
-    def __init__(self, options, observer, release_text, arguments, temporary_directory):
+    def __init__(self, options, observer, release_text, arguments, temporary_directory, label_map):
         super().__init__(options, observer, release_text, [_export.SAVED_MODEL], temporary_directory)
         self.output_directory = os.fspath(arguments['output_directory'])
         self._path = os.fspath(arguments['trained_checkpoint_prefix'])
         self.arguments = dict(arguments)
-        self.recipe = _recipe(options, release_text, arguments)
+        self.label_map = label_map
+        self.recipe = _recipe(options, release_text, arguments, label_map)
         self._results = collections.OrderedDict()  # prefix -> Result
         self._seen = {}  # prefix -> what its files looked like when it was last looked at
         self._handled = {}  # prefix -> what its files looked like when it was exported, skipped, or failed
@@ -101,7 +103,7 @@ class Series(_export.UnderWay):
 
     def write_saved_model(self, original, arguments):
         """The graph is built: exports what there is, and goes on while it is told to watch."""
-        inputs, outputs = arguments['inputs'], arguments['outputs']
+        inputs, outputs = _signatures.chosen(self.options.signatures, arguments['inputs'], arguments['outputs'])
         graph = next(iter(outputs.values())).graph
         self.observer.stage('saved models')
         one = _One(self, graph, self.compose(inputs, outputs), _saved_model.signature(inputs, outputs),
@@ -187,7 +189,7 @@ class Series(_export.UnderWay):
 
     def _is_done(self, prefix, step):
         place = os.path.join(self.output_directory, str(step))
-        record = _record_of(place)
+        record = _record.read(place)
         try:
             return (record is not None and record.get('recipe') == self.recipe and
                     record.get('checkpoint_sha256') == _digest_of(prefix) and
@@ -262,7 +264,7 @@ class _One:
         series = self._series
         place = os.path.join(series.output_directory, str(step))
         there = _tensorflow.gfile().Exists(place) and _tensorflow.gfile().ListDirectory(place)
-        if there and not series.options.overwrite and _record_of(place) is None:
+        if there and not series.options.overwrite and _record.read(place) is None:
             raise _errors.OutputRefused(
                 '{} holds something that is no SavedModel of od-patch.'.format(place),
                 'Add --overwrite to replace it, or give another --output_directory.')
@@ -270,6 +272,7 @@ class _One:
         with _staging.staged(place, _staging.OF_A_SAVED_MODEL) as staged:
             export = _export.Export(options, _Quiet(series.observer), series.release_text, prefix, place, staged)
             export.saved_model_directory = staged.export
+            export.label_map = series.label_map
             export.use_moving_averages = series.use_moving_averages
             export.signature = self._signature
             _export.check_config(series.arguments, export.inventory)
@@ -304,10 +307,11 @@ def series(options, observer, release_text, arguments):
         raise _errors.UsageError(
             'A frozen SavedModel holds the weights in its graph, and many checkpoints share one graph.',
             'Leave out --saved_model_variables=frozen, or export the checkpoints one by one.')
+    label_map = _export.prepare(options, arguments)
     _staging.check_writable(output_directory)
     temporary = tempfile.mkdtemp(prefix='od-patch-')
     try:
-        under_way = Series(options, observer, release_text, arguments, temporary)
+        under_way = Series(options, observer, release_text, arguments, temporary, label_map)
         arguments['output_directory'] = temporary  # for the pipeline.config of the release, which has no place
         try:
             with _export.under_way(under_way):
@@ -393,24 +397,11 @@ def _digest_of(prefix):
     return _digest.sha256(_files(prefix)[0])
 
 
-def _record_of(saved_model_path):
-    """Returns the record that od-patch left in a SavedModel, a dict; None where there is none."""
-    gfile = _tensorflow.gfile()
-    path = os.path.join(saved_model_path, 'assets.extra', _export.RECORD)
-    if not gfile.Exists(path):
-        return None
-    try:
-        with gfile.GFile(path, 'rb') as record_file:
-            record = json.loads(record_file.read().decode('utf-8'))
-    except (ValueError, _tensorflow.tf1().errors.OpError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def _recipe(options, release_text, arguments):
+def _recipe(options, release_text, arguments, label_map):
     """Returns a digest of all but the weights that a SavedModel depends on, so that a change of it is noticed."""
     ingredients = [_version.__version__, _tensorflow.versions()[0], release_text, options.saved_model_variables,
-                   options.additional_output_tensor_names, options.target_tf]
+                   options.additional_output_tensor_names, options.target_tf, options.signatures, label_map,
+                   options.warmup_images]
     for name, value in sorted(arguments.items()):
         if name not in ('trained_checkpoint_prefix', 'output_directory'):
             serialize = getattr(value, 'SerializeToString', None)

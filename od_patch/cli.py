@@ -339,6 +339,116 @@ def _exported(checkpoint, pipeline_config):
         yield target
 
 
+def _writes(function):
+    """Commands that write what servers read have the exit codes of an export: docs/troubleshooting.md lists them."""
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        from od_patch import _tensorflow
+        _import_tensorflow_quietly()
+        _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
+        try:
+            return function(*args, **kwargs)
+        except (OSError, _tensorflow.tf1().errors.OpError) as error:
+            raise _errors.OutputRefused('{}: {}'.format(type(error).__name__, getattr(error, 'message', None) or error),
+                                        'Check the paths, and that there is room.')
+    return run
+
+
+@cli.command()
+@click.argument('export', metavar='EXPORT')
+@click.argument('base', metavar='BASE')
+@click.option('--model_version', metavar='N', help='A whole number, or "step" for the global step of the checkpoint; '
+              'default: the next one.')
+@click.option('--keep', type=int, metavar='K', help='Remove all but the K largest versions; never the one served.')
+@click.option('--model_name', metavar='NAME', help='What requests call the model; default: the last part of BASE.')
+@click.option('--warmup_images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you '
+              'like, or nothing (--warmup_images=) for drawn ones: warm-up requests go with the version.')
+@click.option('--example_request', metavar='DIR', help='Also write a request and a client program, as "od-patch request".')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
+@_writes
+def publish(export, base, model_version, keep, model_name, warmup_images, example_request, as_json):
+    """Publishes the SavedModel of EXPORT as a new version in BASE, for a server that watches that folder.
+
+    BASE may be a path that TensorFlow knows, such as gs://bucket/models/detector. The version appears there whole, and
+    versions that are there are not changed.
+    """
+    from od_patch.serving import _commands
+    from od_patch.serving import _publish
+    from od_patch.serving import _requests
+    from od_patch.serving import _warmup
+    images = [path for path in warmup_images if path]
+
+    def prepare(folder):
+        for note in _warmup.write(folder, images).notes:
+            click.echo(_text.plain(note), err=True)
+
+    if warmup_images:
+        _warmup.require(images)
+    if example_request is not None:
+        _requests.check(base, example_request)
+    published = _publish.publish(export, _publish.Wish(base, model_version, keep, model_name),
+                                 prepare if warmup_images else None)
+    if as_json:
+        click.echo(json.dumps(_commands.as_json(published), indent=2))
+    else:
+        for line in _commands.lines(published):
+            click.echo(_text.plain(line))
+    if example_request is not None:
+        example = _requests.write(published.path, example_request, published.model_name)
+        for line in [] if as_json else [''] + _requests.lines(example):
+            click.echo(_text.plain(line))
+
+
+@cli.command()
+@click.argument('service', type=click.Choice(['sagemaker', 'kserve', 'vertex']))
+@click.argument('export', metavar='EXPORT')
+@click.option('--output', required=True, metavar='PATH', help='The archive (.tar.gz) or the folder to write.')
+@click.option('--model_version', metavar='N', help='A whole number, or "step" for the global step of the checkpoint; '
+              'default: 1.')
+@click.option('--model_name', metavar='NAME', help='What the model is called; default: the name of the export\'s folder.')
+@click.option('--code', metavar='PATH', help='inference.py, or the folder that holds it: goes into code/ of a SageMaker '
+              'archive.')
+@click.option('--overwrite', is_flag=True, help='Replace what is there; never what is packed.')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was packed as JSON.')
+@_writes
+def package(service, export, output, model_version, model_name, code, overwrite, as_json):
+    """Packs the SavedModel of EXPORT in the layout that SERVICE's container looks for, and lists what is in it.
+
+    The same export gives the same archive, byte for byte.
+    """
+    from od_patch.serving import _archive
+    packed = _archive.pack(service, export, output, model_version, model_name, code, overwrite)
+    if as_json:
+        click.echo(json.dumps(_archive.as_json(packed), indent=2))
+    else:
+        for line in _archive.lines(packed):
+            click.echo(_text.plain(line))
+
+
+@cli.command()
+@click.argument('export', metavar='EXPORT')
+@click.option('--output_directory', required=True, metavar='DIR', help='Where to write request and client.')
+@click.option('--model_name', metavar='NAME', help='What requests call the model; default: the name of its folder.')
+@click.option('--image', metavar='FILE', help='The image that is asked about; default: a drawn scene.')
+@click.option('--signature', metavar='KEY', help='Which signature is asked; default: serving_default.')
+@click.option('--overwrite', is_flag=True, help='Replace what is there.')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was written as JSON.')
+@_writes
+def request(export, output_directory, model_name, image, signature, overwrite, as_json):
+    """Writes a request for the model, for REST and gRPC, and a client program with the names of its classes.
+
+    EXPORT: an export, a SavedModel, or a folder with published versions. Says how large a request is for each type of
+    input.
+    """
+    from od_patch.serving import _requests
+    example = _requests.write(export, output_directory, model_name, image, signature, overwrite)
+    if as_json:
+        click.echo(json.dumps(_requests.as_json(example), indent=2))
+    else:
+        for line in _requests.lines(example):
+            click.echo(_text.plain(line))
+
+
 def main():
     """Console script: runs ``cli`` and turns refusals into words and exit codes."""
     _locale.ensure_utf8()

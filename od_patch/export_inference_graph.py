@@ -26,8 +26,10 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _locale
 from od_patch import _patching
+from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
+from od_patch.serving import _requests
 
 _SCRIPT = 'object_detection.export_inference_graph'
 _FLAGS_MODULE = 'od_patch.export_inference_graph'  # also when this is run as __main__
@@ -162,9 +164,10 @@ def _export_with_release(argv, log, progress):
                 overwrite=values.overwrite,
                 additional_output_tensor_names=_split(values.additional_output_tensor_names),
                 artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
-                target_tf=values.target_tf, verify=values.verify, **_series(values),
+                target_tf=values.target_tf, verify=values.verify, **_series(values), **_serving(values),
                 _observer=progress):
             _expand_home(values)
+            _check_example(values)
             _preflight(values, exporter)
             try:
                 script.main(argv[:1])
@@ -173,6 +176,29 @@ def _export_with_release(argv, log, progress):
                 _console.show_summary(progress.report, progress.seconds, log.terminal)
                 raise
     _console.show_summary(progress.report, progress.seconds, log.terminal)
+    _write_example(values, log)
+
+
+def _check_example(values):
+    """Refuses an --example_request that could not be written after the export."""
+    if values.example_request is None:
+        return
+    if _series(values) or _export.SAVED_MODEL not in _artifacts(values.artifacts):
+        raise _errors.UsageError('--example_request is for the one SavedModel of an export.',
+                                 'Leave it out; "od-patch request" writes one for any SavedModel.')
+    values.example_request = os.path.expanduser(values.example_request)
+    _requests.check(values.output_directory, values.example_request, values.overwrite)
+
+
+def _write_example(values, log):
+    """Writes what --example_request asks for, of the SavedModel that was just exported."""
+    if values.example_request is None:
+        return
+    name = values.model_name or values.serving_directory and os.path.basename(values.serving_directory.rstrip('/'))
+    with log.redirected():
+        example = _requests.write(os.path.join(values.output_directory, _export.SAVED_MODEL), values.example_request,
+                                  name or None, overwrite=values.overwrite)
+    log.terminal.write('\n' + ''.join(_text.plain(line) + '\n' for line in _requests.lines(example)))
 
 
 def _define_flags():
@@ -208,6 +234,29 @@ def _define_flags():
             (flags.DEFINE_boolean, 'verify', False,
              'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
              'nothing behind where they differ. Files and weights are always checked.'),
+            (flags.DEFINE_string, 'serving_directory', None,
+             'Also publish the SavedModel as a new version in this folder, which a server watches.'),
+            (flags.DEFINE_string, 'model_version', None,
+             'The version to publish: a whole number, or "step" for the global step of the checkpoint; default: the '
+             'next one.'),
+            (flags.DEFINE_integer, 'keep', None,
+             'Remove all but so many of the largest versions in --serving_directory; never the one served.'),
+            (flags.DEFINE_string, 'model_name', None,
+             'What requests call the model; default: the last part of --serving_directory.'),
+            (flags.DEFINE_string, 'warmup_images', None,
+             'Comma-separated images and folders of them; empty for drawn ones: warm-up requests for the server go '
+             'with the SavedModel, each of them run before.'),
+            (flags.DEFINE_string, 'extra_signatures', None,
+             'Comma-separated signatures to add beside serving_default: encoded_image_bytes takes JPEG or PNG files, '
+             'base64 in JSON.'),
+            (flags.DEFINE_string, 'signature_outputs', None,
+             'Comma-separated keys of the outputs that the signatures keep; default: all.'),
+            (flags.DEFINE_string, 'signature_input_name', None,
+             'The key of the image input in serving_default; default: inputs, as upstream has it.'),
+            (flags.DEFINE_string, 'label_map_path', None,
+             'The label map of the detector: it becomes assets/label_map.pbtxt of the SavedModel.'),
+            (flags.DEFINE_string, 'example_request', None,
+             'A folder: also write a request for the model and a client program for REST and gRPC there.'),
             (flags.DEFINE_boolean, 'verbose', False,
              'Show all that TensorFlow and the exporter print, as they print it.'),
             (flags.DEFINE_string, 'log_file', None,
@@ -348,6 +397,17 @@ def _series(values):
         raise _errors.UsageError('--watch_interval={} is no time.'.format(values.watch_interval), 'Give seconds.')
     return {'all_checkpoints': True, 'checkpoint_steps': None if steps is None else [int(step) for step in steps],
             'watch': values.watch, 'watch_interval': values.watch_interval}
+
+
+def _serving(values):
+    """Returns the arguments of ``patched`` that say what a server is to get."""
+    arguments = {name: values[name].value for name in (
+        'serving_directory', 'model_version', 'keep', 'model_name', 'signature_input_name', 'label_map_path')}
+    for name in ('warmup_images', 'extra_signatures', 'signature_outputs'):
+        arguments[name] = None if values[name].value is None else _split(values[name].value) or []
+    for name in ('serving_directory', 'label_map_path'):
+        arguments[name] = arguments[name] and os.path.expanduser(arguments[name])
+    return arguments
 
 
 def _artifacts(names):

@@ -255,6 +255,6 @@ def saved_model(path):
     if not variables:
         raise InputRefused('{}: it holds no variables; its weights are constants already.'.format(path),
                            'Nothing needs freezing: use the graph as it is.')
-    frozen = freeze(meta_graph.graph_def, prefix, [tensor for _, tensor in outputs], path)
+    frozen = freeze(_sources.serving_graph(meta_graph), prefix, [tensor for _, tensor in outputs], path)
     names = {variable.name for variable in variables}
     return frozen, sum(1 for node in frozen.node if node.op == 'Const' and node.name in names)

@@ -262,6 +262,25 @@ def signature_inputs(meta_graph):
         (name, info.name) for name, info in signature.inputs.items() if info.name)
 
 
+def serving_graph(meta_graph):
+    """The GraphDef as its serving signature sees it.
+
+    Where a SavedModel takes encoded images under another signature, their
+    decoder is the default of the placeholder that this one feeds: it is no part
+    of this one, so such a placeholder becomes a plain one, in place.
+    """
+    from od_patch.compare import _freezing
+    graph_def = meta_graph.graph_def
+    fed = {name.split(':')[0] for _, name in signature_inputs(meta_graph) or ()}
+    ops = {node.name: node.op for node in graph_def.node}
+    for node in graph_def.node:
+        if node.name in fed and node.op == 'PlaceholderWithDefault' and any(
+                ops[name] == 'Placeholder' for name in _freezing.needed(graph_def, node.input)):
+            node.op = 'Placeholder'
+            del node.input[:]
+    return graph_def
+
+
 def _signature(meta_graph):
     signatures = meta_graph.signature_def
     key = 'serving_default' if 'serving_default' in signatures else None
@@ -275,7 +294,7 @@ def _signature(meta_graph):
 
 def _from_saved_model(path, file, message, size):
     meta_graph = serving_meta_graph(file, message)
-    graph_def = meta_graph.graph_def
+    graph_def = serving_graph(meta_graph)
     if not len(graph_def.node):
         raise InputRefused('{}: its graph has no nodes.'.format(path), 'Export it again.')
     made_by = _meta_info(meta_graph)

@@ -57,8 +57,8 @@ def _wrong(name, text, details=()):
 def _saved_model(servable):
     graph_def = servable.meta_graph.graph_def
     nodes = {node.name for node in graph_def.node}
-    tensors = [(key, info.name) for group in (servable.signature.inputs, servable.signature.outputs)
-               for key, info in sorted(group.items())]
+    tensors = [(key, info.name) for _, signature in sorted(servable.meta_graph.signature_def.items())
+               for group in (signature.inputs, signature.outputs) for key, info in sorted(group.items())]
     absent = ['{}: {}'.format(key, name) for key, name in tensors if name.split(':')[0] not in nodes]
     if absent:
         yield _wrong('saved_model.pb', 'the graph lacks what its signature names', absent)

@@ -110,6 +110,14 @@ def batch_of(model_input, pictures):
     return numpy.array(values, dtype=object)
 
 
+def fitted(model_input, picture):
+    """Returns the picture in the size that an input is for; where it is for any, as it is."""
+    height, width = picture.array.shape[:2]
+    if model_input.kind == IMAGE and model_input.shape:
+        height, width = model_input.shape[1] or height, model_input.shape[2] or width
+    return _images.Picture(picture.name, _resized(picture.array, height, width))
+
+
 def _resized(array, height, width):
     if array.shape[:2] == (height, width):
         return array
@@ -137,13 +145,25 @@ def _session(config):
 @contextlib.contextmanager
 def saved_model(servable, config):
     """Context: the SavedModel, ``Running``; ``config`` is a ``ConfigProto``."""
+    with loaded(servable, config) as session:
+        yield running(session, servable)
+
+
+@contextlib.contextmanager
+def loaded(servable, config):
+    """Context: a session with the SavedModel in it, whichever of its signatures are to run."""
     tf = _tensorflow.tf1()
     with _session(config) as session:
         with _failures():
             tf.saved_model.loader.load(session, servable.tags, servable.folder)
-        info, = servable.signature.inputs.values()
-        yield Running('SavedModel', session, info.name,
-                      {key: output.name for key, output in servable.signature.outputs.items()})
+        yield session
+
+
+def running(session, servable):
+    """Returns the signature of a SavedModel that is loaded in a session, ``Running``."""
+    info, = servable.signature.inputs.values()
+    return Running('SavedModel', session, info.name,
+                   {key: output.name for key, output in servable.signature.outputs.items()})
 
 
 @contextlib.contextmanager

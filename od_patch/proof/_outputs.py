@@ -102,6 +102,50 @@ def check(servable, frozen, pictures):
     return checks, runs
 
 
+def signatures(servable, pictures):
+    """Returns a list of ``Check``: whether further signatures that take images answer as the one that is served does.
+
+    Args:
+        servable: ``Servable``; pictures: list of ``Picture``.
+    """
+    others = sorted(set(servable.meta_graph.signature_def) - {servable.signature_key})
+    inputs = collections.OrderedDict()
+    for key in [servable.signature_key] + others:
+        try:
+            inputs[key] = _models.input_of(servable.of(key))
+        except InputRefused:
+            pass  # it takes no images
+    if servable.signature_key not in inputs or len(inputs) == 1:
+        return []
+    fitted = [_models.fitted(inputs[servable.signature_key], picture) for picture in pictures]
+    found = {}
+    for key, model_input in inputs.items():
+        try:
+            with _models.saved_model(servable.of(key), _run.unoptimized_config()) as model:
+                (_, groups), = _batches(model_input, fitted)[:1]
+                found[key] = [model.run(value) for value, _ in groups]
+        except _models.Failure as error:
+            found[key] = error
+    return [_judge_signature(key, servable.signature_key, found) for key in inputs if key != servable.signature_key]
+
+
+def _judge_signature(key, default, found):
+    name = 'signature {}'.format(key)
+    for failed in (key, default):
+        if isinstance(found[failed], _models.Failure):
+            return Check(_PART, name, _answer.WRONG, '{} fails: {}'.format(failed, found[failed]))
+    shared = sorted(set(found[key][0]) & set(found[default][0]))
+    if not shared:
+        return _skipped(name, 'it has no output in common with {}'.format(default))
+    apart = [output for output in shared if not all(
+        _same_bits(one[output], other[output]) for one, other in zip(found[key], found[default]))]
+    if apart:
+        return Check(_PART, name, _answer.WRONG, 'it does not answer as {} does, in {}'.format(
+            default, _answer.few(apart)), tuple(apart))
+    return Check(_PART, name, _answer.OK, 'all {} are equal to those of {}, bit for bit'.format(
+        _answer.number(len(shared), 'output'), default))
+
+
 def _skipped(name, text):
     return Check(_PART, name, _answer.SKIPPED, text)
 

@@ -112,6 +112,8 @@ def _outputs_of(answer, servable, frozen):
         return [_answer.Check('outputs', 'outputs', _answer.SKIPPED, 'not run, as files are wrong: {}'.format(
             ', '.join(broken)))]
     checks, answer.runs = _outputs.check(servable, frozen, answer.pictures)
+    if servable is not None:
+        checks += _outputs.signatures(servable, answer.pictures)
     return checks
 
 

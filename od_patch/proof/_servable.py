@@ -5,6 +5,7 @@ Reads ``saved_model.pb`` and no variable; opens no session.
 Not for: running it (``_models``), nor for saying what is wrong with it (``_files``).
 """
 import collections
+import copy
 import os
 
 from od_patch._errors import InputRefused
@@ -46,6 +47,12 @@ class Servable:
                                         for node in graph_def.node)
         wanted = _freezing.needed(graph_def, [info.name for info in self.signature.outputs.values()])
         self.needed = wanted & set(self.variables)
+
+    def of(self, signature_key):
+        """Returns the same ``Servable`` with another of its signatures for the one that is served."""
+        other = copy.copy(self)
+        other.signature_key, other.signature = signature_key, self.meta_graph.signature_def[signature_key]
+        return other
 
     @property
     def tags(self):

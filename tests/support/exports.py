@@ -121,11 +121,11 @@ def ours(config, prefix, output_directory, _python=sys.executable, _environment=
                 python=_python, environment=_environment)
 
 
-def in_process(config, prefix, output_directory, override='', exporter=None, **options):
+def in_process(config, prefix, output_directory, override='', exporter=None, input_type='image_tensor', **options):
     """Exports in this process, with ``od_patch.patched(**options)``; returns the output directory.
 
     Args:
-        config: str, name of one of the small pipeline configs.
+        config: str, name of one of the small pipeline configs, or the path of a .config file.
         override: str, text form of what to merge into it.
         exporter: the exporter module; default the real one.
     """
@@ -135,9 +135,9 @@ def in_process(config, prefix, output_directory, override='', exporter=None, **o
     from od_patch import _tensorflow
     exporter = exporter or importlib.import_module('object_detection.exporter')
     pipeline = pipeline_pb2.TrainEvalPipelineConfig()
-    with open(config_path(config)) as config_file:
+    with open(config if config.endswith('.config') else config_path(config)) as config_file:
         text_format.Merge(config_file.read(), pipeline)
     text_format.Merge(override, pipeline)
     with _tensorflow.tf1().Graph().as_default(), od_patch.patched(exporter, **options):
-        exporter.export_inference_graph('image_tensor', pipeline, prefix, output_directory)
+        exporter.export_inference_graph(input_type, pipeline, prefix, output_directory)
     return output_directory

@@ -1,0 +1,49 @@
+"""Class names from a label map, without the Object Detection API: whoever writes a client need not have it.
+
+Not for: whether a label map fits a detector; that is asked when it is put into the SavedModel (``_labels``).
+"""
+from od_patch import _errors
+
+_PACKAGE = 'object_detection.protos'
+
+
+def parse(text, what):
+    """Returns {class id: name} of a label map; the display name where there is one.
+
+    Args:
+        text: str, a ``StringIntLabelMap`` in text form. Fields that are not known here are passed over.
+        what: str, what to call it.
+
+    Raises:
+        od_patch.InputRefused: it is no such thing.
+    """
+    from google.protobuf import text_format
+    label_map = _message()()
+    try:
+        text_format.Merge(text, label_map, allow_unknown_field=True)
+    except text_format.ParseError as error:
+        raise _errors.InputRefused('{} is no label map: {}.'.format(what, str(error).rstrip('.')),
+                                   'It should have items such as  item { id: 1 name: "circle" }')
+    return {item.id: item.display_name or item.name for item in label_map.item if item.display_name or item.name}
+
+
+def _message():
+    """The class of ``StringIntLabelMap``, of as many of its fields as are needed here, in a pool of its own."""
+    from google.protobuf import descriptor_pb2
+    from google.protobuf import descriptor_pool
+    from google.protobuf import message_factory
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name='od_patch/label_map.proto', package=_PACKAGE)
+    item = file.message_type.add(name='StringIntLabelMapItem')
+    for number, (name, kind) in enumerate([('name', field.TYPE_STRING), ('id', field.TYPE_INT32),
+                                           ('display_name', field.TYPE_STRING)], 1):
+        item.field.add(name=name, number=number, type=kind, label=field.LABEL_OPTIONAL)
+    file.message_type.add(name='StringIntLabelMap').field.add(
+        name='item', number=1, type=field.TYPE_MESSAGE, label=field.LABEL_REPEATED,
+        type_name='.{}.{}'.format(_PACKAGE, item.name))
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    descriptor = pool.FindMessageTypeByName(_PACKAGE + '.StringIntLabelMap')
+    if hasattr(message_factory, 'GetMessageClass'):  # protobuf 4 and later
+        return message_factory.GetMessageClass(descriptor)
+    return message_factory.MessageFactory(pool).GetPrototype(descriptor)

@@ -1,0 +1,351 @@
+"""Publishes a SavedModel as a version of a served model: a new folder ``BASE/<integer>``, whole from its first moment.
+
+A server lists BASE every second or so, takes each name that reads as a 64-bit
+integer, and loads the largest. So a version is copied into a folder of a name
+that no server takes, proved there, and renamed; a version that is there is
+never changed. A store without renames (``gs://``) gets the files uploaded,
+``saved_model.pb`` last.
+
+What a server takes for a version is what
+tensorflow_serving/sources/storage_path/file_system_storage_path_source.cc does:
+``absl::SimpleAtoi`` of every name in BASE, files and folders alike.
+
+Not for: packing a model for somebody else's container (``_archive``), nor for
+making the SavedModel that is published.
+"""
+import collections
+import contextlib
+import os
+import re
+import shutil
+import uuid
+
+from od_patch import _errors
+from od_patch import _record
+from od_patch import _staging
+from od_patch import _tensorflow
+from od_patch import proof
+
+STEP = 'step'
+_LARGEST = (1 << 63) - 1
+_INTEGER = re.compile(r'\s*[+-]?[0-9]+\s*$')
+_MODEL_FILES = ('saved_model.pb', 'saved_model.pbtxt')
+_MODEL_NAME = re.compile(r'[A-Za-z0-9_.\-]+$')  # goes into a URL, a container's path and a shell
+_WORKSHOP = re.compile(r'\.([0-9]+)\.od-patch$')
+_PRUNED = re.compile(r'\.[0-9]+\.od-patch-pruned-[0-9a-f]{32}$')
+
+Wish = collections.namedtuple('Wish', ['base', 'version', 'keep', 'model_name'])
+Wish.__new__.__defaults__ = (None, None, None)
+Wish.__doc__ = """What is to be published where.
+
+Attributes:
+    base: str, the folder with one folder per version.
+    version: int or its digits, 'step' for the checkpoint's global step, None for the next one.
+    keep: int, how many versions to leave there; None for all.
+    model_name: str, what requests call the model; None for the last part of ``base``.
+"""
+
+Published = collections.namedtuple('Published', [
+    'base', 'version', 'path', 'model_name', 'num_bytes', 'removed', 'notes', 'input'])
+Published.__doc__ = """A version that was published.
+
+Attributes:
+    base, model_name: str, as in ``Wish``; the name is never None.
+    version: int.
+    path: str, its folder.
+    num_bytes: int, of all of its files.
+    removed: list of int, versions that were pruned.
+    notes: list of str, what a user should know.
+    input: ``proof._models.Input``, what requests give; None for a model that takes more than images.
+"""
+
+
+def check(wish, step=None):
+    """Refuses what can be known to fail before there is anything to publish.
+
+    Args:
+        wish: ``Wish``.
+        step: int, the global step of what is to be published, where it is known already.
+
+    Raises:
+        od_patch.UsageError: a version that a server would skip, a number of versions or a name that cannot be meant.
+        od_patch.InputRefused: the step is wanted and there is none.
+        od_patch.OutputRefused: the version is there, or ``base`` is no folder for versions.
+    """
+    if not wish.base:
+        raise _errors.UsageError('The folder to publish into is empty.', 'Give one, such as models/detector.')
+    if wish.keep is not None and wish.keep < 1:
+        raise _errors.UsageError('--keep={}: a server needs a version to serve.'.format(wish.keep), 'Give 1 or more.')
+    version = _number(wish.version)
+    model_name(wish)
+    _check_base(wish.base)
+    if version == STEP and step is not None:
+        version = step
+    if isinstance(version, int):
+        _check_free(wish.base, version, versions(wish.base))
+
+
+def publish(export, wish, prepare=None):
+    """Publishes a SavedModel as a version, and returns ``Published``.
+
+    Args:
+        export: str, an export directory or a folder with saved_model.pb; may have a scheme that ``tf.gfile`` knows.
+        wish: ``Wish``.
+        prepare: function that is called with the folder of the copy, a local one, before it is moved into place.
+
+    Raises:
+        od_patch.InputRefused: there is no SavedModel in ``export``, or no step in its record.
+        od_patch.ProofFailed: it is damaged.
+        od_patch.OutputRefused, od_patch.UsageError: as ``check``.
+    """
+    source = find_saved_model(export)
+    record = _record.read(source) or {}
+    check(wish)
+    _check_apart(source, wish.base)
+    version = choose(wish, record, versions(wish.base))
+    path = os.path.join(wish.base, str(version))
+    _staging.check_writable(wish.base)
+    _clean_up(wish.base)
+    on_its_way = False
+    try:
+        # It holds a lock: of two that want to publish the same version, one is refused.
+        with _staging.staged(path, _staging.OF_A_SAVED_MODEL) as staged:
+            copy(source, staged.export)
+            model_input = prove(staged.export, export)
+            if prepare is not None:
+                prepare(staged.export)
+            files = _files(staged.export)
+            _check_free(wish.base, version, versions(wish.base))  # somebody may have made it meanwhile, by other means
+            on_its_way = True
+        _check_arrived(path, files)
+    except BaseException:
+        if on_its_way and '://' in path and _tensorflow.gfile().Exists(path):  # elsewhere it is there whole, or not at all
+            _tensorflow.gfile().DeleteRecursively(path)
+        raise
+    return Published(
+        base=wish.base, version=version, path=path, model_name=model_name(wish),
+        num_bytes=sum(size for _, size in files), input=model_input,
+        **_prune(wish.base, version, wish.keep))
+
+
+def find_saved_model(export):
+    """Returns the folder with saved_model.pb that an export directory, or that folder itself, means.
+
+    Raises:
+        od_patch.InputRefused: there is none.
+    """
+    gfile = _tensorflow.gfile()
+    for folder in (export, os.path.join(export, 'saved_model')):
+        if gfile.Exists(os.path.join(folder, 'saved_model.pb')):
+            return folder
+    raise _errors.InputRefused(
+        '{}: there is no saved_model.pb in it.'.format(export) if gfile.Exists(export) else
+        '{}: there is no such directory.'.format(export),
+        'Give the output directory of an export, or its folder saved_model.')
+
+
+def versions(base):
+    """Returns {version: name} of what a server takes for versions in a folder; empty where there is no such folder."""
+    gfile = _tensorflow.gfile()
+    if not gfile.Exists(base):
+        return {}
+    found = {}
+    for name in gfile.ListDirectory(base):
+        name = name.rstrip('/')  # some stores write folders so
+        if _INTEGER.match(name) and -_LARGEST - 1 <= int(name) <= _LARGEST:
+            found[int(name)] = name
+    return found
+
+
+def model_name(wish):
+    """Returns what requests call the model.
+
+    Raises:
+        od_patch.UsageError: that name could not stand in a URL.
+    """
+    name = wish.model_name
+    if name is None:
+        name = os.path.basename((wish.base if '://' in wish.base else os.path.abspath(wish.base)).rstrip('/'))
+    if not _MODEL_NAME.match(name):
+        raise _errors.UsageError(
+            'The model would be called {!r}, which cannot stand in the URL of a request.'.format(name),
+            'Give --model_name, of letters, digits, dots, dashes and underscores.')
+    return name
+
+
+def _number(version):
+    """Returns the version that is wanted: int, 'step' or None."""
+    if version is None or version == STEP:
+        return version
+    text = str(version)
+    if not re.match(r'[0-9]+$', text) or int(text) > _LARGEST:
+        raise _errors.UsageError(
+            '--model_version={}: a server takes folders whose name is a whole number up to {}, and skips any '
+            'other without a word.'.format(text, _LARGEST),
+            'Give a number; "step" for the global step of the checkpoint; or leave it out for the next one.')
+    return int(text)
+
+
+def _check_base(base):
+    gfile = _tensorflow.gfile()
+    for name in _MODEL_FILES:
+        if gfile.Exists(os.path.join(base, name)):
+            raise _errors.OutputRefused(
+                '{} is a SavedModel itself; versions of a model lie beside each other in a folder.'.format(base),
+                'Give the folder above it, or a new one.')
+    if gfile.Exists(base) and not gfile.IsDirectory(base):
+        raise _errors.OutputRefused('{} is a file.'.format(base), 'Give a folder.')
+
+
+def _check_apart(source, base):
+    """Refuses to publish into what is published."""
+    if '://' in source or '://' in base:
+        return
+    if (os.path.realpath(base) + os.sep).startswith(os.path.realpath(source) + os.sep):
+        raise _errors.OutputRefused('{} lies in the SavedModel that is to be published.'.format(base),
+                                    'Give a folder elsewhere.')
+
+
+def _check_free(base, version, there):
+    if version in there:
+        raise _errors.OutputRefused(
+            '{} is there already; a server that has loaded a version does not look at it again.'.format(
+                os.path.join(base, there[version])),
+            'Leave out --model_version for the next one, {}, or give another.'.format(_next(base, there)))
+
+
+def _next(base, there):
+    largest = max(there) if there else 0
+    if largest >= _LARGEST:
+        raise _errors.OutputRefused('{} has the largest version that there can be, {}.'.format(base, largest),
+                                    'Give --model_version.')
+    return max(largest + 1, 1)
+
+
+def choose(wish, record, there):
+    """Returns the number of the version that is wanted: by default, one more than the largest there.
+
+    Args:
+        wish: ``Wish``.
+        record: dict, what the SavedModel says of how it was made.
+        there: {version: name} of what ``wish.base`` has.
+
+    Raises:
+        od_patch.UsageError, od_patch.InputRefused, od_patch.OutputRefused: as ``check``.
+    """
+    version = _number(wish.version)
+    if version is None:
+        return _next(wish.base, there)
+    if version == STEP:
+        step = record.get('global_step')
+        if not isinstance(step, int) or not 0 <= step <= _LARGEST:
+            raise _errors.InputRefused(
+                'The SavedModel does not say at which global step it was trained (assets.extra/{} has {}).'.format(
+                    _record.NAME, 'none' if step is None else repr(step)),
+                'Give --model_version=NUMBER.')
+        version = step
+    _check_free(wish.base, version, there)
+    return version
+
+
+def copy(source, folder):
+    """Copies a folder, which may have a scheme, into a local one that is there."""
+    gfile = _tensorflow.gfile()
+    source = source.rstrip('/')
+    for place, folders, names in gfile.Walk(source):
+        below = place.rstrip('/')[len(source):].strip('/')
+        for name in folders:
+            gfile.MakeDirs(os.path.join(folder, below, name.rstrip('/')))
+        for name in names:
+            gfile.Copy(os.path.join(place, name), os.path.join(folder, below, name))
+
+
+def prove(folder, given):
+    """Refuses a copy that is damaged; returns its ``proof._models.Input``, or None."""
+    from od_patch.proof import _models
+    from od_patch.proof import _servable
+    answer = proof.verify(saved_model=folder, quick=True)
+    if answer.wrong:
+        raise _errors.ProofFailed(
+            'The SavedModel in {} is not fit to be served:\n{}'.format(given, '\n'.join(
+                '  {}, {}: {}'.format(check.part, check.name, check.text) for check in answer.wrong)),
+            'Nothing was published. Export it again, or copy it from where it is whole; od-patch verify says more.')
+    try:
+        return _models.input_of(_servable.Servable(folder))
+    except _errors.InputRefused:
+        return None
+
+
+def _files(folder):
+    """Returns [(path below ``folder``, bytes)] of a local folder."""
+    return sorted((os.path.relpath(os.path.join(place, name), folder), os.path.getsize(os.path.join(place, name)))
+                  for place, _, names in os.walk(folder) for name in names)
+
+
+def _check_arrived(path, files):
+    """Refuses to call a version published that a store has not got all of."""
+    gfile = _tensorflow.gfile()
+    short = [name for name, size in files if not gfile.Exists(os.path.join(path, name)) or
+             gfile.Stat(os.path.join(path, name)).length != size]
+    if short:
+        raise _errors.OutputRefused('{} lacks {} of what was written to it.'.format(path, ', '.join(short[:4])),
+                                    'It was removed; publish again.')
+
+
+def _prune(base, published, keep):
+    """Removes old versions; returns {'removed': …, 'notes': …} for ``Published``.
+
+    The largest is what is served, and the one just published is what was asked
+    for: neither goes. A folder without a SavedModel is nothing that was
+    published, and stays.
+    """
+    gfile = _tensorflow.gfile()
+    there = versions(base)
+    removed, notes = [], []
+    if published < max(there):
+        notes.append('{} is not the largest version there: servers go on with {}, unless they are told '
+                     'otherwise.'.format(published, max(there)))
+    kept = {published}.union(sorted(there, reverse=True)[:keep])
+    for version, name in sorted(there.items()):
+        if keep is None or version in kept:
+            continue
+        path = os.path.join(base, name)
+        if not any(gfile.Exists(os.path.join(path, file)) for file in _MODEL_FILES):
+            notes.append('{} holds no SavedModel, and was left there.'.format(path))
+            continue
+        try:
+            _remove(base, version, path)
+            removed.append(version)
+        except (OSError, _tensorflow.tf1().errors.OpError) as error:  # what was asked for first is done all the same
+            notes.append('{} could not be removed: {}'.format(path, getattr(error, 'message', None) or error))
+    return {'removed': removed, 'notes': notes}
+
+
+def _remove(base, version, path):
+    """Removes a version: under another name, where there are renames, so that nobody sees half of it."""
+    if '://' in base:
+        _tensorflow.gfile().DeleteRecursively(path)
+        return
+    aside = os.path.join(base, '.{}.od-patch-pruned-{}'.format(version, uuid.uuid4().hex))
+    os.rename(path, aside)
+    _remove_aside(aside)
+
+
+def _remove_aside(path):
+    if os.path.islink(path):
+        os.unlink(path)
+    else:
+        shutil.rmtree(path)
+
+
+def _clean_up(base):
+    """Removes what runs that were killed have left: versions taken aside, and copies that never got their name."""
+    if '://' in base or not os.path.isdir(base):
+        return
+    for name in os.listdir(base):
+        path = os.path.join(base, name)
+        if _PRUNED.match(name):
+            with contextlib.suppress(OSError):
+                _remove_aside(path)
+        elif _WORKSHOP.match(name):
+            _staging.clear(os.path.join(base, _WORKSHOP.match(name).group(1)))

@@ -1,0 +1,187 @@
+"""What the SavedModel takes and gives: the name of its input, which outputs, and further signatures.
+
+A further signature shares graph and variables with ``serving_default``. For
+images in encoded form, the placeholder of the images becomes one with a
+default: the images that a decoder makes of a placeholder of strings. Who feeds
+pixels does not run the decoder; who feeds strings does. Weights and outputs
+are the same nodes.
+
+Not for: the default signature's form, which is upstream's (``_saved_model.signature``).
+"""
+import collections
+import difflib
+import re
+
+from od_patch import _errors
+from od_patch import _saved_model
+from od_patch import _tensorflow
+
+DEFAULT = 'serving_default'
+INPUT = 'inputs'  # upstream's key, whatever the input is
+ENCODED = 'encoded_image_bytes'
+# Some services (AI Platform) take a string for binary only where its key ends so; TensorFlow Serving takes any.
+ENCODED_INPUT = 'image_bytes'
+EXTRA = (ENCODED,)
+_ENCODED_TYPE = 'encoded_image_string_tensor'
+_INPUT_TYPES = ('image_tensor', _ENCODED_TYPE)
+_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*$')  # TensorFlow 2 makes a keyword argument of it
+
+Wish = collections.namedtuple('Wish', ['input_name', 'outputs', 'extra'])
+Wish.__new__.__defaults__ = (INPUT, None, ())
+Wish.__doc__ = """What signatures are to be like.
+
+Attributes:
+    input_name: str, the key of the image input in ``serving_default``.
+    outputs: list of keys of outputs to keep, None for all.
+    extra: list of further signatures, some of ``EXTRA``.
+"""
+
+
+def wish(input_name=None, outputs=None, extra=None):
+    """Returns a ``Wish``.
+
+    Raises:
+        od_patch.UsageError: a name that cannot be one, or an unknown signature.
+    """
+    input_name = INPUT if input_name is None else input_name
+    if not _NAME.match(input_name):
+        raise _errors.UsageError(
+            '--signature_input_name={!r} is no name: TensorFlow 2 makes a keyword argument of it.'.format(input_name),
+            'Give letters, digits and underscores.')
+    if outputs is not None:
+        outputs = list(outputs)
+        if not outputs:
+            raise _errors.UsageError('--signature_outputs is empty: nothing would be answered.',
+                                     'Give some, such as detection_boxes,detection_scores; or leave it out for all.')
+    extra = list(collections.OrderedDict.fromkeys(extra or ()))
+    for name in extra:
+        if name not in EXTRA:
+            raise _errors.UsageError('--extra_signatures={}: there is no signature of that name to add.'.format(name),
+                                     'It can be {}.'.format(', '.join(EXTRA)))
+    return Wish(input_name, outputs, extra)
+
+
+def check_input_type(wanted, input_type):
+    """Refuses a further signature that this type of input cannot have.
+
+    Args:
+        wanted: ``Wish``.
+        input_type: str, as the release's flag has it.
+
+    Raises:
+        od_patch.UsageError
+    """
+    if ENCODED in wanted.extra and input_type not in _INPUT_TYPES:
+        raise _errors.UsageError(
+            '--extra_signatures={} takes encoded images beside those of --input_type={}, which brings its images in '
+            'records of its own.'.format(ENCODED, input_type),
+            'Export with --input_type=image_tensor.')
+
+
+def check_outputs(wanted, names):
+    """Refuses outputs that are none.
+
+    Args:
+        wanted: ``Wish``.
+        names: iterable of str, the keys that there are, or all nodes of a graph: upstream names outputs like nodes.
+
+    Raises:
+        od_patch.UsageError
+    """
+    names = set(names)
+    for key in wanted.outputs or ():
+        if key not in names:
+            nearest = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+            raise _errors.UsageError(
+                'There is no output {!r}, which --signature_outputs asks for.'.format(key),
+                'Did you mean {} ?'.format(nearest[0]) if nearest else
+                'od-patch inspect on the frozen graph lists those that there are.')
+
+
+def chosen(wanted, inputs, outputs):
+    """Returns (inputs, outputs) of ``serving_default``, dicts from key to tensor, of those that upstream would give it.
+
+    Args:
+        wanted: ``Wish``.
+        inputs: tf.Tensor, or dict from key to tf.Tensor.
+        outputs: dict from key to tf.Tensor.
+    """
+    if not isinstance(inputs, dict):
+        inputs = {INPUT: inputs}
+    check_outputs(wanted, outputs)
+    return (collections.OrderedDict((wanted.input_name if key == INPUT else key, tensor)
+                                    for key, tensor in inputs.items()),
+            collections.OrderedDict((key, tensor) for key, tensor in outputs.items()
+                                    if wanted.outputs is None or key in wanted.outputs))
+
+
+def adder(wanted):
+    """Returns a function that adds the further signatures to a ``MetaGraphDef`` that has the default one."""
+    def add(meta_graph):
+        for name in wanted.extra:
+            _ADD[name](meta_graph, wanted.input_name)
+    return add
+
+
+def _add_encoded(meta_graph, input_name):
+    """Adds a signature that takes JPEG or PNG files, as strings [batch], where the default one takes their pixels."""
+    from tensorflow.core.framework import types_pb2
+    default = meta_graph.signature_def[DEFAULT]
+    info = default.inputs[input_name]
+    if info.dtype == types_pb2.DT_STRING:
+        encoded = info  # it takes them already
+    else:
+        encoded = _give_default(meta_graph.graph_def, info)
+    signature = meta_graph.signature_def[ENCODED]
+    signature.CopyFrom(default)
+    del signature.inputs[input_name]
+    signature.inputs[ENCODED_INPUT].CopyFrom(encoded)
+
+
+def _give_default(graph_def, info):
+    """Makes a placeholder of images one whose default is what a decoder makes of strings.
+
+    Args:
+        graph_def: ``GraphDef``, changed.
+        info: ``TensorInfo`` of the placeholder.
+
+    Returns:
+        ``TensorInfo`` of the placeholder of the strings.
+    """
+    name = info.name.split(':')[0]
+    placeholder, = [node for node in graph_def.node if node.name == name]
+    scope = _saved_model.unused_name(graph_def, ENCODED)
+    shape = None if info.tensor_shape.unknown_rank else [
+        None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim]
+    decoder, encoded, images = _decoder(scope, shape or [None, None, None, 3])
+    placeholder.op = 'PlaceholderWithDefault'
+    placeholder.input.append(images)
+    graph_def.node.extend(decoder.node)
+    return encoded
+
+
+def _decoder(scope, shape):
+    """Returns (``GraphDef``, ``TensorInfo`` of its strings, name of the tensor of images) of a decoder.
+
+    Args:
+        scope: str, what the names of its nodes begin with.
+        shape: list of int or None, [batch, height, width, 3], of the images.
+    """
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default() as graph, tf.name_scope(scope + '/'):
+        strings = tf.placeholder(tf.string, shape[:1], name=ENCODED_INPUT)
+
+        def decode(string):
+            # One op, the same in TensorFlow 1.4 and 2.21; it takes PNG as well, and one-frame GIF.
+            image = tf.image.decode_jpeg(string, channels=3)
+            # Where the graph was built for one size, another must be an error and not be taken for that size.
+            return tf.ensure_shape(image, shape[1:]) if any(shape[1:3]) else image
+
+        images = tf.map_fn(decode, strings, dtype=tf.uint8, back_prop=False)
+        graph_def = graph.as_graph_def()
+        for node in graph_def.node:
+            node.device = ''
+        return graph_def, tf.saved_model.utils.build_tensor_info(strings), images.op.name
+
+
+_ADD = {ENCODED: _add_encoded}

@@ -1,0 +1,244 @@
+"""Signatures: another one for encoded images from the same weights, fewer outputs, another name for the input."""
+import importlib
+import os
+
+import numpy
+import pytest
+
+import od_patch
+from od_patch import _errors
+from od_patch import _export
+from od_patch import proof
+from od_patch.serving import _signatures
+from tests.serving import conftest
+from tests.serving import models
+from tests.support import exports
+
+tensorflow = pytest.importorskip('tensorflow')
+from od_patch import _tensorflow  # pylint: disable=wrong-import-position
+from od_patch.compare import _verdict  # pylint: disable=wrong-import-position
+from od_patch.proof import _images  # pylint: disable=wrong-import-position
+from od_patch.proof import _outputs  # pylint: disable=wrong-import-position
+from od_patch.proof import _servable  # pylint: disable=wrong-import-position
+
+pytestmark = pytest.mark.xdist_group('serving')
+
+SIGNED = {'extra_signatures': ['encoded_image_bytes'], 'signature_input_name': 'image',
+          'signature_outputs': conftest.OUTPUTS, 'label_map_path': conftest.LABEL_MAP}
+
+
+@pytest.fixture(params=['resource', 'reference', 'frozen'])
+def signed(request, exported):
+    """(kind, folder of a SavedModel with another signature), for each way to hold the weights."""
+    return request.param, os.path.join(exported(saved_model_variables=request.param, **SIGNED), 'saved_model')
+
+
+def test_encoded_images_are_answered_as_their_pixels_are(signed):
+    _, folder = signed
+    batch = [models.noise(120, 90, seed) for seed in (1, 2)]
+    pixels, encoded = models.run(folder, [
+        ('serving_default', numpy.stack(batch)), ('encoded_image_bytes', [models.png(image) for image in batch])])
+    assert sorted(pixels) == sorted(encoded) == conftest.OUTPUTS
+    for key in pixels:
+        assert numpy.array_equal(pixels[key], encoded[key]), key
+    assert len(pixels['detection_boxes']) == 2 and pixels['detection_scores'].any()
+
+
+def test_every_kind_answers_the_same(exported, signed):
+    kind, folder = signed
+    reference = exported(saved_model_variables='resource', **SIGNED)
+    request = [('encoded_image_bytes', [models.png(models.noise(120, 90))])]
+    answer, = models.run(folder, request)
+    expected, = models.run(os.path.join(reference, 'saved_model'), request)
+    for key in expected:
+        assert numpy.array_equal(answer[key], expected[key]), (kind, key)
+
+
+def test_the_weights_are_in_it_once(signed, exported):
+    kind, folder = signed
+    if kind == 'frozen':
+        return
+    plain = _servable.Servable(os.path.join(exported(), 'saved_model'))
+    servable = _servable.Servable(folder)
+    assert sorted(servable.variables) == sorted(plain.variables)
+    assert {node.op for node in servable.meta_graph.graph_def.node if node.name == 'image_tensor'} == {
+        'PlaceholderWithDefault'}
+
+
+def test_jpeg_is_decoded_as_tensorflow_does(signed):
+    _, folder = signed
+    tf = _tensorflow.tf1()
+    with open(os.path.join(conftest.SHAPES, '..', '..', 'docs', 'shapes.png'), 'rb') as file:
+        drawing = file.read()
+    with tf.Graph().as_default(), tf.Session() as session:
+        small = tf.image.decode_png(drawing, channels=3)[:200, :300]
+        jpeg = session.run(tf.image.encode_jpeg(small))
+        image = session.run(tf.image.decode_jpeg(jpeg, channels=3))
+    pixels, encoded = models.run(folder, [('serving_default', image[None]), ('encoded_image_bytes', [jpeg])])
+    assert all(numpy.array_equal(pixels[key], encoded[key]) for key in pixels)
+
+
+def test_an_export_for_encoded_images_gets_the_signature_of_the_same_placeholder(exported):
+    own = os.path.join(exported(input_type='encoded_image_string_tensor', extra_signatures=['encoded_image_bytes']),
+                       'saved_model')
+    request = [models.png(models.noise(120, 90))]
+    default, extra = models.run(own, [('serving_default', request), ('encoded_image_bytes', request)])
+    other = os.path.join(exported(saved_model_variables='resource', **SIGNED), 'saved_model')
+    added, = models.run(other, [('encoded_image_bytes', request)])
+    for key in added:  # the release's own decoder, and ours
+        assert numpy.array_equal(default[key], added[key]) and numpy.array_equal(extra[key], added[key]), key
+
+
+def test_only_the_outputs_that_are_listed_are_in_the_graph(signed, served):
+    kind, folder = signed
+    signature = _servable.Servable(folder).meta_graph.signature_def
+    for key in ('serving_default', 'encoded_image_bytes'):
+        assert sorted(signature[key].outputs) == conftest.OUTPUTS
+    assert list(signature['serving_default'].inputs) == ['image']
+    everything = _servable.Servable(os.path.join(served, 'saved_model')).meta_graph.signature_def['serving_default']
+    assert set(conftest.OUTPUTS) < set(everything.outputs)
+    dropped = {info.name.split(':')[0] for key, info in everything.outputs.items()
+               if key not in conftest.OUTPUTS}
+    if kind != 'frozen':  # that graph is the release's
+        assert not dropped & {node.name for node in _servable.Servable(folder).meta_graph.graph_def.node}
+
+
+def test_verify_accepts_it(full):
+    answer = proof.verify(full)
+    assert not answer.wrong
+    assert {'unoptimized', 'defaults'} <= {run.mode for run in answer.runs}
+    assert {row.name for run in answer.runs for row in run.rows} >= set(conftest.OUTPUTS)
+    check, = [check for check in answer.checks if check.name == 'signature encoded_image_bytes']
+    assert (check.status, check.text) == ('ok', 'all 4 outputs are equal to those of serving_default, bit for bit')
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_verify_finds_a_signature_that_answers_something_else(tmp_path):
+    meta_graph = models.signed([None, None, None, 3])
+    decode, = [node for node in meta_graph.graph_def.node if node.op == 'DecodeJpeg']
+    decode.attr['channels'].i = 1  # one channel, where there were three: such images decode, and sum up to a third
+    folder = models.write(meta_graph, tmp_path / 'sums')
+    found = {check.status for check in _outputs.signatures(_servable.Servable(folder), _images.drawn(1))}
+    assert found == {'wrong'}
+    whole = models.write(models.signed([None, None, None, 3]), tmp_path / 'whole')
+    assert {check.status for check in _outputs.signatures(_servable.Servable(whole), _images.drawn(1))} == {'ok'}
+
+
+def test_freeze_gives_the_graph_of_the_pixels(full, tmp_path):
+    frozen = str(tmp_path / 'frozen.pb')
+    result = exports.run(['-m', 'od_patch.cli', 'freeze', os.path.join(full, 'saved_model'), '--output', frozen])
+    assert result.exit_code == 0, result.stderr
+    answer = _verdict.compare(os.path.join(full, 'frozen_inference_graph.pb'), frozen, conftest.OUTPUTS)
+    assert answer.verdict == 'equivalent'
+
+
+def test_tensorflow_2_loads_both(signed):
+    kind, folder = signed
+    if tensorflow.__version__.startswith('1.'):
+        pytest.skip('this is TensorFlow 1')
+    result = exports.run(['-c', (
+        'import sys, tensorflow as tf\n'
+        'model = tf.saved_model.load(sys.argv[1])\n'
+        'image = tf.random.stateless_uniform([64, 48, 3], [1, 2], 0, 256, tf.int32)\n'
+        'pixels = model.signatures["serving_default"](image=tf.cast(image, tf.uint8)[None])\n'
+        'png = tf.io.encode_png(tf.cast(image, tf.uint8))\n'
+        'encoded = model.signatures["encoded_image_bytes"](image_bytes=png[None])\n'
+        'print([sorted(pixels), all(bool(tf.reduce_all(pixels[key] == encoded[key])) for key in pixels)],\n'
+        '      len(model.variables), [asset.asset_path.numpy().decode() for asset in model.asset_paths])\n'), folder])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.strip() == '{} {} {}'.format(
+        [conftest.OUTPUTS, True], {'resource': 200}.get(kind, 0),
+        [os.path.join(folder, 'assets', 'label_map.pbtxt')])
+
+
+def test_the_command_that_people_look_with_reads_well(full):
+    result = exports.run(['-m', 'tensorflow.python.tools.saved_model_cli', 'show', '--all', '--dir',
+                          os.path.join(full, 'saved_model')])
+    assert result.exit_code == 0, result.stderr
+    for line in ("signature_def['encoded_image_bytes']:", "inputs['image_bytes'] tensor_info:", 'dtype: DT_STRING',
+                 "signature_def['serving_default']:", "inputs['image'] tensor_info:", 'dtype: DT_UINT8'):
+        assert line in result.stdout
+    assert result.stdout.count("outputs['detection_boxes'] tensor_info:") == 2
+
+
+@pytest.mark.parametrize('shape, image, fits', [
+    ([None, None, None, 3], (5, 7), True), ([None, 5, 7, 3], (5, 7), True), ([2, None, None, 3], (5, 7), True),
+    ([None, 5, 7, 3], (7, 5), False), ([None, None, 7, 3], (7, 5), False), (None, (5, 7), True)])
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_an_image_of_another_size_than_the_graph_is_for_is_an_error(tmp_path, shape, image, fits):
+    folder = models.write(models.signed(shape), tmp_path / 'sums')
+    images = [models.noise(*image, seed=seed) for seed in (1, 2)]
+    request = [('encoded_image_bytes', [models.png(one) for one in images])]
+    if fits:
+        answer, = models.run(folder, request)
+        assert answer['total'].tolist() == [int(one.sum()) for one in images]
+    else:
+        with pytest.raises(Exception, match=r'DecodeJpeg \[7,5,3\] is no'):
+            models.run(folder, request)
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_who_feeds_pixels_runs_no_decoder(tmp_path):
+    folder = models.write(models.signed([None, None, None, 3]), tmp_path / 'sums')
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.saved_model.loader.load(session, ['serve'], folder)
+        metadata = tf.RunMetadata()
+        session.run('total:0', {'image_tensor:0': models.noise(2, 2)[None]}, run_metadata=metadata,
+                    options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE))
+        ran = {stats.node_name for device in metadata.step_stats.dev_stats for stats in device.node_stats}
+    assert any('total' in name for name in ran) and not any('encoded_image_bytes' in name for name in ran)
+
+
+@pytest.mark.parametrize('flags, problem', [
+    ({'extra_signatures': ['encoded']}, 'encoded_image_bytes'), ({'signature_outputs': []}, 'is empty'),
+    ({'signature_input_name': 'my image'}, 'is no name'), ({'signature_input_name': ''}, 'is no name')])
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_what_cannot_be_a_signature_is_refused_at_once(flags, problem):
+    exporter = importlib.import_module('object_detection.exporter')
+    before = dict(vars(exporter))
+    with pytest.raises(_errors.UsageError, match=problem):
+        with od_patch.patched(**flags):
+            pass
+    assert vars(exporter) == before  # nor is the patch left on
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_an_output_that_there_is_not_is_refused_with_the_one_that_is_meant(tmp_path):
+    with pytest.raises(_errors.UsageError, match="'detection_score'(.|\n)*Did you mean detection_scores ?"):
+        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), artifacts=['saved_model'],
+                           signature_outputs=['detection_boxes', 'detection_score'])
+    assert os.listdir(str(tmp_path)) == []
+
+
+class _Outcomes(_export.Observer):
+    """Takes note of what becomes of each checkpoint of a series."""
+
+    def __init__(self):
+        self.found = []
+
+    def checkpoint(self, result):
+        assert result.error is None, result.error
+        self.found.append(result.outcome)
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_every_checkpoint_of_a_series_has_them_and_is_made_anew_where_they_change(tmp_path):
+    labels = tmp_path / 'labels.pbtxt'
+    observer = _Outcomes()
+    for text in ("item { id: 1 name: 'circle' }", "item { id: 1 name: 'circle' }", "item { id: 1 name: 'Kreis' }"):
+        labels.write_text(text)
+        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=observer,
+                           all_checkpoints=True, extra_signatures=['encoded_image_bytes'], label_map_path=str(labels),
+                           signature_input_name='image')
+    assert observer.found == ['exported', 'done before', 'exported']
+    folder = tmp_path / 'out' / '4100'
+    assert (folder / 'assets' / 'label_map.pbtxt').read_text() == "item { id: 1 name: 'Kreis' }"
+    signatures = _servable.Servable(str(folder)).meta_graph.signature_def
+    assert sorted(signatures) == ['encoded_image_bytes', 'serving_default']
+    assert list(signatures['serving_default'].inputs) == ['image']
+
+
+def test_records_with_images_of_their_own_get_no_such_signature():
+    with pytest.raises(_errors.UsageError, match='--input_type=image_tensor'):
+        _signatures.check_input_type(_signatures.wish(extra=['encoded_image_bytes']), 'tf_example')
