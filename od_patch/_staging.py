@@ -109,6 +109,17 @@ def staged(output_directory, names=OF_AN_EXPORT):
                 folders.in_place = True
 
 
+def clear(output_directory):
+    """Removes what a run into a place has left that was killed; where one is at work, nothing."""
+    target = os.path.realpath(output_directory)
+    workshop = _workshop(target)
+    if not os.path.isdir(workshop):
+        return
+    with contextlib.suppress(_errors.OutputRefused):
+        with _locked(workshop, target), _undisturbed():
+            _clean_up_after_the_dead(workshop, target)
+
+
 @contextlib.contextmanager
 def _folders(workshop):
     """Makes the two folders of ``Staged``; the temporary one is gone at the end."""

@@ -68,7 +68,7 @@ def load(paths, most):
         elif os.path.isfile(path):
             files.append(path)
         else:
-            raise InputRefused('{}: there is no such image or folder.'.format(path), 'Check --images.')
+            raise InputRefused('{}: there is no such image or folder.'.format(path), 'Check the path.')
     return [Picture(file, _read(file)) for file in files[:most]], len(files)
 
 

@@ -14,6 +14,7 @@ Not for: packing a model for somebody else's container (``_archive``), nor for
 making the SavedModel that is published.
 """
 import collections
+import contextlib
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ _LARGEST = (1 << 63) - 1
 _INTEGER = re.compile(r'\s*[+-]?[0-9]+\s*$')
 _MODEL_FILES = ('saved_model.pb', 'saved_model.pbtxt')
 _MODEL_NAME = re.compile(r'[A-Za-z0-9_.\-]+$')  # goes into a URL, a container's path and a shell
+_WORKSHOP = re.compile(r'\.([0-9]+)\.od-patch$')
 _PRUNED = re.compile(r'\.[0-9]+\.od-patch-pruned-[0-9a-f]{32}$')
 
 Wish = collections.namedtuple('Wish', ['base', 'version', 'keep', 'model_name'])
@@ -99,19 +101,27 @@ def publish(export, wish, prepare=None):
     source = find_saved_model(export)
     record = _record.read(source) or {}
     check(wish)
-    _check_apart(source, wish.base)
+    check_apart(source, wish.base)
     version = choose(wish, record, versions(wish.base))
     path = os.path.join(wish.base, str(version))
     _staging.check_writable(wish.base)
-    # It holds a lock: of two that want to publish the same version, one is refused.
-    with _staging.staged(path, _staging.OF_A_SAVED_MODEL) as staged:
-        copy(source, staged.export)
-        model_input = prove(staged.export, export)
-        if prepare is not None:
-            prepare(staged.export)
-        files = _files(staged.export)
-        _check_free(wish.base, version, versions(wish.base))  # somebody else may have made it meanwhile, by other means
-    _check_arrived(path, files)
+    _clean_up(wish.base)
+    on_its_way = False
+    try:
+        # It holds a lock: of two that want to publish the same version, one is refused.
+        with _staging.staged(path, _staging.OF_A_SAVED_MODEL) as staged:
+            copy(source, staged.export)
+            model_input = prove(staged.export, export)
+            if prepare is not None:
+                prepare(staged.export)
+            files = _files(staged.export)
+            _check_free(wish.base, version, versions(wish.base))  # somebody may have made it meanwhile, by other means
+            on_its_way = True
+        _check_arrived(path, files)
+    except BaseException:
+        if on_its_way and '://' in path and _tensorflow.gfile().Exists(path):  # elsewhere it is there whole, or not at all
+            _tensorflow.gfile().DeleteRecursively(path)
+        raise
     return Published(
         base=wish.base, version=version, path=path, model_name=model_name(wish),
         num_bytes=sum(size for _, size in files), input=model_input,
@@ -187,8 +197,15 @@ def _check_base(base):
         raise _errors.OutputRefused('{} is a file.'.format(base), 'Give a folder.')
 
 
-def _check_apart(source, base):
-    """Refuses to publish into what is published."""
+def check_apart(source, base):
+    """Refuses to publish into what is published.
+
+    Args:
+        source: str, the folder of the SavedModel, which need not be there yet; base: str.
+
+    Raises:
+        od_patch.OutputRefused
+    """
     if '://' in source or '://' in base:
         return
     if (os.path.realpath(base) + os.sep).startswith(os.path.realpath(source) + os.sep):
@@ -279,7 +296,7 @@ def _check_arrived(path, files):
              gfile.Stat(os.path.join(path, name)).length != size]
     if short:
         raise _errors.OutputRefused('{} lacks {} of what was written to it.'.format(path, ', '.join(short[:4])),
-                                    'Remove it, and publish again: a server fails to load what is there.')
+                                    'It was removed; publish again.')
 
 
 def _prune(base, published, keep):
@@ -295,7 +312,6 @@ def _prune(base, published, keep):
     if published < max(there):
         notes.append('{} is not the largest version there: servers go on with {}, unless they are told '
                      'otherwise.'.format(published, max(there)))
-    _remove_pruned(base)
     kept = {published}.union(sorted(there, reverse=True)[:keep])
     for version, name in sorted(there.items()):
         if keep is None or version in kept:
@@ -304,8 +320,11 @@ def _prune(base, published, keep):
         if not any(gfile.Exists(os.path.join(path, file)) for file in _MODEL_FILES):
             notes.append('{} holds no SavedModel, and was left there.'.format(path))
             continue
-        _remove(base, version, path)
-        removed.append(version)
+        try:
+            _remove(base, version, path)
+            removed.append(version)
+        except (OSError, _tensorflow.tf1().errors.OpError) as error:  # what was asked for first is done all the same
+            notes.append('{} could not be removed: {}'.format(path, getattr(error, 'message', None) or error))
     return {'removed': removed, 'notes': notes}
 
 
@@ -316,11 +335,24 @@ def _remove(base, version, path):
         return
     aside = os.path.join(base, '.{}.od-patch-pruned-{}'.format(version, uuid.uuid4().hex))
     os.rename(path, aside)
-    shutil.rmtree(aside)
+    _remove_aside(aside)
 
 
-def _remove_pruned(base):
-    """Removes what a run that was killed had taken aside."""
-    if '://' not in base:
-        for name in filter(_PRUNED.match, os.listdir(base)):
-            shutil.rmtree(os.path.join(base, name), ignore_errors=True)
+def _remove_aside(path):
+    if os.path.islink(path):
+        os.unlink(path)
+    else:
+        shutil.rmtree(path)
+
+
+def _clean_up(base):
+    """Removes what runs that were killed have left: versions taken aside, and copies that never got their name."""
+    if '://' in base or not os.path.isdir(base):
+        return
+    for name in os.listdir(base):
+        path = os.path.join(base, name)
+        if _PRUNED.match(name):
+            with contextlib.suppress(OSError):
+                _remove_aside(path)
+        elif _WORKSHOP.match(name):
+            _staging.clear(os.path.join(base, _WORKSHOP.match(name).group(1)))

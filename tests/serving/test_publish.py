@@ -1,7 +1,9 @@
 """Publishing: what a server sees, what is refused, what is pruned. Under each scheme that is at hand."""
 import json
 import os
+import resource
 import shutil
+import signal
 import threading
 
 import pytest
@@ -132,6 +134,50 @@ def test_what_a_killed_pruning_left_goes_with_the_next(served, tmp_path):
     assert os.listdir(str(tmp_path)) == ['1']
 
 
+def test_a_run_that_is_killed_leaves_no_version_and_the_next_removes_the_rest(served, tmp_path):
+    result = exports.run(['-c', (
+        'import os, signal, sys\n'
+        'from od_patch.serving import _publish\n'
+        'wish = _publish.Wish(sys.argv[2], 7)\n'
+        '_publish.publish(sys.argv[1], wish, lambda folder: os.kill(os.getpid(), signal.SIGKILL))\n'),
+        served, tmp_path])
+    assert result.exit_code == -signal.SIGKILL
+    assert os.listdir(str(tmp_path)) == ['.7.od-patch'] and not _publish.versions(str(tmp_path))
+    publish(served, tmp_path)
+    assert os.listdir(str(tmp_path)) == ['1']
+
+
+def test_one_that_is_at_work_is_left_alone(served, tmp_path):
+    def another(folder):
+        assert publish(served, tmp_path, version=2).version == 2
+        assert os.path.isfile(os.path.join(folder, 'saved_model.pb'))
+    publish(served, tmp_path, version=1, prepare=another)
+    assert sorted(os.listdir(str(tmp_path))) == ['1', '2']
+
+
+def test_what_a_store_did_not_get_all_of_is_removed_there(served, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(folder):
+        del folder
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 1000, before[1]))  # as a disk that is full does
+    try:
+        with pytest.raises(Exception, match='File too large'):
+            publish(served, 'file://{}'.format(tmp_path), prepare=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_a_version_that_is_a_link_is_removed_and_not_what_it_leads_to(served, tmp_path):
+    base = tmp_path / 'shapes'
+    publish(served, tmp_path / 'elsewhere', version=1)
+    base.mkdir()
+    os.symlink(str(tmp_path / 'elsewhere' / '1'), str(base / '1'))
+    assert publish(served, base, keep=1).removed == [1]
+    assert os.listdir(str(base)) == ['2'] and os.path.isfile(str(tmp_path / 'elsewhere' / '1' / 'saved_model.pb'))
+
+
 def test_a_damaged_export_is_not_published(served, tmp_path):
     copy = str(tmp_path / 'copy')
     shutil.copytree(os.path.join(served, 'saved_model'), copy)
@@ -209,6 +255,14 @@ def test_a_version_that_is_there_is_refused_before_the_graph(tmp_path):
         exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'),
                            serving_directory=str(tmp_path / 'shapes'), model_version='step', _observer=_Checks())
     assert os.listdir(str(tmp_path)) == ['shapes']
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_an_export_is_not_published_into_itself(tmp_path):
+    with pytest.raises(_errors.OutputRefused, match='lies in the SavedModel'):
+        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=_Checks(),
+                           serving_directory=str(tmp_path / 'out' / 'saved_model'))
+    assert os.listdir(str(tmp_path)) == []
 
 
 class _Checks(_export.Observer):
