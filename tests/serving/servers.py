@@ -25,7 +25,6 @@ import urllib.request
 _HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = os.environ.get('OD_PATCH_SERVING_PYTHON') or sys.executable
 TFS = os.environ.get('OD_PATCH_TFS')
-POLL = 10  # seconds between two looks of simple-tensorflow-serving into its folder
 _LONGEST_START = 180  # seconds
 
 
@@ -34,7 +33,7 @@ def missing():
     program = ('import importlib.util as util, sys, tensorflow; '
                'absent = [name for name in sys.argv[1:] if not util.find_spec(name)]; '
                'absent += [] if tensorflow.__version__[:2] == "1." else ["TensorFlow 1"]; '
-               'sys.exit(", ".join(absent))')
+               'sys.exit(", ".join(absent) or 0)')
     result = subprocess.run(
         [PYTHON, '-c', program, 'simple_tensorflow_serving', 'tfserver', 'tensorflow_serving'],
         env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3'), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
