@@ -224,9 +224,12 @@ def test_the_client_says_what_is_wrong(served, tmp_path):
     assert exports.run(['-S', client, '--help']).exit_code == 0, 'no package is needed for that'
 
 
-def test_rows_of_a_model_with_one_output_have_no_names(monkeypatch):
+def test_rows_have_names_but_for_a_model_with_one_output(monkeypatch):
     monkeypatch.setattr(_client, 'SETTINGS', {'outputs': ['detection_boxes'], 'batched': True})
     assert _client.of_rows([[1, 2], [3, 4]]) == [{'detection_boxes': [1, 2]}, {'detection_boxes': [3, 4]}]
+    named = [{'detection_boxes': [1], 'detection_scores': [2]}, {'detection_boxes': [3], 'detection_scores': [4]}]
+    assert _client.of_rows(named) == named == _client.of_columns(
+        {'outputs': {'detection_boxes': [[1], [3]], 'detection_scores': [[2], [4]]}}, 2)
     assert _client.of_columns({'outputs': [[1, 2], [3, 4]]}, 2) == _client.of_rows([[1, 2], [3, 4]])
     with pytest.raises(ValueError, match='no outputs'):
         _client.of_columns({'error': 'x'}, 1)
