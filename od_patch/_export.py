@@ -377,7 +377,7 @@ def whole(options, observer, release_text, arguments):
         with _staging.staged(output_directory) as staged:
             export = Export(options, observer, release_text, prefix, output_directory, staged)
             export.label_map = label_map
-            publish = _publish_as(options.publish, export.inventory.step)
+            publish = _publish_as(options.publish, output_directory, export.inventory.step)
             check_config(arguments, export.inventory)
             arguments['trained_checkpoint_prefix'] = prefix
             arguments['output_directory'] = staged.export
@@ -412,7 +412,7 @@ def prepare(options, arguments):
     return _labels.read(options.label_map_path, arguments.get('pipeline_config'))
 
 
-def _publish_as(wish, step):
+def _publish_as(wish, output_directory, step):
     """Returns the ``_publish.Wish`` with the global step where that is to be the version; refuses what will fail."""
     if wish is None:
         return None
@@ -422,6 +422,7 @@ def _publish_as(wish, step):
                                        'Give --model_version=NUMBER, or leave it out for the next one.')
         wish = wish._replace(version=step)
     _publish.check(wish)
+    _publish.check_apart(os.path.join(output_directory, SAVED_MODEL), wish.base)
     return wish
 
 

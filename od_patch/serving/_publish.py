@@ -101,7 +101,7 @@ def publish(export, wish, prepare=None):
     source = find_saved_model(export)
     record = _record.read(source) or {}
     check(wish)
-    _check_apart(source, wish.base)
+    check_apart(source, wish.base)
     version = choose(wish, record, versions(wish.base))
     path = os.path.join(wish.base, str(version))
     _staging.check_writable(wish.base)
@@ -197,8 +197,15 @@ def _check_base(base):
         raise _errors.OutputRefused('{} is a file.'.format(base), 'Give a folder.')
 
 
-def _check_apart(source, base):
-    """Refuses to publish into what is published."""
+def check_apart(source, base):
+    """Refuses to publish into what is published.
+
+    Args:
+        source: str, the folder of the SavedModel, which need not be there yet; base: str.
+
+    Raises:
+        od_patch.OutputRefused
+    """
     if '://' in source or '://' in base:
         return
     if (os.path.realpath(base) + os.sep).startswith(os.path.realpath(source) + os.sep):

@@ -257,6 +257,14 @@ def test_a_version_that_is_there_is_refused_before_the_graph(tmp_path):
     assert os.listdir(str(tmp_path)) == ['shapes']
 
 
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_an_export_is_not_published_into_itself(tmp_path):
+    with pytest.raises(_errors.OutputRefused, match='lies in the SavedModel'):
+        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=_Checks(),
+                           serving_directory=str(tmp_path / 'out' / 'saved_model'))
+    assert os.listdir(str(tmp_path)) == []
+
+
 class _Checks(_export.Observer):
 
     def stage(self, name):

@@ -167,7 +167,8 @@ def test_the_labels_go_with_the_client(labelled, tmp_path):
 
 
 def test_label_maps_are_read_without_the_object_detection_api():
-    text = 'item { name: "n1" id: 1 display_name: "caf\\303\\251" keypoints { id: 7 label: "x" } }  item { id: 90 name: "a" }'
+    text = ('item { name: "n1" id: 1 display_name: "caf\\303\\251" keypoints { id: 7 label: "x" } } '
+            'item { id: 90 name: "a" }')
     assert _names.parse(text, 'it') == {1: 'caf\u00e9', 90: 'a'}
     with pytest.raises(_errors.InputRefused, match='is no label map'):
         _names.parse('item {', 'it')
@@ -223,9 +224,12 @@ def test_the_client_says_what_is_wrong(served, tmp_path):
     assert exports.run(['-S', client, '--help']).exit_code == 0, 'no package is needed for that'
 
 
-def test_rows_of_a_model_with_one_output_have_no_names(monkeypatch):
+def test_rows_have_names_but_for_a_model_with_one_output(monkeypatch):
     monkeypatch.setattr(_client, 'SETTINGS', {'outputs': ['detection_boxes'], 'batched': True})
     assert _client.of_rows([[1, 2], [3, 4]]) == [{'detection_boxes': [1, 2]}, {'detection_boxes': [3, 4]}]
+    named = [{'detection_boxes': [1], 'detection_scores': [2]}, {'detection_boxes': [3], 'detection_scores': [4]}]
+    assert _client.of_rows(named) == named == _client.of_columns(
+        {'outputs': {'detection_boxes': [[1], [3]], 'detection_scores': [[2], [4]]}}, 2)
     assert _client.of_columns({'outputs': [[1, 2], [3, 4]]}, 2) == _client.of_rows([[1, 2], [3, 4]])
     with pytest.raises(ValueError, match='no outputs'):
         _client.of_columns({'error': 'x'}, 1)
@@ -249,7 +253,8 @@ def test_an_export_and_a_publication_write_the_request_too(tmp_path):
     example = _requests.write(str(tmp_path / 'shapes'), str(tmp_path / 'encoded'), signature='encoded_image_bytes')
     rows = read(tmp_path / 'encoded', 'request.json')
     assert rows['signature_name'] == 'encoded_image_bytes' and example.input.kind == 'encoded_image_string_tensor'
-    assert list(rows['instances'][0]) == ['image_bytes'] and value_of(rows['instances'][0]['image_bytes'])[:2] == b'\xff\xd8'
+    row, = rows['instances']
+    assert list(row) == ['image_bytes'] and value_of(row['image_bytes'])[:2] == b'\xff\xd8'  # a JPEG
 
 
 @pytest.mark.parametrize('flags, problem', [
