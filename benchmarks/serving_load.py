@@ -3,13 +3,14 @@
 
     python benchmarks/serving_load.py [--requests 200] [--concurrency 1,4] [--rounds 3]
     OD_PATCH_TFS=/path/to/tensorflow_model_server python benchmarks/serving_load.py
-    python benchmarks/serving_load.py --table       # writes docs/serving.md again from benchmarks/results/serving_load.json
+    python benchmarks/serving_load.py --table     # writes docs/serving.md again from results/serving_load.json
 
-Exports the shapes detector, publishes it, and starts a server on loopback: tensorflow_model_server where OD_PATCH_TFS names
-one, which runs the warm-up requests of the SavedModel before it serves; else tfserver of the package index, which does not
-know of them, so that they are sent to it as the first requests, and not counted. Each round starts a server of its own.
+Exports the shapes detector, publishes it, and starts a server on loopback: tensorflow_model_server where OD_PATCH_TFS
+names one, which runs the warm-up requests of the SavedModel before it serves; else tfserver of the package index, which
+does not know of them, so that they are sent to it as the first requests, and not counted. Each round starts a server of
+its own.
 
-Asked over gRPC; never more than so many requests at a time, and so many in all. Needs what requirements/serving.txt has.
+Asked over gRPC; never more than so many requests at a time, and so many in all. Needs requirements/serving.txt.
 """
 import argparse
 import collections
@@ -25,17 +26,18 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, 'benchmarks', 'results', 'serving_load.json')
-DOCUMENT = os.path.join(ROOT, 'docs', 'serving.md')
 MARK = '<!-- load: python benchmarks/serving_load.py -->', '<!-- /load -->'
 MOST_REQUESTS, MOST_CONCURRENT = 5000, 16
 _MODEL = 'shapes'
 
 sys.path[:0] = [ROOT, os.path.join(ROOT, 'tools')]
+import readers  # noqa: E402
+
+DOCUMENT = readers.DOCUMENT
 
 
 def published(folder):
-    """Exports and publishes the detector with warm-up requests; returns (base of its versions, [``PredictRequest``])."""
-    import readers
+    """Exports and publishes the detector with warm-up requests; returns (base of versions, [``PredictRequest``])."""
     from tensorflow_serving.apis import prediction_log_pb2
     from od_patch import _tensorflow
     from od_patch.serving import _publish
@@ -108,7 +110,8 @@ def run(options):
     if not 0 < options.requests <= MOST_REQUESTS or not all(0 < width <= MOST_CONCURRENT for width in widths):
         sys.exit('No more than {} requests, {} at a time.'.format(MOST_REQUESTS, MOST_CONCURRENT))
     results = collections.OrderedDict([
-        ('server', 'tensorflow_model_server' if servers.TFS else 'tfserver 0.3.10'), ('tensorflow', tensorflow.__version__),
+        ('server', 'tensorflow_model_server' if servers.TFS else 'tfserver 0.3.10'),
+        ('tensorflow', tensorflow.__version__),
         ('python', platform.python_version()), ('processors', os.cpu_count()), ('requests', options.requests),
         ('rounds', options.rounds), ('rows', [])])
     with tempfile.TemporaryDirectory() as folder:
@@ -141,15 +144,14 @@ def table(results):
         cells += ['{median_ms:.0f} ms, {p95_ms:.0f} ms'.format(**one) for one in row['steady']]
         cells += ['{per_second:.0f}'.format(**one) for one in row['steady']]
         lines.append('| ' + ' | '.join(cells) + ' |')
-    return lines + ['', '{server}, TensorFlow {tensorflow}, Python {python}, {processors} processors; gRPC on loopback, requests '
-                    'of {request_bytes:,} bytes (480 x 360 pixels), {requests} of them in each of {rounds} rounds, medians of the '
-                    'rounds.'.format(**results)]
+    return lines + ['', '{server}, TensorFlow {tensorflow}, Python {python}, {processors} processors, shared with other work; '
+                    'gRPC on loopback, requests of {request_bytes:,} bytes (480 x 360 pixels), {requests} of them at each '
+                    'width in each of {rounds} rounds; the first request: the median of the rounds.'.format(**results)]
 
 
 def in_document(text, results):
     """Returns the document with the table between its marks."""
-    head, rest = text.split(MARK[0])
-    return head + '\n'.join([MARK[0]] + table(results) + [MARK[1]]) + rest.split(MARK[1])[1]
+    return readers.between(text, MARK, table(results))
 
 
 def main():
@@ -160,17 +162,8 @@ def main():
     parser.add_argument('--table', action='store_true', help='measure nothing; write the table from what was measured')
     options = parser.parse_args()
     if not options.table:
-        results = run(options)
-        os.makedirs(os.path.dirname(RESULTS), exist_ok=True)
-        with open(RESULTS, 'w') as file:
-            json.dump(results, file, indent=1)
-            file.write('\n')
-    with open(RESULTS) as file:
-        results = json.load(file, object_pairs_hook=collections.OrderedDict)
-    with open(DOCUMENT, encoding='utf-8') as file:
-        text = file.read()
-    with open(DOCUMENT, 'w', encoding='utf-8') as file:
-        file.write(in_document(text, results))
+        readers.keep(run(options), RESULTS)
+    readers.tell(RESULTS, in_document)
 
 
 if __name__ == '__main__':

@@ -362,7 +362,8 @@ def _writes(function):
 @click.option('--model_name', metavar='NAME', help='What requests call the model; default: the last part of BASE.')
 @click.option('--warmup_images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you '
               'like, or nothing (--warmup_images=) for drawn ones: warm-up requests go with the version.')
-@click.option('--example_request', metavar='DIR', help='Also write a request and a client program, as "od-patch request".')
+@click.option('--example_request', metavar='DIR', help='Also write a request and a client program, as "od-patch request" '
+              'does.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
 @_writes
 def publish(export, base, model_version, keep, model_name, warmup_images, example_request, as_json):
@@ -404,8 +405,8 @@ def publish(export, base, model_version, keep, model_name, warmup_images, exampl
 @click.option('--output', required=True, metavar='PATH', help='The archive (.tar.gz) or the folder to write.')
 @click.option('--model_version', metavar='N', help='A whole number, or "step" for the global step of the checkpoint; '
               'default: 1.')
-@click.option('--model_name', metavar='NAME', help='What the model is called; default: the name of the export\'s folder.')
-@click.option('--code', metavar='PATH', help='inference.py, or the folder that holds it: goes into code/ of a SageMaker '
+@click.option('--model_name', metavar='NAME', help='What the model is called; default: the name of its folder.')
+@click.option('--code', metavar='PATH', help='inference.py, or the folder that holds it, for code/ of a SageMaker '
               'archive.')
 @click.option('--overwrite', is_flag=True, help='Replace what is there; never what is packed.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was packed as JSON.')

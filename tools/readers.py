@@ -1,13 +1,14 @@
 """Which programs read what is exported: the shapes detector, in every kind of variables, given to each of them.
 
-    python tools/readers.py                     makes the environments, tries every model in each, writes docs/serving.md
+    python tools/readers.py               makes the environments, tries every model in each, writes docs/serving.md
     python tools/readers.py --readers openvino --kinds resource
-    python tools/readers.py --table             writes the table again from benchmarks/results/readers.json
+    python tools/readers.py --table       writes the table again from benchmarks/results/readers.json
 
 The Python that this runs in exports the models (it has TensorFlow and od-patch, as in CONTRIBUTING.md, and the Object
 Detection API is put on its path). Each reader gets an environment of its own, which stays in .tox/readers.
 
-A reader has read a model if it has loaded it, run it on a held-out drawing, and found the same shapes in the same places.
+A reader has read a model if it has loaded it, run it on a held-out drawing, and found the same shapes in the same
+places.
 
 Not for: TensorFlow 1's own loaders; the tests run those (tests/serving/test_c_loader.py).
 """
@@ -68,9 +69,10 @@ def read_cli(folder, image):
     assert "signature_def['serving_default']" in shown, shown
     with tempfile.TemporaryDirectory() as place:
         numpy.save(os.path.join(place, 'image.npy'), image)
-        subprocess.run([program, 'run', '--dir', folder, '--tag_set', 'serve', '--signature_def', 'serving_default',
-                        '--inputs', 'inputs={}'.format(os.path.join(place, 'image.npy')), '--outdir', place], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True)
+        subprocess.run(
+            [program, 'run', '--dir', folder, '--tag_set', 'serve', '--signature_def', 'serving_default', '--inputs',
+             'inputs={}'.format(os.path.join(place, 'image.npy')), '--outdir', place],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True)
         names = re.findall(r"outputs\['(\w+)'\]", shown)
         return {name: numpy.load(os.path.join(place, name + '.npy')) for name in names}, 'shows and runs it'
 
@@ -79,7 +81,7 @@ def read_openvino(folder, image):
     import openvino
     compiled = openvino.Core().compile_model(openvino.convert_model(folder), 'CPU')
     found = compiled([image])
-    return {_key(names): value for names, value in ((output.get_names(), found[output]) for output in compiled.outputs)}, ''
+    return {_key(output.get_names()): found[output] for output in compiled.outputs}, ''
 
 
 def read_onnx(folder, image):
@@ -158,7 +160,8 @@ def environment(reader, place):
 def versions(python, packages):
     """[text] of package and version, as installed there."""
     program = 'import importlib.metadata as m, sys; print(*[m.version(n) for n in sys.argv[1:]])'
-    found = subprocess.run([python, '-c', program] + packages, check=True, stdout=subprocess.PIPE, universal_newlines=True)
+    found = subprocess.run([python, '-c', program] + packages, check=True, stdout=subprocess.PIPE,
+                           universal_newlines=True)
     return ['{} {}'.format(*row) for row in zip(packages, found.stdout.split())]
 
 
@@ -198,8 +201,9 @@ def try_all(names, kinds, place):
             python = environment(READERS[name], place)
             for kind in kinds:
                 output = os.path.join(work, name + '-' + kind)
-                subprocess.run([python, os.path.abspath(__file__), '--read', name, models[kind], image, output], check=True,
-                               env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES='', PYTHONPATH=''))
+                subprocess.run(
+                    [python, os.path.abspath(__file__), '--read', name, models[kind], image, output], check=True,
+                    env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES='', PYTHONPATH=''))
                 with open(output + '.json') as file:
                     told = json.load(file)
                 problem = told['error']
@@ -237,9 +241,31 @@ def table(results):
 
 def in_document(text, results):
     """Returns the document with the table between its marks."""
-    head, rest = text.split(MARK[0])
-    tail = rest.split(MARK[1])[1]
-    return head + '\n'.join([MARK[0]] + table(results) + [MARK[1]]) + tail
+    return between(text, MARK, table(results))
+
+
+def between(text, mark, lines):
+    """Returns a text with other lines between two marks; mark: (the line before them, the line behind them)."""
+    head, rest = text.split(mark[0])
+    return head + '\n'.join([mark[0]] + lines + [mark[1]]) + rest.split(mark[1])[1]
+
+
+def keep(results, path):
+    """Writes what was found, as JSON."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w') as file:
+        json.dump(results, file, indent=1)
+        file.write('\n')
+
+
+def tell(path, rewritten):
+    """Writes docs/serving.md again, from what was kept in ``path``; rewritten(text, results) makes its text."""
+    with open(path) as file:
+        results = json.load(file, object_pairs_hook=collections.OrderedDict)
+    with open(DOCUMENT, encoding='utf-8') as file:
+        text = file.read()
+    with open(DOCUMENT, 'w', encoding='utf-8') as file:
+        file.write(rewritten(text, results))
 
 
 def main():
@@ -258,16 +284,8 @@ def main():
         results = try_all(names, kinds, options.environments)
         if (names, kinds) != (list(READERS), list(KINDS)):
             return  # a part of it is for looking at
-        os.makedirs(os.path.dirname(RESULTS), exist_ok=True)
-        with open(RESULTS, 'w') as file:
-            json.dump(results, file, indent=1)
-            file.write('\n')
-    with open(RESULTS) as file:
-        results = json.load(file, object_pairs_hook=collections.OrderedDict)
-    with open(DOCUMENT, encoding='utf-8') as file:
-        text = file.read()
-    with open(DOCUMENT, 'w', encoding='utf-8') as file:
-        file.write(in_document(text, results))
+        keep(results, RESULTS)
+    tell(RESULTS, in_document)
 
 
 if __name__ == '__main__':

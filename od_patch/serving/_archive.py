@@ -130,7 +130,8 @@ def as_json(packed):
 
 def lines(packed):
     """Returns the lines that tell what was packed: every member, and what to do next."""
-    told = ['{}: {}, for {}'.format(packed.output, 'the archive' if packed.sha256 else 'the folder', packed.service.name)]
+    what = 'the archive' if packed.sha256 else 'the folder'
+    told = ['{}: {}, for {}'.format(packed.output, what, packed.service.name)]
     told += ['{:>14,}  {}'.format(size, path) for path, size in packed.members]
     if packed.sha256:
         told.append('sha256 {}'.format(packed.sha256))

@@ -117,7 +117,8 @@ def batch_of_the_example():
 # REST
 
 def ask_rest(batch, arguments):
-    values = [{'b64': base64.b64encode(value).decode('ascii')} if isinstance(value, bytes) else value for value in batch]
+    values = [{'b64': base64.b64encode(value).decode('ascii')} if isinstance(value, bytes) else value
+              for value in batch]
     body = {'signature_name': SETTINGS['signature']}
     if arguments.columns or not SETTINGS['rows']:
         body['inputs'] = values if SETTINGS['batched'] else values[0]

@@ -1,4 +1,4 @@
-"""A first request for a served detector, and a client program: for the signature, the type of input and the labels it has.
+"""A first request for a served detector, and a client program: for its signature, its type of input and its labels.
 
 What TensorFlow Serving takes over REST: any string as ``{"b64": …}``; rows (``instances``) only of a model whose
 outputs all have the batch as their first dimension; columns (``inputs``) of any.
@@ -83,7 +83,8 @@ def write(export, output_directory, model_name=None, image=None, signature=None,
     files = collections.OrderedDict()
     if rows:
         files[ROWS] = _body(servable.signature_key, 'instances', [{key: _jsonable(value)}] * count)
-    files[COLUMNS] = _body(servable.signature_key, 'inputs', [_jsonable(value)] * count if batched else _jsonable(value))
+    columns = [_jsonable(value)] * count if batched else _jsonable(value)
+    files[COLUMNS] = _body(servable.signature_key, 'inputs', columns)
     files[CURL] = _curl(url, ROWS if rows else COLUMNS)
     files[CLIENT] = client(settings)
     _write(files, output_directory, folder)
@@ -147,7 +148,8 @@ def as_json(example):
         ('signature', example.signature), ('input', example.input._asdict()), ('url', example.url),
         ('classes', collections.OrderedDict(sorted((str(key), name) for key, name in example.names.items()))),
         ('image', example.picture),
-        ('request_bytes', [collections.OrderedDict(zip(('input_type', 'way', 'bytes'), row)) for row in example.sizes])])
+        ('request_bytes', [collections.OrderedDict(zip(('input_type', 'way', 'bytes'), row))
+                           for row in example.sizes])])
 
 
 def _find(export, model_name):

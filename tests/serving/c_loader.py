@@ -1,7 +1,7 @@
 """Loads a SavedModel with TF_LoadSessionFromSavedModel, and runs it:  python c_loader.py REQUEST.json PIXELS
 
-Prints {"status": the loader's word, "outputs": {key: {"shape": …, "values": …}}}. Imports no TensorFlow: ctypes and the C
-API alone (tensorflow/c/c_api.h), in the library that the wheel brings.
+Prints {"status": the loader's word, "outputs": {key: {"shape": …, "values": …}}}. Imports no TensorFlow: ctypes and the
+C API alone (tensorflow/c/c_api.h), in the library that the wheel brings.
 
 Not for: judging what comes out (``test_c_loader``).
 """

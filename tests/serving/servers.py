@@ -1,9 +1,9 @@
 """Real servers, each on a free port of loopback: two from the package index, and tensorflow_model_server where it is.
 
-- ``simple-tensorflow-serving``: HTTP of its own form; looks for new versions every ten seconds. It loads every name that it
-  finds in the folder, lists a version before it is loaded, and gives whom names no version the one listed last.
-- ``tfserver``: TensorFlow Serving's gRPC, and HTTP whose body is TensorFlow Serving's column format. It loads the largest
-  version when it starts.
+- ``simple-tensorflow-serving``: HTTP of its own form; looks for new versions every ten seconds. It loads every name that
+  it finds in the folder, lists a version before it is loaded, and gives whom names no version the one listed last.
+- ``tfserver``: TensorFlow Serving's gRPC, and HTTP whose body is TensorFlow Serving's column format. It loads the
+  largest version when it starts.
 - ``tensorflow_model_server``: what both stand in for; the path of one is ``OD_PATCH_TFS``.
 
 The two run in the Python that runs the tests, or in ``OD_PATCH_SERVING_PYTHON``:
@@ -25,16 +25,17 @@ import urllib.request
 _HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = os.environ.get('OD_PATCH_SERVING_PYTHON') or sys.executable
 TFS = os.environ.get('OD_PATCH_TFS')
-POLL = 10  # seconds between two looks of simple-tensorflow-serving into its folder
-_LONGEST_START = 60  # seconds
+_LONGEST_START = 180  # seconds
 
 
 def missing():
     """Returns what keeps the two servers of the index from running here, in words; '' where nothing does."""
+    program = ('import importlib.util as util, sys, tensorflow; '
+               'absent = [name for name in sys.argv[1:] if not util.find_spec(name)]; '
+               'absent += [] if tensorflow.__version__[:2] == "1." else ["TensorFlow 1"]; '
+               'sys.exit(", ".join(absent) or 0)')
     result = subprocess.run(
-        [PYTHON, '-c', 'import importlib.util as u, sys, tensorflow; '
-         'sys.exit(" ".join(n for n in ("simple_tensorflow_serving", "tfserver", "tensorflow_serving") if not u.find_spec(n))'
-         ' or (0 if tensorflow.__version__[:2] == "1." else "TensorFlow 1"))'],
+        [PYTHON, '-c', program, 'simple_tensorflow_serving', 'tfserver', 'tensorflow_serving'],
         env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3'), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         universal_newlines=True)
     return result.stderr.strip().splitlines()[-1] if result.returncode else ''
@@ -118,9 +119,9 @@ def tensorflow_model_server(models, folder):
     """Context: ``Server`` for {name of a model: its folder of versions}."""
     config = os.path.join(folder, 'models.config')
     with open(config, 'w') as file:
-        for name, base in sorted(models.items()):
-            file.write('model_config_list {{ config {{ name: {} base_path: {} model_platform: "tensorflow" }} }}\n'.format(
-                json.dumps(name), json.dumps(base)))
+        file.write('model_config_list {{\n{}\n}}\n'.format('\n'.join(
+            '  config {{ name: {} base_path: {} model_platform: "tensorflow" }}'.format(json.dumps(name), json.dumps(base))
+            for name, base in sorted(models.items()))))
     grpc_port, rest_port = _free_ports(2)
     command = [TFS, '--port={}'.format(grpc_port), '--rest_api_port={}'.format(rest_port),
                '--model_config_file=' + config, '--file_system_poll_wait_seconds=1']

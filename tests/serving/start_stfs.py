@@ -1,8 +1,9 @@
 """Starts simple-tensorflow-serving, a server of the package index:  python start_stfs.py THREADED [ITS ARGUMENTS …]
 
-Its own ``main`` loads the models with the first request, and its ``--reload_models`` does nothing in any release up to
-0.8.2, as it looks for a platform of "tensorflow" and the models have "TensorFlow". So this loads them first, and calls the
-method that looks for new versions, which that option is there to call. Nothing of it is changed. Run by ``servers``.
+Its own ``main`` loads the models with the first request, and its ``--reload_models`` does nothing in release 0.8.2 and
+several before it: it looks for a platform of "tensorflow", and the models have "TensorFlow". So this loads them first,
+and calls the method that looks for new versions, which that option is there to call. Nothing of it is changed. Run by
+``servers``.
 """
 import sys
 

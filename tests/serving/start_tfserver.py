@@ -1,7 +1,7 @@
 """Starts tfserver, a server of the package index:  python start_tfserver.py FOLDER_OF_MODELS PORT
 
-It was written for TensorFlow 1.13 and later, and looks for three names where TensorFlow 1.12 does not have them yet; nothing
-else of either is changed. Run by ``servers``.
+It was written for TensorFlow 1.13 and later, and looks for three names where TensorFlow 1.12 does not have them yet;
+nothing else of either is changed. Run by ``servers``.
 """
 import os
 import sys

@@ -169,7 +169,8 @@ def test_what_cannot_be_meant_is_refused(served, tmp_path, kind, options, proble
 
 
 def test_the_command_lists_what_it_packed(served, tmp_path):
-    result = exports.run(['-m', 'od_patch.cli', 'package', 'sagemaker', served, '--output', str(tmp_path) + '/', '--json'])
+    result = exports.run(['-m', 'od_patch.cli', 'package', 'sagemaker', served, '--output', str(tmp_path) + '/',
+                          '--json'])
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert told['output'] == os.path.join(str(tmp_path), 'model.tar.gz')

@@ -167,7 +167,8 @@ def test_the_labels_go_with_the_client(labelled, tmp_path):
 
 
 def test_label_maps_are_read_without_the_object_detection_api():
-    text = 'item { name: "n1" id: 1 display_name: "caf\\303\\251" keypoints { id: 7 label: "x" } }  item { id: 90 name: "a" }'
+    text = ('item { name: "n1" id: 1 display_name: "caf\\303\\251" keypoints { id: 7 label: "x" } } '
+            'item { id: 90 name: "a" }')
     assert _names.parse(text, 'it') == {1: 'caf\u00e9', 90: 'a'}
     with pytest.raises(_errors.InputRefused, match='is no label map'):
         _names.parse('item {', 'it')
@@ -249,7 +250,8 @@ def test_an_export_and_a_publication_write_the_request_too(tmp_path):
     example = _requests.write(str(tmp_path / 'shapes'), str(tmp_path / 'encoded'), signature='encoded_image_bytes')
     rows = read(tmp_path / 'encoded', 'request.json')
     assert rows['signature_name'] == 'encoded_image_bytes' and example.input.kind == 'encoded_image_string_tensor'
-    assert list(rows['instances'][0]) == ['image_bytes'] and value_of(rows['instances'][0]['image_bytes'])[:2] == b'\xff\xd8'
+    row, = rows['instances']
+    assert list(row) == ['image_bytes'] and value_of(row['image_bytes'])[:2] == b'\xff\xd8'  # a JPEG
 
 
 @pytest.mark.parametrize('flags, problem', [
