@@ -14,6 +14,7 @@ Not for: a server's answers; the tests judge them.
 import contextlib
 import json
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -135,6 +136,8 @@ def _running(command, folder, rest_port=None, grpc_port=None, stop=signal.SIGKIL
     log = os.path.join(folder, 'server.log')
     # What it leaves in its home and its working folder is left in ours. skitai does without some of itself in a test.
     environment = {name: value for name, value in os.environ.items() if not name.startswith('PYTEST_')}
+    # As root it becomes this user, or nobody, who may not even read the folder that this checkout is in.
+    environment['SUDO_USER'] = pwd.getpwuid(os.geteuid()).pw_name
     with open(log, 'wb') as stream:
         process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
