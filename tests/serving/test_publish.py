@@ -1,19 +1,26 @@
 """Publishing: what a server sees, what is refused, what is pruned. Under each scheme that is at hand."""
+import base64
+import io
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import threading
 
+import numpy
 import pytest
+from PIL import Image
 
 import od_patch
 from od_patch import _errors
 from od_patch import _export
+from od_patch.proof import _models
 from od_patch.serving import _commands
 from od_patch.serving import _publish
 from tests.serving import conftest
+from tests.serving import models
 from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
@@ -44,23 +51,27 @@ def test_versions_count_up_and_are_the_export_byte_for_byte(served, tmp_path):
 def test_a_polling_server_never_sees_a_version_without_all_of_its_files(served, tmp_path):
     base = tmp_path / 'shapes'
     whole = set(content(os.path.join(served, 'saved_model')))
-    seen, done = [], threading.Event()
+    seen, done, staged = [], threading.Event(), []
 
     def poll():  # what a server does, but without a pause
+        known = set()
         while not done.is_set():
-            for version, name in _publish.versions(str(base)).items():
-                seen.append((version, set(content(base / name))))
+            for version in set(_publish.versions(str(base))) - known:
+                seen.append((version, {os.path.relpath(os.path.join(place, name), str(base / str(version)))
+                                       for place, _, names in os.walk(str(base / str(version))) for name in names}))
+                known.add(version)
 
     poller = threading.Thread(target=poll)
     poller.start()
     try:
         for _ in range(3):
-            publish(served, base)
+            publish(served, base, lambda folder: staged.append(os.stat(folder).st_ino))
     finally:
         done.set()
         poller.join()
     assert {version for version, _ in seen} >= {1, 2}
     assert all(files == whole for _, files in seen)
+    assert [os.stat(str(base / name)).st_ino for name in '123'] == staged  # renamed, and not copied
 
 
 def test_what_is_a_version_is_what_a_server_takes_for_one(tmp_path):
@@ -228,6 +239,56 @@ def test_the_lines_are_for_the_shell_whatever_the_folder_is_called(served, tmp_p
                                 lines['docker']]).stdout)[8]
 
 
+def _body_of(line):
+    words = shlex.split(line)
+    assert words[0] == 'curl' and words[-1] == 'http://localhost:8501/v1/models/shapes:predict'
+    return json.loads(words[words.index('-d') + 1])
+
+
+def _decoded(instances):
+    return [base64.b64decode(instance['b64']) for instance in instances]
+
+
+def test_the_request_that_is_printed_is_one_that_the_model_answers(served, tmp_path):
+    published = publish(served, tmp_path / 'shapes')
+    pixels = numpy.array(_body_of(_commands.trial(published))['instances'], 'u1')
+    answer, = models.run(published.path, [('serving_default', pixels)])
+    assert len(answer['detection_boxes']) == 1
+
+
+def test_the_request_for_encoded_images_is_answered_too(exported, tmp_path):
+    encoded = exported(input_type='encoded_image_string_tensor', extra_signatures=['encoded_image_bytes'])
+    published = publish(encoded, tmp_path / 'shapes')
+    answer, = models.run(published.path, [
+        ('serving_default', _decoded(_body_of(_commands.trial(published))['instances']))])
+    assert len(answer['detection_boxes']) == 1
+
+
+def test_a_request_that_is_too_long_to_type_is_made_by_python():
+    given = _models.Input('image_tensor:0', _models.IMAGE, 'uint8', [2, 30, 40, 3])
+    program, request = shlex.split(_commands.trial(_published(given)).split(' | ')[0]), shlex.split(
+        _commands.trial(_published(given)).split(' | ')[1])
+    assert request == ['curl', '-d', '@-', 'http://localhost:8501/v1/models/shapes:predict']
+    assert program[:2] == ['python3', '-c']
+    made = json.loads(exports.run(program[1:]).stdout)
+    assert numpy.array_equal(made['instances'], numpy.zeros((2, 30, 40, 3)))
+
+
+def test_the_request_for_records_holds_an_image():
+    value, = _decoded(_body_of(_commands.trial(_published(
+        _models.Input('tf_example:0', _models.EXAMPLE, '', [None]))))['instances'])
+    png, = tensorflow.train.Example.FromString(value).features.feature['image/encoded'].bytes_list.value
+    assert Image.open(io.BytesIO(png)).size == (1, 1)
+
+
+def test_a_model_that_takes_more_than_images_gets_no_request():
+    assert _commands.trial(_published(None)) is None
+
+
+def _published(given):
+    return _publish.Published('models/shapes', 1, 'models/shapes/1', 'shapes', 0, [], [], given)
+
+
 def test_a_name_that_cannot_stand_in_a_url_is_refused(served, tmp_path):
     with pytest.raises(_errors.UsageError, match='--model_name'):
         publish(served, tmp_path / 'my shapes')
@@ -249,11 +310,12 @@ def test_a_version_without_a_folder_to_publish_into_is_refused():
 
 
 @pytest.mark.usefixtures('tf1_behaviour')
-def test_a_version_that_is_there_is_refused_before_the_graph(tmp_path):
+@pytest.mark.parametrize('version, problem', [('step', '4100 is there already'), ('v2', 'without a word')])
+def test_a_version_that_cannot_be_is_refused_before_the_graph(tmp_path, version, problem):
     (tmp_path / 'shapes' / '4100').mkdir(parents=True)
-    with pytest.raises(_errors.OutputRefused, match='4100 is there already'):
+    with pytest.raises(_errors.ODPatchError, match=problem):
         exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'),
-                           serving_directory=str(tmp_path / 'shapes'), model_version='step', _observer=_Checks())
+                           serving_directory=str(tmp_path / 'shapes'), model_version=version, _observer=_Checks())
     assert os.listdir(str(tmp_path)) == ['shapes']
 
 
