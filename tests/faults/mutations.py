@@ -333,6 +333,8 @@ def run(count, report=None, only=None, first=0, keep=None, stream=sys.stdout, se
                     stream.write('{}, number {}: {}: {}\n'.format(
                         reader.name, number, outcome, ascii(text.strip()[-300:])))
                     stream.flush()
+    except KeyboardInterrupt:
+        pass  # what was tried until then is reported
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     tried = sum(sum(counts.values()) for counts in outcomes.values())

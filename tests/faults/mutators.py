@@ -130,6 +130,8 @@ def _rename(random, tokens, place):
 
 
 def _swap(random, tokens, place):
+    if not tokens:  # an earlier change has taken them all
+        return
     other = random.randrange(len(tokens))
     tokens[place], tokens[other] = tokens[other], tokens[place]
 
