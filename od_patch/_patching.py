@@ -25,6 +25,7 @@ from od_patch import _lowering
 from od_patch import _releases
 from od_patch import _series
 from od_patch import legacy
+from od_patch.legacy import _versions
 from od_patch.serving import _publish
 from od_patch.serving import _signatures
 
@@ -367,9 +368,9 @@ def _without_autograph(function):
     function in the folder for temporary files, which stays there when the process is killed.
     """
     import tensorflow as tf
-    autograph = getattr(tf, 'autograph', None)
-    plain = getattr(getattr(autograph, 'experimental', None), 'do_not_convert', None)
-    return plain(function) if plain else function
+    if not _versions.at_least('tensorflow', '1.15'):  # before, it takes other arguments, or is not there
+        return function
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 @contextlib.contextmanager
