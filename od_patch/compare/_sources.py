@@ -206,7 +206,7 @@ def _parse_text(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
     message = message_type()
     try:
         text_format.Merge(text, message)
-    except text_format.ParseError as error:
+    except (text_format.ParseError, ValueError) as error:  # ValueError: a number that its field cannot hold
         raise InputRefused('{}: is the text of a graph, but cannot be read: {}.'.format(file, error),
                            'It is cut off, or was written by a newer TensorFlow: give the binary .pb.')
     if not _plausible(kind, message):
