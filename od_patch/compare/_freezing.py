@@ -110,6 +110,9 @@ def freeze(graph_def, prefix, outputs, where):
                 missing[key] = True
                 continue
             dtype = node.attr['dtype'].type
+            if dtype not in _tensors.NUMBERED:
+                raise InputRefused('{}: the variable {!r} has a type of no known number, {}.'.format(
+                    where, node.name, dtype), 'The graph is damaged: export it again.')
             array = sliced(checkpoint.get_tensor(key), spec)
             const = frozen.node.add(name=node.name, op='Const')
             const.attr['dtype'].type = dtype

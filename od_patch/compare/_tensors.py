@@ -19,6 +19,7 @@ _TYPES = {
     22: ('uint32', 'u4', 'uint32_val'), 23: ('uint64', 'u8', 'uint64_val'),
 }
 _MOST_UNWRITTEN = 1 << 26
+NUMBERED = frozenset(_TYPES)
 FLOATING = {1, 2, 14, 19}
 QUANTIZED = {11, 12, 13, 15, 16}
 NUMERIC = {1, 2, 3, 4, 5, 6, 8, 9, 14, 17, 18, 19, 22, 23}

@@ -228,7 +228,7 @@ def test_regenerate_finds_the_settings_that_give_the_shipped_graph(exported, che
     environment = {'PYTHONPATH': exports.python_path('C')}
     code, out, err = od_patch(*arguments, environment=environment)
     assert code == 1, err
-    assert "'model { ssd { post_processing { batch_non_max_suppression { score_threshold: 0.3 }" in out
+    assert "'--config_override=model { ssd { post_processing { batch_non_max_suppression { score_threshold: 0.3 }" in out
     code, out, err = od_patch(*(arguments + ['--apply']), environment=environment)
     assert code == 0, out + err
     assert out.splitlines()[-1].startswith('identical')
