@@ -177,10 +177,10 @@ def _shape_problem(shape):
 
 
 def _slices_problem(slices, shape):
-    for part in slices:  # an extent without a length is the whole of its dimension
+    for part in slices:  # an extent without a length is the whole of its dimension, and so begins at 0
         if len(part.extent) != len(shape.dim) or any(
                 not (0 <= extent.start <= dim.size and 0 <= extent.length <= dim.size - extent.start)
-                for extent, dim in zip(part.extent, shape.dim)):
+                or extent.start and not extent.HasField('length') for extent, dim in zip(part.extent, shape.dim)):
             return 'has a slice beyond its shape'
     return None
 

@@ -106,14 +106,19 @@ class Model:
 
 
 def unoptimized_config():
-    """A ``ConfigProto`` with every graph optimization off and one thread, so that one graph gives one result."""
+    """A ``ConfigProto`` with every graph optimization off and one thread, so that one graph gives one result.
+
+    The thread is the session's own: else the first session of the process says how many there are, for all that follow.
+    """
     from od_patch import _tensorflow
-    config = _tensorflow.tf1().ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    config = _tensorflow.tf1().ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1,
+                                           use_per_session_threads=True)
     config.graph_options.optimizer_options.opt_level = -1  # L0
     rewrites = config.graph_options.rewrite_options
     for field in rewrites.DESCRIPTOR.fields:
         if field.enum_type is not None and field.enum_type.name == 'Toggle':
             setattr(rewrites, field.name, 2)  # OFF
+    # The toggles leave the memory optimizer on, and what is not a toggle in releases to come.
     rewrites.disable_meta_optimizer = True
     return config
 

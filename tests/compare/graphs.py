@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from od_patch import _tensorflow
+from od_patch.compare import _run
 from od_patch.compare import _sources
 
 try:
@@ -84,10 +85,7 @@ def run(graph_def, outputs, feeds):
     tf = _tensorflow.tf1()
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name='')
-        config = tf.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
-        config.graph_options.optimizer_options.opt_level = -1
-        config.graph_options.rewrite_options.disable_meta_optimizer = True
-        with tf.Session(graph=graph, config=config) as session:
+        with tf.Session(graph=graph, config=_run.unoptimized_config()) as session:
             return session.run([name if ':' in name else name + ':0' for name in outputs],
                                {name + ':0': value for name, value in feeds.items()})
 

@@ -12,19 +12,7 @@ import os
 import numpy as np
 
 from od_patch import _tensorflow
-
-
-def unoptimized_config():
-    """Returns a ``ConfigProto`` with every graph optimization off."""
-    from tensorflow.core.protobuf import rewriter_config_pb2
-    tf = _tensorflow.tf1()
-    config = tf.ConfigProto(inter_op_parallelism_threads=1, intra_op_parallelism_threads=1)
-    config.graph_options.optimizer_options.opt_level = tf.OptimizerOptions.L0
-    rewrites = config.graph_options.rewrite_options
-    for field in rewrites.DESCRIPTOR.fields:
-        if field.enum_type is not None and field.enum_type.name == 'Toggle':
-            setattr(rewrites, field.name, rewriter_config_pb2.RewriterConfig.OFF)
-    return config
+from od_patch.compare._run import unoptimized_config
 
 
 def read_frozen_graph(export):
