@@ -4,7 +4,6 @@ Not for: the layout of the index file, which is ``_bundle``, and not for writing
 SavedModels.
 """
 import collections
-import difflib
 import glob
 import os
 import re
@@ -251,8 +250,8 @@ def _what_else_is_there(prefix):
     if not found:
         return '{} holds no checkpoints; one is a pair of files such as model.ckpt-200000.index and ' \
             'model.ckpt-200000.data-00000-of-00001.'.format(directory)
-    nearest = difflib.get_close_matches(os.path.basename(prefix), found, n=1, cutoff=0) or found[-1:]
-    return 'Did you mean --trained_checkpoint_prefix={} ?'.format(os.path.join(directory, nearest[0]))
+    return _errors.did_you_mean(os.path.basename(prefix), found,
+                                '--trained_checkpoint_prefix=' + os.path.join(directory, ''), least=0)
 
 
 def glob_escape(path):

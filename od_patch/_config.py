@@ -22,20 +22,9 @@ def read(path, override=''):
             the line, what is wrong with it, and what that can mean.
     """
     from object_detection.protos import pipeline_pb2
-    gfile = _tensorflow.gfile()
-    if not gfile.Exists(path) or gfile.IsDirectory(path):
-        raise _errors.InputRefused(
-            'There is no pipeline config {!r}.'.format(path) if not gfile.Exists(path)
-            else 'The pipeline config {!r} is a directory.'.format(path),
-            'Give --pipeline_config_path the pipeline.config (or .config) file that the checkpoint was trained with.')
-    with gfile.GFile(path, 'rb') as config_file:
-        content = config_file.read()
-    try:
-        text = content.decode('utf-8')
-    except UnicodeDecodeError:
-        raise _errors.InputRefused(
-            'The pipeline config {} is not a text file.'.format(path),
-            'Give --pipeline_config_path the .config file, not a checkpoint or a graph.')
+    text = read_text(
+        path, 'pipeline config',
+        'Give --pipeline_config_path the pipeline.config (or .config) file that the checkpoint was trained with.')
     config = pipeline_pb2.TrainEvalPipelineConfig()
     merge(text, config, 'The pipeline config {}'.format(path))
     if override:
@@ -47,6 +36,28 @@ def read(path, override=''):
             'Give the pipeline.config that the checkpoint was trained with.')
     check(config)
     return config
+
+
+def read_text(path, what, remedy):
+    """Returns the text of a file that a person gave, UTF-8.
+
+    Args:
+        path: str; what: str, what the file should be, such as ``'pipeline config'``; remedy: str, which file to give.
+
+    Raises:
+        od_patch.InputRefused: there is no such file, or it is none of text.
+    """
+    gfile = _tensorflow.gfile()
+    if not gfile.Exists(path):
+        raise _errors.InputRefused('There is no {} {!r}.'.format(what, path), remedy)
+    if gfile.IsDirectory(path):
+        raise _errors.InputRefused('The {} {!r} is a directory.'.format(what, path), remedy)
+    with gfile.GFile(path, 'rb') as text_file:
+        content = text_file.read()
+    try:
+        return content.decode('utf-8')
+    except UnicodeDecodeError:
+        raise _errors.InputRefused('The {} {} is not a text file.'.format(what, path), remedy)
 
 
 def check(config):

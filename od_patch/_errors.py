@@ -3,6 +3,8 @@
 Not for: bugs. An exception that is not an ``ODPatchError`` is a defect of ours
 or of the Object Detection API, and is reported as such.
 """
+import difflib
+
 from od_patch import _text
 
 
@@ -73,3 +75,15 @@ class ProofFailed(ODPatchError):
     """The export that was just made is not what was trained, or is not whole; it is not moved into place."""
 
     exit_code = 9
+
+
+def did_you_mean(given, known, before='', least=0.5):
+    """Returns the remedy that names the nearest of the names that there are; empty where none is near.
+
+    Args:
+        given: str, what was asked for; known: iterable of str.
+        before: str, what to type before the name, such as ``'--flag='``.
+        least: float from 0 to 1, how alike a name has to be, as difflib measures it.
+    """
+    nearest = difflib.get_close_matches(given, known, n=1, cutoff=least)
+    return 'Did you mean {}{} ?'.format(before, nearest[0]) if nearest else ''

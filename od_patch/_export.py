@@ -8,7 +8,6 @@ terminals (``_console``).
 """
 import collections
 import contextlib
-import difflib
 import inspect
 import json
 import logging
@@ -167,10 +166,9 @@ class UnderWay:
         _signatures.check_outputs(self.options.signatures, names)
         for name in self.additional_output_tensor_names:
             if name not in names:
-                nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
                 raise _errors.UsageError(
                     'The graph has no node {!r}, which --additional_output_tensor_names asks for.'.format(name),
-                    'Did you mean {} ?'.format(nearest[0]) if nearest else
+                    _errors.did_you_mean(name, names) or
                     '--write_inference_graph writes the graph with all of its names.')
 
     def compose(self, inputs, outputs):

@@ -11,7 +11,6 @@ exporter is declined; 5 an input file; 6 the checkpoint does not fit the model;
 7 the output directory; 8 some of many checkpoints failed; 9 the proof: the export
 is not what was trained; 130 and 143 interrupted by SIGINT and SIGTERM.
 """
-import difflib
 import importlib
 import inspect
 import os
@@ -313,11 +312,9 @@ def _parse(argv, flags):
     try:
         left_over = values(argv)
     except flags.UnrecognizedFlagError as error:
-        nearest = difflib.get_close_matches(error.flagname, names, n=1, cutoff=0.5)
         raise _errors.UsageError(
             'There is no flag --{}.'.format(error.flagname),
-            ('Did you mean --{} ?'.format(nearest[0]) if nearest else
-             'export_inference_graph --help lists the flags.'))
+            _errors.did_you_mean(error.flagname, names, '--') or 'export_inference_graph --help lists the flags.')
     except flags.Error as error:
         if missing:
             raise _errors.UsageError(
@@ -345,11 +342,10 @@ def _preflight(values, exporter):
     """
     input_types = sorted(exporter.input_placeholder_fn_map)
     if values.input_type not in input_types:
-        nearest = difflib.get_close_matches(values.input_type, input_types, n=1, cutoff=0.5)
         raise _errors.UsageError(
             '--input_type={} is unknown to this release; it can be one of {}.'.format(
                 values.input_type, ', '.join(input_types)),
-            'Did you mean --input_type={} ?'.format(nearest[0]) if nearest else '')
+            _errors.did_you_mean(values.input_type, input_types, '--input_type='))
     _check_input_shape(values, exporter)
     _config.read(values.pipeline_config_path, values.config_override if 'config_override' in values else '')
 
@@ -419,11 +415,10 @@ def _artifacts(names):
     wanted = tuple(_split(names) or ())
     for name in wanted:
         if name not in _export.ARTIFACTS:
-            nearest = difflib.get_close_matches(name, _export.ARTIFACTS, n=1, cutoff=0.5)
             raise _errors.UsageError(
                 '--artifacts={} asks for {!r}; it can be some of {}.'.format(
                     names, name, ', '.join(_export.ARTIFACTS)),
-                'Did you mean --artifacts={} ?'.format(nearest[0]) if nearest else '')
+                _errors.did_you_mean(name, _export.ARTIFACTS, '--artifacts='))
     if not wanted:
         raise _errors.UsageError(
             '--artifacts is empty: there would be nothing to export.',

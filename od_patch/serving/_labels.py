@@ -26,25 +26,17 @@ def read(path, pipeline_config):
         od_patch.InputRefused: there is no such file, it does not parse, or it is none of this detector.
     """
     from object_detection.protos import string_int_label_map_pb2
-    gfile = _tensorflow.gfile()
     path = os.fspath(path)
     what = 'The label map {}'.format(path)
-    if not gfile.Exists(path) or gfile.IsDirectory(path):
-        raise _errors.InputRefused('There is no label map {}.'.format(path),
-                                   'Give --label_map_path the .pbtxt file that the detector was trained with.')
-    with gfile.GFile(path, 'rb') as label_map_file:
-        content = label_map_file.read()
-    try:
-        text = content.decode('utf-8')
-    except UnicodeDecodeError:
-        raise _errors.InputRefused(what + ' is not a text file.', 'Give the .pbtxt file.')
+    text = _config.read_text(path, 'label map',
+                             'Give --label_map_path the .pbtxt file that the detector was trained with.')
     label_map = string_int_label_map_pb2.StringIntLabelMap()
     _config.merge(text, label_map, what)
     wrong = _misfit(label_map, _num_classes(pipeline_config))
     if wrong:
         raise _errors.InputRefused('{} {}.'.format(what, wrong),
                                    'Give the label map that the detector was trained with.')
-    return content
+    return text.encode('utf-8')
 
 
 def adder():

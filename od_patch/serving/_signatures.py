@@ -9,7 +9,6 @@ are the same nodes.
 Not for: the default signature's form, which is upstream's (``_saved_model.signature``).
 """
 import collections
-import difflib
 import re
 
 from od_patch import _errors
@@ -91,10 +90,9 @@ def check_outputs(wanted, names):
     names = set(names)
     for key in wanted.outputs or ():
         if key not in names:
-            nearest = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
             raise _errors.UsageError(
                 'There is no output {!r}, which --signature_outputs asks for.'.format(key),
-                'Did you mean {} ?'.format(nearest[0]) if nearest else
+                _errors.did_you_mean(key, names) or
                 'od-patch inspect on the frozen graph lists those that there are.')
 
 

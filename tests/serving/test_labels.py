@@ -85,7 +85,7 @@ def test_one_that_leaves_ids_out_or_names_the_background_is_taken_as_it_is(tmp_p
 
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_it_is_refused_before_the_graph_and_the_disk_is_as_it_was(tmp_path):
-    with pytest.raises(_errors.InputRefused, match='There is no label map missing.pbtxt'):
+    with pytest.raises(_errors.InputRefused, match="There is no label map 'missing.pbtxt'"):
         exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=Stages(),
                            label_map_path='missing.pbtxt')
     assert os.listdir(str(tmp_path)) == []
