@@ -12,6 +12,7 @@ Not for: V1 checkpoints, beyond a look at whether TensorFlow can take them, and 
 ``_bundle_writer``.
 """
 import collections
+import functools
 import struct
 import warnings
 
@@ -47,15 +48,19 @@ def shard_path(prefix, shard, num_shards):
 
 
 def read_index(prefix):
-    """Returns the ``Index`` of the V2 checkpoint with this prefix.
+    """Returns the ``Index`` of the V2 checkpoint with this prefix; nobody may change it.
 
     Raises:
         BrokenIndex: the ``.index`` file is cut short or is not such a table.
     """
+    with _tensorflow.gfile().GFile(prefix + '.index', 'rb') as index_file:
+        return _index_of(index_file.read())
+
+
+@functools.lru_cache(maxsize=4)  # by its bytes: an export looks at the same one several times
+def _index_of(table):
     from google.protobuf import message
     from tensorflow.core.protobuf import tensor_bundle_pb2
-    with _tensorflow.gfile().GFile(prefix + '.index', 'rb') as index_file:
-        table = index_file.read()
     header = None
     entries = {}
     try:
