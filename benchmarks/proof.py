@@ -61,8 +61,9 @@ def main():
     for number in range(options.rounds):
         for which in rows:
             rows[which].append(_export(which, options))
-            print('round {}, {}: {:.1f} s by the clock, {:.1f} s of the processor, the proof {:.2f} s and {:.2f} s'.format(
-                number + 1, which, rows[which][-1][0], rows[which][-1][1], *rows[which][-1][2]), flush=True)
+            print('round {}, {}: {:.1f} s by the clock, {:.1f} s of the processor, '
+                  'the proof {:.2f} s and {:.2f} s'.format(
+                      number + 1, which, rows[which][-1][0], rows[which][-1][1], *rows[which][-1][2]), flush=True)
     for place, name in ((0, 'clock'), (1, 'processor')):
         whole = {which: statistics.median(row[place] for row in found) for which, found in rows.items()}
         own = statistics.median(row[2][place] for row in rows['with'])

@@ -144,9 +144,10 @@ def table(results):
         cells += ['{median_ms:.0f} ms, {p95_ms:.0f} ms'.format(**one) for one in row['steady']]
         cells += ['{per_second:.0f}'.format(**one) for one in row['steady']]
         lines.append('| ' + ' | '.join(cells) + ' |')
-    return lines + ['', '{server}, TensorFlow {tensorflow}, Python {python}, {processors} processors, shared with other work; '
-                    'gRPC on loopback, requests of {request_bytes:,} bytes (480 x 360 pixels), {requests} of them at each '
-                    'width in each of {rounds} rounds; the first request: the median of the rounds.'.format(**results)]
+    return lines + ['', (
+        '{server}, TensorFlow {tensorflow}, Python {python}, {processors} processors, shared with other work; gRPC on '
+        'loopback, requests of {request_bytes:,} bytes (480 x 360 pixels), {requests} of them at each width in each of '
+        '{rounds} rounds; the first request: the median of the rounds.').format(**results)]
 
 
 def in_document(text, results):
