@@ -36,6 +36,8 @@ def measure(options):
         ('machine', {'cores': os.cpu_count(), 'processor': platform.machine(), 'system': platform.platform(),
                      'python': platform.python_version()}),
         ('models', collections.OrderedDict())])
+    if options.add:
+        results = _read(os.path.join(options.output, 'results.json'))
     for name in options.models:
         model = _models.MODELS[name]
         rounds = options.rounds or model.rounds
@@ -239,6 +241,11 @@ def seconds(results):
     return lines
 
 
+def _read(path):
+    with open(path) as json_file:
+        return json.load(json_file, object_pairs_hook=collections.OrderedDict)
+
+
 def _write(results, folder):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, 'results.json'), 'w') as json_file:
@@ -252,13 +259,13 @@ def main():
     parser.add_argument('--rounds', type=int, help='default: more for small models than for large ones')
     parser.add_argument('--output', default=os.path.join(_HERE, 'results'),
                         help='folder for results.json and the charts')
+    parser.add_argument('--add', action='store_true', help='keep what the folder has of the models that are not measured')
     parser.add_argument('--work', help='folder for checkpoints and exports while they are measured')
     parser.add_argument('--table', metavar='RESULTS', help='measure nothing; print what a results.json says')
     parser.add_argument('--readme', help='put the table into this file, between its marks')
     options = parser.parse_args()
     if options.table:
-        with open(options.table) as json_file:
-            results = json.load(json_file, object_pairs_hook=collections.OrderedDict)
+        results = _read(options.table)
     else:
         results = measure(options)
         import _charts

@@ -46,6 +46,7 @@ ARTIFACTS = collections.OrderedDict([
 ])
 
 _RECORD_FORMAT = 1
+_DATA_FILE = re.compile(r'\.data-\d+-of-\d+$')
 _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
 
 Options = collections.namedtuple('Options', [
@@ -226,6 +227,7 @@ class Export(UnderWay):
         staged_directory: where it is written.
         saved_model_directory: where its SavedModel is written.
         signature: ``SignatureDef`` of ``serving_default``.
+        digests: dict of path -> SHA-256 in hex of the artefacts that were written before the SavedModel.
         written: ``_saved_model.Written``; None for a frozen SavedModel.
     """
 
@@ -236,6 +238,7 @@ class Export(UnderWay):
         self.staged_directory = staged.export
         self.saved_model_directory = os.path.join(staged.export, 'saved_model')
         self.signature = None
+        self.digests = collections.OrderedDict()
         self.written = None
 
     def check_graph(self, graph):
@@ -264,11 +267,15 @@ class Export(UnderWay):
         self.signature = _saved_model.signature(inputs, outputs)
         if SAVED_MODEL not in self.artifacts:
             return
-        self.observer.stage('saved model')
         if self.options.saved_model_variables == FROZEN:
+            self.observer.stage('saved model')
             original(**arguments)
             self._revise()
             return
+        if _files(self.staged_directory):
+            self.observer.stage('digests')
+            self.digests = _digests(self.staged_directory)
+        self.observer.stage('saved model')
         composed = self.compose(inputs, outputs)
         if CHECKPOINT in self.artifacts:
             # Just written by the release: with moving averages on, it holds them under the variables' names.
@@ -333,7 +340,7 @@ class Export(UnderWay):
             ('checkpoint_format', self.inventory.format),
             ('global_step', self.inventory.step),
             ('moving_averages', self.use_moving_averages),
-            ('sha256', _digests(self.staged_directory)),
+            ('sha256', self.digests),
         ] + list(more))
         return (json.dumps(record, indent=2) + '\n').encode('utf-8')
 
@@ -543,10 +550,13 @@ def _files(directory):
 
 
 def _digests(directory):
-    """Returns {path: SHA-256 in hex} of the files that the exporter has written so far."""
+    """Returns {path: SHA-256 in hex} of the files that the exporter has written so far.
+
+    A checkpoint's data files are left out, which are as large as all others: its index has a checksum of every tensor.
+    """
     digests = collections.OrderedDict()
     for name, _ in _files(directory):
-        if os.path.dirname(name):
-            continue  # the SavedModel that this record is part of
+        if os.path.dirname(name) or _DATA_FILE.search(name):
+            continue  # the SavedModel that this record is part of, or data
         digests[name] = _digest.sha256(os.path.join(directory, name))
     return digests
