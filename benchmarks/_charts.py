@@ -69,15 +69,15 @@ def _size(results, pyplot, path):
         axes.set_xlabel('weights, MB')
         axes.set_ylabel(label)
         axes.grid(True, which='both', linewidth=0.3)
-    left.legend(fontsize=7)
-    figure.tight_layout()
+    figure.legend(*left.get_legend_handles_labels(), loc='lower center', ncol=5, fontsize=7)
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
 
 
 def _checkpoints(results, pyplot, path):
     """Time against the number of checkpoints, beside as many exports of the release."""
-    figure, axes = pyplot.subplots(figsize=(6, 3.6))
+    figure, axes = pyplot.subplots(figsize=(9, 3.6))
     for model in results['models'].values():
         runs = [each for each in model['tasks'].get('many', []) if 'each' in each]
         upstream = run.figure(model, run._task.WAYS[0], 'wall')
@@ -95,7 +95,7 @@ def _checkpoints(results, pyplot, path):
     axes.set_xlabel('checkpoints')
     axes.set_ylabel('seconds')
     axes.grid(True, which='both', linewidth=0.3)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc='center left', bbox_to_anchor=(1.01, 0.5))
     figure.tight_layout()
     figure.savefig(path, dpi=100)
     pyplot.close(figure)

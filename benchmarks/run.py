@@ -172,14 +172,12 @@ def targets(model, clock='wall'):
     ]
 
 
-def table(results):
-    """Returns the table that the README shows, as Markdown lines: ratios by the clock, and of CPU time."""
-    models = list(results['models'].values())
-    columns = [(model, clock) for model in models for clock in ('wall', 'cpu')]
-    lines = ['| ratio of medians | target | ' + ' | '.join(
-        model['title'] + ', ' + {'wall': 'time', 'cpu': 'CPU time'}[clock] for model, clock in columns) + ' |',
-             '|---|---|' + '---|' * len(columns)]
-    for rows in zip(*[targets(model, clock) for model, clock in columns]):
+def table(results, clock='wall'):
+    """Returns the table that the README shows, as Markdown lines: ratios by the clock (or of CPU time)."""
+    models = [results['models'][name] for name in _models.MODELS if name in results['models']]
+    lines = ['| ratio of medians | target | ' + ' | '.join(model['title'] for model in models) + ' |',
+             '|---|---|' + '---|' * len(models)]
+    for rows in zip(*[targets(model, clock) for model in models]):
         cells = []
         for what, measured, target in rows:
             shown = '–' if measured is None else '{:.0f}'.format(measured) if 'MiB' in what else (
@@ -198,7 +196,8 @@ def under_the_table(results):
              for runs in model['tasks'].values() for figures in runs if 'load average' in figures]
     return 'Run on {} UTC, {} cores, Python {}, {} rounds; load average {:.0f} (median) while it ran.'.format(
         results['began'].replace('T', ' '), results['machine']['cores'], results['machine']['python'],
-        ' / '.join(str(model['rounds']) for model in results['models'].values()), median(loads))
+        ' / '.join(str(results['models'][name]['rounds']) for name in _models.MODELS if name in results['models']),
+        median(loads))
 
 
 def in_readme(text, results):
@@ -259,7 +258,8 @@ def main():
     parser.add_argument('--rounds', type=int, help='default: more for small models than for large ones')
     parser.add_argument('--output', default=os.path.join(_HERE, 'results'),
                         help='folder for results.json and the charts')
-    parser.add_argument('--add', action='store_true', help='keep what the folder has of the models that are not measured')
+    parser.add_argument('--add', action='store_true',
+                        help='keep what the folder has of the models that are not measured')
     parser.add_argument('--work', help='folder for checkpoints and exports while they are measured')
     parser.add_argument('--table', metavar='RESULTS', help='measure nothing; print what a results.json says')
     parser.add_argument('--readme', help='put the table into this file, between its marks')
@@ -275,7 +275,9 @@ def main():
             text = readme_file.read()
         with open(options.readme, 'w', encoding='utf-8') as readme_file:
             readme_file.write(in_readme(text, results))
-    print('\n'.join(seconds(results) + [''] + table(results)))
+    print('\n'.join(seconds(results)))
+    for clock, name in (('wall', 'By the clock'), ('cpu', 'CPU time')):
+        print('\n'.join(['', name, ''] + table(results, clock)))
 
 
 if __name__ == '__main__':
