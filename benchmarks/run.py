@@ -194,7 +194,7 @@ def under_the_table(results):
     """Returns one line that says what the table is of."""
     loads = [figures['load average'] for model in results['models'].values()
              for runs in model['tasks'].values() for figures in runs if 'load average' in figures]
-    return 'Run on {} UTC, {} cores, Python {}, {} rounds; load average {:.0f} (median) while it ran.'.format(
+    return 'Begun on {} UTC, {} cores, Python {}, {} rounds; load average {:.0f} (median) while it ran.'.format(
         results['began'].replace('T', ' '), results['machine']['cores'], results['machine']['python'],
         ' / '.join(str(results['models'][name]['rounds']) for name in _models.MODELS if name in results['models']),
         median(loads))
@@ -204,7 +204,7 @@ def in_readme(text, results):
     """Returns the text of the README with the table of these results in its place."""
     begin = text.index('-->', text.index('<!-- benchmarks')) + len('-->')
     end = text.index('<!-- /benchmarks -->')
-    shown = ['Medians of one run, in which the ways took turns; **bold** is what misses its target:', '']
+    shown = ['Medians; the ways took turns within each round. **Bold** is what misses its target:', '']
     shown += table(results) + [
         '', under_the_table(results), '',
         '![bars: the stages of an export by upstream, by the hand edit and by od-patch](benchmarks/results/stages.png)',
