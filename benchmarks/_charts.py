@@ -8,7 +8,8 @@ import run
 
 _COLOURS = {'imports': '#bbbbbb', 'checks': '#999999', 'graph': '#8da0cb', 'profile': '#e78ac3',
             'moving averages': '#a6761d', 'checkpoint': '#ffd92f', 'frozen graph': '#fc8d62', 'digests': '#e5c494',
-            'saved model': '#1b9e77', 'saved models': '#1b9e77', 'config': '#666666', 'proof': '#7570b3', 'moving into place': '#666666'}
+            'saved model': '#1b9e77', 'saved models': '#1b9e77', 'config': '#666666', 'proof': '#7570b3',
+            'moving into place': '#666666'}
 
 
 def draw(results, folder):

@@ -31,13 +31,14 @@ _CHECKPOINTS = 8  # how many a series has
 
 def measure(options):
     """Runs everything; returns what ``results.json`` holds."""
-    results = collections.OrderedDict([
-        ('began', datetime.datetime.utcnow().isoformat(timespec='seconds')),
-        ('machine', {'cores': os.cpu_count(), 'processor': platform.machine(), 'system': platform.platform(),
-                     'python': platform.python_version()}),
-        ('models', collections.OrderedDict())])
     if options.add:
         results = _read(os.path.join(options.output, 'results.json'))
+    else:
+        results = collections.OrderedDict([
+            ('began', datetime.datetime.utcnow().isoformat(timespec='seconds')),
+            ('machine', {'cores': os.cpu_count(), 'processor': platform.machine(), 'system': platform.platform(),
+                         'python': platform.python_version()}),
+            ('models', collections.OrderedDict())])
     for name in options.models:
         model = _models.MODELS[name]
         rounds = options.rounds or model.rounds
