@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 
+import rich.filesize
 import rich.live
 import rich.progress
 import rich.spinner
@@ -202,7 +203,7 @@ def show_summary(report, seconds, stream):
 
     width = max(len(name) for name, _ in report.files)
     for name, size in report.files:
-        console.print(rich.text.Text('  {:<{w}}  {:>10}'.format(name, _size(size), w=width)))
+        console.print(rich.text.Text('  {:<{w}}  {:>10}'.format(name, rich.filesize.decimal(size), w=width)))
     console.print()
 
     facts = [('weights', _weights(report))]
@@ -212,7 +213,7 @@ def show_summary(report, seconds, stream):
         facts.append(('proof', _proof(report)))
     if report.warmup:
         facts.append(('warm-up', '{} requests, each run once, {}'.format(
-            report.warmup.num_records, _size(report.warmup.num_bytes))))
+            report.warmup.num_records, rich.filesize.decimal(report.warmup.num_bytes))))
     facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
     facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
@@ -307,7 +308,7 @@ def _weights(report):
 def _variables(report):
     if not report.written:
         return 'frozen constants, as upstream writes them'
-    return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind, _size(report.written.num_bytes))
+    return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind, rich.filesize.decimal(report.written.num_bytes))
 
 
 def _proof(report):
@@ -325,12 +326,3 @@ def _tensor(key, info):
     else:
         shape = '[{}]'.format(', '.join('?' if dim.size == -1 else str(dim.size) for dim in info.tensor_shape.dim))
     return '{}  {} {}'.format(key, tf.as_dtype(info.dtype).name, shape)
-
-
-def _size(size):
-    """Returns a number of bytes as people write it: 1 kB is 1000 bytes."""
-    for unit in ('B', 'kB', 'MB'):
-        if size < 1000:
-            return '{:,.{}f} {}'.format(size, 0 if unit == 'B' else 1, unit)
-        size /= 1000.0
-    return '{:,.1f} GB'.format(size)

@@ -201,8 +201,8 @@ def inspect(graph, as_json, outputs, checkpoint):
 @_questions
 def freeze(saved_model, output, overwrite):
     """Writes the frozen graph of an unfrozen SavedModel: every variable a constant again."""
+    import rich.filesize
     from od_patch.compare import _freezing
-    from od_patch.compare import _report
     _refuse_to_replace([output], [saved_model], overwrite)
     graph_def, variables = _freezing.saved_model(saved_model)
     data = graph_def.SerializeToString(deterministic=True)
@@ -210,7 +210,7 @@ def freeze(saved_model, output, overwrite):
         with open(path, 'wb') as file:
             file.write(data)
     click.echo('{}: {:,} nodes, {:,} variables frozen, {}'.format(output, len(graph_def.node), variables,
-                                                                  _report.size(len(data))))
+                                                                  rich.filesize.decimal(len(data))))
 
 
 @cli.command()

@@ -8,6 +8,7 @@ import collections
 import os
 
 import numpy
+import rich.filesize
 
 from od_patch import _version
 from od_patch.compare import _causes
@@ -56,7 +57,7 @@ def _content(answer):
 def _facts(source, graph, provenance):
     yield 'graph', source.path
     yield 'kind', source.kind
-    yield 'size', _report.size(source.bytes)
+    yield 'size', rich.filesize.decimal(source.bytes)
     yield 'nodes', '{:,} ({:,} needed by the outputs)'.format(len(graph), len(graph.final_order()))
     yield 'TensorFlow', _report.tensorflow(provenance)
     yield 'OD API', _report.od_api(provenance)

@@ -7,6 +7,7 @@ import json
 
 import rich.box
 import rich.console
+import rich.filesize
 import rich.table
 import rich.text
 
@@ -67,7 +68,7 @@ def _graphs(answer):
     for side, (source, graph, provenance) in enumerate(zip(answer.sources, answer.graphs, answer.provenance)):
         for key, value in [('graph', source.path), ('kind', source.kind),
                            ('nodes', '{:,} ({:,} needed)'.format(len(graph), len(graph.final_order()))),
-                           ('size', size(source.bytes)), ('TensorFlow', tensorflow(provenance)),
+                           ('size', rich.filesize.decimal(source.bytes)), ('TensorFlow', tensorflow(provenance)),
                            ('OD API', od_api(provenance)), ('optimised', optimised(provenance)),
                            ('quantized', provenance.quantized)]:
             rows.setdefault(key, ['', ''])[side] = value
@@ -146,15 +147,6 @@ def as_json(value, indent=None):
                                   separators=None if indent else (',', ':')))  # what it writes out is JSON's own form
 
 
-def size(count):
-    """Bytes as a person reads them."""
-    for unit in ('B', 'kB', 'MB', 'GB'):
-        if count < 1000 or unit == 'GB':
-            return '{:.{}f} {}'.format(count, 0 if unit == 'B' else 1, unit)
-        count /= 1000.0
-    return ''
-
-
 def tensorflow(provenance):
     """'1.12.0 (model.ckpt.meta says so)', '1.8 to 1.10', or that it cannot be told."""
     first, last = provenance.tensorflow
@@ -180,7 +172,7 @@ def optimised(provenance):
 
 def show_provenance(source, graph, provenance, out, checkpoint=None):
     """Prints what ``od-patch inspect`` tells."""
-    out.print(rich.text.Text('{}: {}, {:,} nodes, {}'.format(source.path, source.kind, len(graph), size(source.bytes)),
+    out.print(rich.text.Text('{}: {}, {:,} nodes, {}'.format(source.path, source.kind, len(graph), rich.filesize.decimal(source.bytes)),
                              style='bold'))
     table = _table(None, ('', {'no_wrap': True}), ('', {'overflow': 'fold', 'ratio': 1}))
     table.show_header = False

@@ -6,12 +6,13 @@ Not for: whether the values are the right ones (``_weights``).
 """
 import os
 
+import rich.filesize
+
 from od_patch import _bundle
 from od_patch import _digest
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.compare import _freezing
-from od_patch.compare import _report
 from od_patch.compare import _tensors
 from od_patch.proof import _answer
 from od_patch.proof._answer import Check
@@ -38,7 +39,7 @@ def check(subject, servable, refused):
     if subject.frozen_graph:
         error = refused.get('frozen_graph')
         checks.append(_wrong('frozen graph', error.problem) if error else
-                      _ok('frozen graph', '{}, parses'.format(_report.size(os.path.getsize(subject.frozen_graph)))))
+                      _ok('frozen graph', '{}, parses'.format(rich.filesize.decimal(os.path.getsize(subject.frozen_graph)))))
     if subject.checkpoint:
         checks.append(_bundle_check('model.ckpt', subject.checkpoint))
     if subject.record and subject.export:  # of an export that is being made, nothing can have changed since
@@ -64,7 +65,7 @@ def _saved_model(servable):
         yield _wrong('saved_model.pb', 'the graph lacks what its signature names', absent)
     else:
         yield _ok('saved_model.pb', '{}, {:,} nodes; signature {}'.format(
-            _report.size(servable.size), len(nodes), servable.signature_key))
+            rich.filesize.decimal(servable.size), len(nodes), servable.signature_key))
     for one in _assets(servable):
         yield one
     if not servable.variables:
@@ -133,7 +134,7 @@ def _checksums(name, prefix, index):
         return _ok(name, '{} in one file of the V1 format, all readable'.format(_answer.number(len(names), 'tensor')))
     return _ok(name, '{} in {}, {}: whole, every checksum right'.format(
         _answer.number(len(names), 'tensor'), _answer.number(index.num_shards, 'data file'),
-        _report.size(sum(entry.size for entry in index.entries.values()))))
+        rich.filesize.decimal(sum(entry.size for entry in index.entries.values()))))
 
 
 def _first_line(error):

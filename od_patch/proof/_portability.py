@@ -8,9 +8,10 @@ Not for: speed, nor for what a server's configuration may refuse.
 import os
 import re
 
+import rich.filesize
+
 from od_patch._errors import UsageError
 from od_patch.compare import _optable
-from od_patch.compare import _report
 from od_patch.proof import _answer
 from od_patch.proof._answer import Check
 
@@ -139,7 +140,7 @@ def _ops(label, graph_def, target):
 
 
 def _sizes(sizes):
-    words = ', '.join('{} {}'.format(label, _report.size(size)) for label, size in sizes)
+    words = ', '.join('{} {}'.format(label, rich.filesize.decimal(size)) for label, size in sizes)
     broken = [label for label, size in sizes if size >= 2 * _GIB]
     if broken:
         return Check(_PART, 'sizes', _answer.WRONG, '{}: 2 GiB or more cannot be read ({})'.format(
