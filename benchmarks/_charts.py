@@ -84,7 +84,7 @@ def _checkpoints(results, pyplot, path):
         upstream = run.figure(model, run._task.WAYS[0], 'wall')
         if not runs or not upstream:
             continue
-        first = run.median([each['wall'] - sum(one['wall'] for what in ('each', 'cp', 'read') for one in each[what])
+        first = run.median([each['wall'] - sum(one['wall'] for what in ('each', 'cp') for one in each[what])
                             for each in runs])
         further = run._further(model)[0]
         counts = range(1, len(runs[0]['each']) + 1)

@@ -133,9 +133,9 @@ def _ratio(one, other):
 
 
 def _further(model, clock='wall'):
-    """Returns seconds of a further checkpoint, of ``cp`` on the same bytes and of reading them: medians."""
+    """Returns seconds of a further checkpoint, and of ``cp`` on the same bytes: medians."""
     runs = [run for run in model['tasks'].get('many', []) if 'each' in run]
-    return tuple(median([each[clock] for run in runs for each in run[what][1:]]) for what in ('each', 'cp', 'read'))
+    return tuple(median([each[clock] for run in runs for each in run[what][1:]]) for what in ('each', 'cp'))
 
 
 def targets(model, clock='wall'):
@@ -146,7 +146,7 @@ def targets(model, clock='wall'):
     """
     upstream, edit, ours, only = (lambda *keys, way=way: figure(model, way, *keys) for way in _task.WAYS)
     floor = figure(model, 'build', clock)
-    each, copy, read = _further(model, clock)
+    each, copy = _further(model, clock)
     load = {way: figure(model, 'load, ' + way, 'load', clock) for way in _task.WAYS[:3]}
     steady, unmapped = ({way: figure(model, 'load, ' + way, key, clock) for way in _task.WAYS[:3]}
                         for key in ('steady', 'steady without remapper'))
@@ -162,7 +162,6 @@ def targets(model, clock='wall'):
         ('saved_model only / imports and graph', _ratio(only(clock), floor), 1.15),
         ('a further checkpoint / upstream\'s whole export', _ratio(each, upstream(clock)), 0.03),
         ('a further checkpoint / cp of the same bytes', _ratio(each, copy), 3.0),
-        ('its floor: reading with checksums, and cp / cp', _ratio(read and read + copy, copy), None),
         ('peak memory, whole export / upstream', _ratio(ours('peak'), upstream('peak')), 0.9),
         ('peak memory, saved_model only, above the graph and the largest tensor, MiB', above, 64.0),
         ('saved_model.pb / hand edit', _ratio(ours('saved_model.pb'), edit('saved_model.pb')), 0.35),

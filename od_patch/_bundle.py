@@ -1,4 +1,4 @@
-"""Reads the index of a V2 checkpoint (a tensor bundle) without reading a single weight.
+"""Reads the index of a V2 checkpoint (a tensor bundle) without reading a single weight, and bytes of its data files.
 
 TensorFlow's own reader does not tell where in which file a tensor lies, so it
 cannot tell before the restore that a data file is too short. The index is an
@@ -12,6 +12,7 @@ Not for: V1 checkpoints, beyond a look at whether TensorFlow can take them, and 
 ``_bundle_writer``.
 """
 import collections
+import contextlib
 import functools
 import struct
 import warnings
@@ -22,6 +23,8 @@ from od_patch import _tensorflow
 TABLE_MAGIC = 0xdb4775248b80fb57
 FOOTER_SIZE = 48
 _BLOCK_TRAILER_SIZE = 5  # one byte compression kind, four bytes CRC
+
+_PIECE = 256 << 10  # bytes read at a time; what is done to them next finds them in the processor's cache
 
 _MOST_SHARDS = 99999  # their names have five digits
 # Bytes of an element, by DataType number; of the types that have a fixed size.
@@ -42,6 +45,10 @@ class BrokenIndex(ValueError):
     """The file is not the index of a bundle, or is damaged; the text says what is wrong."""
 
 
+class BrokenShard(ValueError):
+    """A data file cannot be read, or ends too early; the text says which, and why."""
+
+
 def shard_path(prefix, shard, num_shards):
     """Returns the path of one data file of the bundle ``prefix``."""
     return '{}.data-{:05d}-of-{:05d}'.format(prefix, shard, num_shards)
@@ -57,6 +64,38 @@ def read_index(prefix):
         return _index_of(index_file.read())
 
 
+class Shards(contextlib.ExitStack):
+    """Data files of bundles, each of them opened once. A context, which closes them."""
+
+    def __init__(self):
+        super().__init__()
+        self._files = {}
+
+    def pieces(self, path, offset, size):
+        """Yields ``size`` bytes of a file from ``offset`` on, some at a time.
+
+        Raises:
+            BrokenShard: there are not as many, or they cannot be read.
+        """
+        for begin in range(0, size, _PIECE):
+            wanted = min(_PIECE, size - begin)
+            piece = self._read(path, offset + begin, wanted)
+            if len(piece) != wanted:
+                raise BrokenShard('{} ends too early'.format(path))
+            yield piece
+
+    def _read(self, path, offset, size):
+        try:
+            if path not in self._files:
+                # TensorFlow takes longer to open a file and to seek in it than to read a small tensor.
+                self._files[path] = self.enter_context(
+                    _tensorflow.gfile().GFile(path, 'rb') if '://' in path else open(path, 'rb', buffering=0))
+            self._files[path].seek(offset)
+            return self._files[path].read(size)
+        except (OSError, _tensorflow.tf1().errors.OpError) as error:
+            raise BrokenShard('{} cannot be read: {}'.format(path, getattr(error, 'message', None) or error))
+
+
 @functools.lru_cache(maxsize=4)  # by its bytes: an export looks at the same one several times
 def _index_of(table):
     from google.protobuf import message
@@ -64,13 +103,14 @@ def _index_of(table):
     header = None
     entries = {}
     try:
-        for key, value in _table_items(table):
-            if key:
-                # The keys of slices of partitioned variables are binary.
-                name = key.decode('utf-8', 'surrogateescape')
-                entries[name] = _parsed(tensor_bundle_pb2.BundleEntryProto, value)
-            else:
-                header = _parsed(tensor_bundle_pb2.BundleHeaderProto, value)
+        with _strictly():
+            for key, value in _table_items(table):
+                if key:
+                    # The keys of slices of partitioned variables are binary.
+                    name = key.decode('utf-8', 'surrogateescape')
+                    entries[name] = _parsed(tensor_bundle_pb2.BundleEntryProto, value)
+                else:
+                    header = _parsed(tensor_bundle_pb2.BundleHeaderProto, value)
     except (IndexError, struct.error, message.DecodeError, UnicodeDecodeError, RuntimeError) as error:
         raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
     if header is None:
@@ -102,16 +142,17 @@ def check_v1(path):
         return
     shapes = {}
     try:
-        for key, value in _table_items(table, checksums=False):  # it is large, and TensorFlow checks them itself
-            saved = _parsed(saved_tensor_slice_pb2.SavedTensorSlices, value)
-            for tensor in saved.meta.tensor:
-                shapes[tensor.name] = tensor.shape
-                problem = _shape_problem(tensor.shape) or (
-                    None if _is_type(tensor.type) else 'has no type') or _slices_problem(tensor.slice, tensor.shape)
-                if problem:
-                    raise BrokenIndex('{!r} {}'.format(tensor.name, problem))
-            if key:
-                _check_v1_values(saved.data, shapes)
+        with _strictly():
+            for key, value in _table_items(table, checksums=False):  # it is large, and TensorFlow checks them itself
+                saved = _parsed(saved_tensor_slice_pb2.SavedTensorSlices, value)
+                for tensor in saved.meta.tensor:
+                    shapes[tensor.name] = tensor.shape
+                    problem = _shape_problem(tensor.shape) or (
+                        None if _is_type(tensor.type) else 'has no type') or _slices_problem(tensor.slice, tensor.shape)
+                    if problem:
+                        raise BrokenIndex('{!r} {}'.format(tensor.name, problem))
+                if key:
+                    _check_v1_values(saved.data, shapes)
     except (IndexError, struct.error, message.DecodeError, UnicodeDecodeError, RuntimeError) as error:
         raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
 
@@ -129,11 +170,17 @@ def _check_v1_values(saved, shapes):
         raise BrokenIndex('{!r} has {} values for {:,} elements'.format(saved.name, values, elements))
 
 
+@contextlib.contextmanager
+def _strictly():
+    """Context for ``_parsed``, around all of its calls, as it takes as long as one of them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', RuntimeWarning)  # what the older parsers say of what _parsed refuses
+        yield
+
+
 def _parsed(message_type, value):
     """Parses a message as TensorFlow does, all of it: Python's older parsers stop at a stray end of a group."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', RuntimeWarning)  # which is what they say of it
-        parsed = message_type.FromString(value)
+    parsed = message_type.FromString(value)
     if len(parsed.SerializeToString()) != len(value):
         raise BrokenIndex('an entry has bytes that belong to nothing')
     return parsed

@@ -1,11 +1,11 @@
 """Writes a V2 checkpoint (a tensor bundle) from another checkpoint: some of its tensors, under these or other names.
 
-Tensor by tensor, in the order of their names, into one data file: memory is
-bounded by the largest tensor, and no session is opened. Each tensor is read by
-TensorFlow's own reader, which compares it with its checksum, so that a damaged
-checkpoint is noticed here and not at the first request; the checksum is then
-carried over from the index. Only where the source has none for a whole tensor
-(V1 checkpoints, tensors that were saved in slices) is it computed.
+Tensor by tensor, in the order of their names, into one data file, and no
+session is opened. The bytes of a tensor are copied some at a time, and compared
+with its checksum, which is carried over, so that a damaged checkpoint is
+noticed here and not at the first request. Where the source has no checksum for a
+whole tensor (V1 checkpoints, tensors that were saved in slices), TensorFlow's
+own reader makes the tensor: memory is bounded by the largest.
 
 Not for: reading, which is ``_bundle``.
 """
@@ -19,7 +19,9 @@ from od_patch import _tensorflow
 
 _BLOCK_SIZE = 256 << 10  # bytes; a table's reader reads whole blocks
 _RESTART_INTERVAL = 16  # entries between keys that are written in full
-_PIECE = 32 << 20  # bytes written at a time
+_PIECE = 32 << 20  # bytes of an array written at a time
+# Types whose checksum is not that of the bytes in the file, by DataType number: DT_STRING, DT_RESOURCE, DT_VARIANT.
+_NOT_PLAIN = (7, 20, 21)
 
 
 def copy_tensors(source, sources, prefix):
@@ -46,8 +48,9 @@ def copy_tensors(source, sources, prefix):
         if sources is None:
             sources = {name: name for name in reader.get_variable_to_shape_map()}
         names = sorted(sources, key=lambda name: name.encode('utf-8'))
-        return write(prefix, ((name, _tensor(reader, index, source, sources[name])) for name in names))
-    except _tensorflow.reader_errors() as error:
+        with _bundle.Shards() as shards:
+            return write(prefix, ((name, _tensor(reader, index, shards, source, sources[name])) for name in names))
+    except _tensorflow.reader_errors() as error:  # BrokenShard among them
         raise _errors.InputRefused(
             'The checkpoint {} cannot be copied: {}'.format(source, getattr(error, 'message', None) or error),
             'Copy the checkpoint again, or take another one.')
@@ -109,19 +112,20 @@ def pieces_of(array):
             yield view[begin:begin + _PIECE]
 
 
-def _tensor(reader, index, source, name):
+def _tensor(reader, index, shards, source, name):
     """Returns (``BundleEntryProto`` without the offset, iterable of pieces) of one tensor of a checkpoint."""
     import numpy as np
     from tensorflow.core.protobuf import tensor_bundle_pb2
-    tensor = np.asarray(reader.get_tensor(name), order='C')  # the one place where a whole tensor is in memory
     known = index.entries.get(name) if index else None
     if known is not None and not known.slices:
-        entry = tensor_bundle_pb2.BundleEntryProto(
-            dtype=known.dtype, shape=known.shape, size=known.size, crc32c=known.crc32c)
-        if tensor.dtype.hasobject or tensor.nbytes != known.size:  # strings, or what numpy holds in another width
-            path = _bundle.shard_path(source, known.shard_id, index.num_shards)
-            return entry, _pieces_of_file(path, known.offset, known.size)
-        return entry, pieces_of(tensor)
+        pieces = shards.pieces(_bundle.shard_path(source, known.shard_id, index.num_shards), known.offset, known.size)
+        if known.dtype in _NOT_PLAIN:
+            reader.get_tensor(name)  # compares it with its checksum
+        else:
+            pieces = _compared(pieces, known.crc32c, name)
+        return tensor_bundle_pb2.BundleEntryProto(
+            dtype=known.dtype, shape=known.shape, size=known.size, crc32c=known.crc32c), pieces
+    tensor = np.asarray(reader.get_tensor(name), order='C')  # the one place where a whole tensor is in memory
     if tensor.dtype.hasobject:
         raise _errors.InputRefused(
             'The tensor {} of the checkpoint {} holds strings, in a form that cannot be copied.'.format(name, source),
@@ -131,12 +135,14 @@ def _tensor(reader, index, source, name):
     return entry_of(tensor, dtype), pieces_of(tensor)
 
 
-def _pieces_of_file(path, offset, size):
-    """Yields bytes of a file, some at a time."""
-    with _tensorflow.gfile().GFile(path, 'rb') as source_file:
-        source_file.seek(offset)
-        for begin in range(0, size, _PIECE):
-            yield source_file.read(min(_PIECE, size - begin))
+def _compared(pieces, expected, name):
+    """Yields ``pieces``, and raises ``BrokenShard`` behind them where ``expected`` is not their masked CRC-32C."""
+    crc = 0
+    for piece in pieces:
+        crc = _crc32c.value(piece, crc)
+        yield piece
+    if _crc32c.stored(crc) != expected:
+        raise _bundle.BrokenShard('{} has another checksum than its index says: bytes of it were changed'.format(name))
 
 
 def _opened(path):

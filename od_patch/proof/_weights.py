@@ -237,22 +237,23 @@ def _differing(pairs, names):
         pairs: list of pairs of holders; names: list of sets, the variables to compare in each.
     """
     found = [[] for _ in pairs]
-    for name in sorted(set().union(*names)):
-        values = {}
-        for place, pair in enumerate(pairs):
-            if name not in names[place] or isinstance(found[place], _Unreadable) or _same_bytes(
-                    *(holder.extent(name) for holder in pair)):
-                continue
-            try:
-                for holder in pair:
-                    if holder not in values:
-                        values[holder] = holder.get(name)
-            except _Unreadable as error:
-                found[place] = error
-                continue
-            left, right = (values[holder] for holder in pair)
-            if not _equal(left, right):
-                found[place].append((name,) + _described(left, right))
+    with _bundle.Shards() as shards:
+        for name in sorted(set().union(*names)):
+            values = {}
+            for place, pair in enumerate(pairs):
+                if name not in names[place] or isinstance(found[place], _Unreadable) or _same_bytes(
+                        shards, *(holder.extent(name) for holder in pair)):
+                    continue
+                try:
+                    for holder in pair:
+                        if holder not in values:
+                            values[holder] = holder.get(name)
+                except _Unreadable as error:
+                    found[place] = error
+                    continue
+                left, right = (values[holder] for holder in pair)
+                if not _equal(left, right):
+                    found[place].append((name,) + _described(left, right))
     return [rows if isinstance(rows, _Unreadable) else sorted(
         rows, key=lambda row: (-float('inf') if row[2] is None else -row[2], row[0])) for rows in found]
 
@@ -267,23 +268,15 @@ def _equal(left, right):
                for begin in range(0, len(left), _PIECE))
 
 
-def _same_bytes(left, right):
+def _same_bytes(shards, left, right):
     """Whether two ``_Extent`` hold the same tensor; False also where one is None or cannot be read."""
     if left is None or right is None or left[2:] != right[2:]:
         return False
-    gfile = _tensorflow.gfile()
     try:
-        with gfile.GFile(left.path, 'rb') as one, gfile.GFile(right.path, 'rb') as other:
-            one.seek(left.offset)
-            other.seek(right.offset)
-            for begin in range(0, left.size, _PIECE):
-                size = min(_PIECE, left.size - begin)
-                piece = one.read(size)
-                if len(piece) != size or piece != other.read(size):
-                    return False
-    except _tensorflow.tf1().errors.OpError:
+        return all(piece == other for piece, other in zip(*(
+            shards.pieces(extent.path, extent.offset, extent.size) for extent in (left, right))))
+    except _bundle.BrokenShard:
         return False
-    return True
 
 
 def _described(left, right):
