@@ -204,12 +204,7 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, cha
         # A loader that finds a variable in the collection looks these up, and raises KeyError for a missing one. The
         # nodes that draw random initial values are not among them: _add_saver gives the variables other initialisers.
         roots.update(_node_name(name) for name in (variable.variable_name, variable.snapshot_name) if name)
-    _prune(graph.as_graph_def(), roots, also_keep, graph_def)
-    for node in graph_def.node:
-        node.device = ''
-        for hint in _HINTS:
-            if hint in node.attr:
-                del node.attr[hint]
+    _prune(graph, roots, also_keep, graph_def)
     if as_resources:
         _make_resources(graph_def, variables)
     meta_graph.saver_def.CopyFrom(_add_saver(graph_def, variables))
@@ -251,56 +246,87 @@ def _node_name(tensor_name):
     return tensor_name.lstrip('^').split(':')[0]
 
 
-def _prune(graph_def, roots, also_keep, pruned):
-    """Fills the GraphDef ``pruned`` with what ``roots`` and ``also_keep`` depend on, in the same node order.
+def _prune(graph, roots, also_keep, pruned):
+    """Fills the GraphDef ``pruned`` with what ``roots`` and ``also_keep`` depend on, in the order of their making.
+
+    Node by node, each as bytes until it is known what stays: the messages of a
+    whole graph take six times as much memory as its bytes.
 
     Args:
-        graph_def: ``GraphDef``, which is used up.
+        graph: tf.Graph.
         roots: set of names of nodes.
         also_keep: iterable of names; those that the graph does not have are passed over.
         pruned: ``GraphDef`` to fill.
     """
-    by_name = {node.name: node for node in graph_def.node}
-    kept = set()
-    waiting = list(roots) + [name for name in also_keep if name in by_name]
+    operations = collections.OrderedDict((operation.name, operation) for operation in graph.get_operations())
+    needed = {}
+    constants = {}
+    ops = set()
+    waiting = list(roots) + [name for name in also_keep if name in operations]
     while waiting:
         name = waiting.pop()
-        if name not in kept:
-            kept.add(name)
-            waiting.extend(map(_node_name, by_name[name].input))
-    pruned.versions.CopyFrom(graph_def.versions)
-    pruned.library.CopyFrom(graph_def.library)
-    pruned.node.extend(_merge_constants(
-        [node for node in graph_def.node if node.name in kept], roots.union(also_keep)))
+        if name not in needed:
+            node = operations[name].node_def
+            node.device = ''
+            for hint in _HINTS:
+                if hint in node.attr:
+                    del node.attr[hint]
+            needed[name] = node.SerializeToString()
+            if node.op == 'Const':
+                constants[name] = (
+                    tuple(sorted(node.input)), node.attr['value'].SerializeToString(deterministic=True))
+            ops.add(node.op)
+            waiting.extend(map(_node_name, node.input))
+    pruned.versions.CopyFrom(graph.graph_def_versions)
+    if any(map(_may_call_functions, ops)):
+        pruned.library.CopyFrom(graph.as_graph_def().library)
+    merged = _merged([(name, constants[name]) for name in operations if name in constants], roots.union(also_keep))
+    for name in operations:
+        if name in needed and name not in merged:
+            node = pruned.node.add()
+            node.MergeFromString(needed[name])
+            _follow(node, merged)
 
 
-def _merge_constants(nodes, named):
-    """Returns ``nodes`` with one of several Consts that have the same value and wait for the same nodes.
+def _may_call_functions(op):
+    """Returns whether nodes of this op may need the graph's function library."""
+    op_def = _op_def(op)
+    return op_def is None or any(attr.type in ('func', 'list(func)') for attr in op_def.attr)
+
+
+def _merged(constants, named):
+    """Returns, for Consts that have the same value and wait for the same nodes, which one is to stand for them.
 
     Every slice, reshape and loop brings its own; they are a third of a
     detector's nodes, and loading takes as long as there are nodes. Consts in a
     loop wait for a node of it, so that those of different loops stay apart.
 
     Args:
-        nodes: list of ``NodeDef``; the inputs of those that stay are changed.
+        constants: list of (name, what those that are alike have in common).
         named: set of names of nodes that somebody may look up, which stay.
+
+    Returns:
+        dict from the name of a Const that goes to that of the one that stays.
     """
     first = {}
     merged = {}
-    for node in nodes:
-        if node.op == 'Const' and node.name not in named:
-            alike = (tuple(sorted(node.input)), node.attr['value'].SerializeToString(deterministic=True))
-            kept = first.setdefault(alike, node.name)
-            if kept != node.name:
-                merged[node.name] = kept
-    left = [node for node in nodes if node.name not in merged]
-    for node in left:
-        inputs = [name if _node_name(name) not in merged else
-                  ('^' if name.startswith('^') else '') + merged[_node_name(name)] for name in node.input]
-        if inputs != list(node.input):
-            controls = collections.OrderedDict.fromkeys(name for name in inputs if name.startswith('^'))
-            node.input[:] = [name for name in inputs if not name.startswith('^')] + list(controls)
-    return left
+    for name, alike in constants:
+        if name not in named:
+            kept = first.setdefault(alike, name)
+            if kept != name:
+                merged[name] = kept
+    return merged
+
+
+def _follow(node, merged):
+    """Makes a node take its inputs from the Consts that stay; ``merged`` as ``_merged`` returns it."""
+    # A loop's back edge comes as name:0 where a node is asked for by itself, and as the name alone in a whole graph.
+    inputs = [name[:-len(':0')] if name.endswith(':0') else name for name in node.input]
+    inputs = [name if _node_name(name) not in merged else
+              ('^' if name.startswith('^') else '') + merged[_node_name(name)] for name in inputs]
+    if inputs != list(node.input):
+        controls = collections.OrderedDict.fromkeys(name for name in inputs if name.startswith('^'))
+        node.input[:] = [name for name in inputs if not name.startswith('^')] + list(controls)
 
 
 def _make_resources(graph_def, variables):
