@@ -1,4 +1,5 @@
 """Only what was asked for: what is left out is not computed, and what is written is what a whole export has."""
+import gc
 import itertools
 import os
 import types
@@ -29,6 +30,22 @@ def export(tmp_path):
     numbers = itertools.count()
     return lambda prefix, **options: exports.in_process(
         'ssd', prefix, str(tmp_path / 'export_{}'.format(next(numbers))), **options)
+
+
+@pytest.fixture
+def variant(tmp_path):
+    """A function that returns an exporter module whose source is a change of the release's; it is not a pinned one."""
+    def make(changed):
+        import object_detection.exporter
+        with open(object_detection.exporter.__file__, 'rb') as source_file:
+            source = changed(source_file.read().decode('utf-8').replace('\r\n', '\n'))
+        path = tmp_path / 'exporter_variant.py'
+        path.write_text(source)
+        module = types.ModuleType('exporter_variant')
+        module.__file__ = str(path)
+        exec(compile(source, str(path), 'exec'), vars(module))  # pylint: disable=exec-used
+        return module
+    return make
 
 
 @pytest.fixture
@@ -87,6 +104,46 @@ def test_the_saved_model_does_not_depend_on_what_else_is_written(checkpoint_of, 
         assert {node.name for node in mine.graph_def.node} == {node.name for node in theirs.graph_def.node}
 
 
+def test_of_the_release_only_the_graph_is_used(checkpoint_of, export, variant, monkeypatch):
+    """Its saver is made, and its graph written as a protocol buffer, where something else needs them."""
+    from object_detection import exporter
+    prefix = checkpoint_of('ssd', 'training')
+    unpinned = export(prefix, override=_AVERAGES, exporter=variant(lambda source: source + '\n# changed\n'),
+                      artifacts=['saved_model', 'pipeline_config'])
+
+    def refuse(*args, **kwargs):
+        raise AssertionError('a saver was made')
+
+    monkeypatch.setattr(exporter.tf.train, 'Saver', refuse)
+    pinned = export(prefix, override=_AVERAGES, artifacts=['saved_model', 'pipeline_config'])
+    for name in ('pipeline.config', 'saved_model/variables/variables.index', 'saved_model/saved_model.pb'):
+        assert _content(pinned, name) == _content(unpinned, name), name
+    for others in ({'profile_graph': True, 'artifacts': ['saved_model']}, {'artifacts': ['checkpoint']}):
+        with pytest.raises(AssertionError, match='a saver was made'):
+            export(prefix, override=_AVERAGES, **others)
+
+
+def test_the_graph_as_text_beside_the_saved_model(checkpoint_of, tmp_path):
+    output = str(tmp_path / 'export')
+    result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), output, artifacts='saved_model',
+                          write_inference_graph=True)
+    assert result.exit_code == 0, result.stderr
+    assert sorted(os.listdir(output)) == ['inference_graph.pbtxt', 'saved_model']
+
+
+@pytest.mark.parametrize('looks', [True, False])
+def test_cycles_are_looked_for_again_after_an_export(looks, checkpoint_of, export):
+    (gc.enable if looks else gc.disable)()
+    try:
+        export(checkpoint_of('ssd'), artifacts=['saved_model'])
+        assert gc.isenabled() == looks
+        with pytest.raises(od_patch.CheckpointMismatch):
+            export(checkpoint_of('ssd'), override='model { ssd { num_classes: 7 } }', artifacts=['saved_model'])
+        assert gc.isenabled() == looks
+    finally:
+        gc.enable()
+
+
 def test_a_frozen_saved_model_alone(checkpoint_of, upstream_export, export):
     output = export(checkpoint_of('ssd'), artifacts=['saved_model'], saved_model_variables='frozen')
     assert os.listdir(output) == ['saved_model']
@@ -95,12 +152,9 @@ def test_a_frozen_saved_model_alone(checkpoint_of, upstream_export, export):
     parity.assert_same_graph(mine.graph_def, theirs.graph_def)
 
 
-def test_an_exporter_that_freezes_by_itself(checkpoint_of, export, no_session, tmp_path):
+def test_an_exporter_that_freezes_by_itself(checkpoint_of, export, no_session, variant):
     """As those until 2018-07-02 do; they cannot be had as packages."""
-    import object_detection.exporter
-    with open(object_detection.exporter.__file__, 'rb') as source_file:
-        source = source_file.read().decode('utf-8').replace('\r\n', '\n')
-    source = source.replace('def write_saved_model(', '''
+    module = variant(lambda source: source.replace('def write_saved_model(', '''
 def freeze_graph_with_def_protos(output_graph, **kwargs):
   raise AssertionError('frozen')
 
@@ -111,12 +165,7 @@ def write_saved_model(''').replace(
     '= freeze_graph.freeze_graph_with_def_protos(', '= freeze_graph_with_def_protos(').replace(
     '  write_saved_model(saved_model_path, frozen_graph_def,',
     '  write_frozen_graph(frozen_graph_path, frozen_graph_def)\n'
-    '  write_saved_model(saved_model_path, frozen_graph_def,')
-    path = tmp_path / 'exporter_variant.py'
-    path.write_text(source)
-    module = types.ModuleType('exporter_variant')
-    module.__file__ = str(path)
-    exec(compile(source, str(path), 'exec'), vars(module))  # pylint: disable=exec-used
+    '  write_saved_model(saved_model_path, frozen_graph_def,'))
     output = export(checkpoint_of('ssd'), exporter=module, artifacts=['saved_model'])
     no_session()
     parity.run_saved_model(os.path.join(output, 'saved_model'), {'inputs': parity.pictures(1)})
