@@ -80,6 +80,31 @@ def test_what_is_asked_for_is_kept(write):
     assert 'extra' in [node.name for node in parity.read_meta_graph(path).graph_def.node]
 
 
+@pytest.mark.parametrize('how', ['by its name', 'as an attribute'])
+def test_functions_that_the_graph_calls_come_along(write, how):
+    def build(tf, x):
+        from tensorflow.python.framework import function
+        from tensorflow.python.ops import functional_ops
+
+        @function.Defun(tf.float32)
+        def doubled(value):
+            return 2.0 * value
+
+        @function.Defun(tf.float32)
+        def negated(value):
+            return -value
+
+        product = tf.matmul(x, _variable(tf))
+        if how == 'by its name':
+            return doubled(product)
+        return functional_ops.If(tf.greater(tf.size(x), 0), [product], doubled, negated)[0]
+
+    path, _, expected = write(build)
+    assert parity.read_meta_graph(path).graph_def.library.function
+    outputs, _ = parity.run_saved_model(path, {'inputs': _INPUT})
+    parity.assert_bit_equal(outputs, {'y': expected})
+
+
 def test_a_variable_that_is_read_without_an_identity(write):
     def build(tf, x):
         v = _variable(tf)
