@@ -349,10 +349,7 @@ def _around_export(original, recognised):
         under_way = _export.current()
         if under_way:
             _enter(under_way, arguments)
-            try:
-                return original(**arguments)
-            except _NothingLeft:
-                return None
+            return _until_nothing_is_left(original, arguments)
         options, observer = _thread_options()
         with _held(recognised.module) as is_on:
             if not is_on:  # somebody kept this function from a time when the patch was on
@@ -360,8 +357,18 @@ def _around_export(original, recognised):
             around = _series.series if options.series else _export.whole
             with legacy.tf1_behaviour(), around(options, observer, describe(recognised), arguments) as under_way:
                 _enter(under_way, arguments)
-                return _without_autograph(original)(**arguments) if under_way.has_work() else None
+                if under_way.has_work():
+                    return _until_nothing_is_left(_without_autograph(original), arguments)
+                return None
     return export
+
+
+def _until_nothing_is_left(function, arguments):
+    """Calls a function of the release, which ends where all that was asked for is made."""
+    try:
+        return function(**arguments)
+    except _NothingLeft:
+        return None
 
 
 def _without_autograph(function):

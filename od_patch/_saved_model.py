@@ -267,10 +267,6 @@ def _prune(graph, roots, also_keep, pruned):
         name = waiting.pop()
         if name not in needed:
             node = operations[name].node_def
-            node.device = ''
-            for hint in _HINTS:
-                if hint in node.attr:
-                    del node.attr[hint]
             needed[name] = node.SerializeToString()
             if node.op == 'Const':
                 constants[name] = (
@@ -285,6 +281,10 @@ def _prune(graph, roots, also_keep, pruned):
         if name in needed and name not in merged:
             node = pruned.node.add()
             node.MergeFromString(needed[name])
+            node.device = ''
+            for hint in _HINTS:
+                if hint in node.attr:
+                    del node.attr[hint]
             _follow(node, merged)
 
 

@@ -123,6 +123,23 @@ def test_of_the_release_only_the_graph_is_used(checkpoint_of, export, variant, m
             export(prefix, override=_AVERAGES, **others)
 
 
+def test_the_helper_of_the_release_called_by_itself(checkpoint_of, tmp_path):
+    from google.protobuf import text_format
+    from object_detection import exporter
+    from object_detection.builders import model_builder
+    from object_detection.protos import pipeline_pb2
+    from od_patch import _tensorflow
+    pipeline = pipeline_pb2.TrainEvalPipelineConfig()
+    with open(exports.config_path('ssd')) as config_file:
+        text_format.Merge(config_file.read(), pipeline)
+    output = str(tmp_path / 'export')
+    with _tensorflow.tf1().Graph().as_default(), od_patch.patched(exporter, artifacts=['saved_model']):
+        detector = model_builder.build(pipeline.model, is_training=False)
+        helper = exporter._export_inference_graph  # pylint: disable=protected-access
+        assert helper('image_tensor', detector, False, checkpoint_of('ssd'), output) is None
+    parity.run_saved_model(os.path.join(output, 'saved_model'), {'inputs': parity.pictures(1)})
+
+
 def test_the_graph_as_text_beside_the_saved_model(checkpoint_of, tmp_path):
     output = str(tmp_path / 'export')
     result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), output, artifacts='saved_model',
