@@ -395,10 +395,14 @@ def whole(options, observer, release_text, arguments):
             check_config(arguments, export.inventory)
             arguments['trained_checkpoint_prefix'] = prefix
             arguments['output_directory'] = staged.export
-            with cycles_left(), under_way(export):
-                observer.stage('graph')
-                yield export
-            report = ready(export, replaced)
+            with contextlib.ExitStack() as left:
+                left.enter_context(cycles_left())
+                with under_way(export):
+                    observer.stage('graph')
+                    yield export
+                if options.verify:
+                    left.close()  # the sessions of a full proof are in such cycles
+                report = ready(export, replaced)
         if publish is not None:
             report = report._replace(published=_published(output_directory, publish, observer))
     finally:
