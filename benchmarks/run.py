@@ -149,7 +149,7 @@ def targets(model, clock='wall'):
     each, copy = _further(model, clock)
     load = {way: figure(model, 'load, ' + way, 'load', clock) for way in _task.WAYS[:3]}
     steady, unmapped = ({way: figure(model, 'load, ' + way, key, clock) for way in _task.WAYS[:3]}
-                        for key in ('steady', 'steady without remapper'))
+                        for key in ('steady', 'steady without optimizations'))
     writing = ('stages', clock, 'saved model')
     above = None
     if only('peak') and figure(model, 'build', 'peak'):
@@ -168,7 +168,7 @@ def targets(model, clock='wall'):
         ('load time / hand edit', _ratio(load[_OURS], load[_HAND_EDIT]), 0.4),
         ('load time / upstream\'s frozen SavedModel', _ratio(load[_OURS], load[_UPSTREAM]), 1.0),
         ('steady inference / frozen', _ratio(steady[_OURS], steady[_UPSTREAM]), 1.02),
-        ('the same, Grappler\'s remapper off in both', _ratio(unmapped[_OURS], unmapped[_UPSTREAM]), None),
+        ('the same, TensorFlow\'s graph optimizations off in both', _ratio(unmapped[_OURS], unmapped[_UPSTREAM]), None),
     ]
 
 
