@@ -138,7 +138,7 @@ def load(path, image, runs):
         steady = {clock: sorted(run[clock] for run in times[1:])[len(times[1:]) // 2] for clock in ('wall', 'cpu')}
         return {'load': loading, 'first': times[0], 'steady': steady}
 
-    # They turn batch norms of constants into multiplications, fold these and others, and cannot where there are variables.
+    # They turn batch norms of constants into multiplications and fold these, and cannot where there are variables.
     without = tf.ConfigProto()
     without.graph_options.rewrite_options.disable_meta_optimizer = True
     without.graph_options.optimizer_options.opt_level = -1  # L0
