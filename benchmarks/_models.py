@@ -18,7 +18,7 @@ Attributes:
     override: str, text form of what is merged into it.
     rounds: int, how often everything is measured unless told otherwise.
     image: int, height and width of the image that is fed, in pixels.
-    runs: int, how many inferences the steady latency is the median of.
+    runs: int, how many turns of steady inference a round has.
 """
 
 _NMS = 'batch_non_max_suppression { score_threshold: 0.3 max_detections_per_class: 100 max_total_detections: 100 }'
@@ -35,14 +35,14 @@ MODELS = collections.OrderedDict([
             first_stage_max_proposals: 20
             second_stage_box_predictor { mask_rcnn_box_predictor {
                 mask_height: 15 mask_width: 15 mask_prediction_conv_depth: 256 } }
-            second_stage_post_processing { ''' + _NMS + ' } } }', 5, 256, 10)),
+            second_stage_post_processing { ''' + _NMS + ' } } }', 5, 256, 5)),
     ('faster_rcnn_inception_resnet_v2', Model('Faster R-CNN Inception-ResNet v2', 'faster_rcnn', '''
         model { faster_rcnn { num_classes: 90
             image_resizer { keep_aspect_ratio_resizer { min_dimension: 200 max_dimension: 240 } }
             feature_extractor { type: "faster_rcnn_inception_resnet_v2" }
             first_stage_max_proposals: 4
             initial_crop_size: 17 maxpool_kernel_size: 1 maxpool_stride: 1
-            second_stage_post_processing { ''' + _NMS + ' } } }', 3, 200, 5)),
+            second_stage_post_processing { ''' + _NMS + ' } } }', 3, 200, 3)),
     # MobileNet v1, twelve times as wide: more than protobuf can hold in one message.
     ('synthetic_3_gib', Model('SSD MobileNet v1 x 12.3, 3 GiB', 'ssd', '''
         model { ssd { num_classes: 3
@@ -61,6 +61,18 @@ def pipeline(model):
         text_format.Merge(config_file.read(), config)
     text_format.Merge(model.override, config)
     return config
+
+
+def build_graph(model):
+    """Returns the ``tf.Graph`` that the release's exporter builds of a ``Model``."""
+    from object_detection import exporter
+    from object_detection.builders import model_builder
+    from od_patch import _tensorflow
+    config = pipeline(model)
+    with _tensorflow.tf1().Graph().as_default() as graph:
+        detector = model_builder.build(config.model, is_training=False)
+        exporter.build_detection_graph('image_tensor', detector, None, 'inference_op', None)
+    return graph
 
 
 def write_checkpoints(model, folder, steps, with_slots):

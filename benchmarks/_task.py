@@ -6,6 +6,7 @@ import time
 
 _BEGAN = time.perf_counter()  # before the imports, which are part of what an export takes
 
+import collections  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
@@ -47,8 +48,7 @@ class Stages:
 def hand_edit(path, graph, inputs, outputs, checkpoint):
     """Writes a SavedModel as the well-known edit of ``write_saved_model`` does: restore, and let the builder save."""
     from od_patch import _saved_model
-    from od_patch import _tensorflow
-    tf = _tensorflow.tf1()
+    tf = _tensorflow()
     with graph.as_default(), tf.Session() as session:
         tf.train.Saver().restore(session, checkpoint)
         builder = tf.saved_model.builder.SavedModelBuilder(path)
@@ -103,46 +103,77 @@ def _time_the_release(exporter, stages, instead, prefix):
 
 def build(model):
     """Imports and builds the graph, and no more: the floor of every export."""
-    from object_detection import exporter
-    from object_detection.builders import model_builder
-    from od_patch import _tensorflow
-    config = _models.pipeline(model)
+    from object_detection import exporter  # noqa: F401  the stage that ends here
+    _models.pipeline(model)
     stages = Stages()
     stages.stage('graph')
-    with _tensorflow.tf1().Graph().as_default():
-        detector = model_builder.build(config.model, is_training=False)
-        exporter.build_detection_graph('image_tensor', detector, None, 'inference_op', None)
+    _models.build_graph(model)
     return {'stages': stages.figures()}
 
 
-def load(path, image, runs):
-    """Loads a SavedModel and runs it; returns figures."""
+def load(path, image):
+    """Loads a SavedModel and runs it once; returns figures."""
+    with _tensorflow().Graph().as_default():
+        session, infer, loading = _loaded(path, image, None)
+        with session:
+            return {'load': loading, 'first': infer()}
+
+
+def steady(paths, image, runs, optimized):
+    """Runs SavedModels in turns, in one process; returns ``{way: [seconds of each turn]}``.
+
+    In one process, because two processes of the same SavedModel differ by more
+    than a tenth: to compare what they ran would be to compare the processes.
+
+    Args:
+        paths: {str: str}, way to folder of its SavedModel.
+        image: int, height and width of the image that is fed, in pixels.
+        runs: int, number of turns that count, after a first one that does not.
+        optimized: bool, False switches all of TensorFlow's graph optimizations off.
+    """
+    tf = _tensorflow()
+    config = tf.ConfigProto()
+    if not optimized:
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+        config.graph_options.optimizer_options.opt_level = -1  # L0
+    infer = collections.OrderedDict()
+    for way, path in paths.items():
+        with tf.Graph().as_default():
+            _, infer[way], _ = _loaded(path, image, config)
+    turns = collections.OrderedDict((way, []) for way in paths)
+    ways = list(paths)
+    for turn in range(runs + 1):
+        for way in ways[turn % len(ways):] + ways[:turn % len(ways)]:  # none always runs after the same other
+            turns[way].append(infer[way]())
+    return {'turns': {way: times[1:] for way, times in turns.items()}}
+
+
+def _tensorflow():
+    from od_patch import _tensorflow as tensorflow
+    return tensorflow.tf1()
+
+
+def _loaded(path, image, config):
+    """Loads a SavedModel into the default graph.
+
+    Returns:
+        (the session, a function that infers once and returns its seconds, the seconds that loading took).
+    """
     import numpy as np
-    from od_patch import _tensorflow
-    tf = _tensorflow.tf1()
+    tf = _tensorflow()
     picture = np.random.RandomState(0).randint(0, 256, size=(1, image, image, 3)).astype(np.uint8)
+    session = tf.Session(config=config)
+    before = _clocks()
+    signature = tf.saved_model.loader.load(session, ['serve'], path).signature_def['serving_default']
+    loading = _since(before)
+    fetches = sorted(info.name for info in signature.outputs.values())
+    feed = {signature.inputs['inputs'].name: picture}
 
-    def measured(config):
-        with tf.Graph().as_default(), tf.Session(config=config) as session:
-            began = _clocks()
-            meta_graph = tf.saved_model.loader.load(session, ['serve'], path)
-            loading = _since(began)
-            signature = meta_graph.signature_def['serving_default']
-            fetches = sorted(info.name for info in signature.outputs.values())
-            feed = {signature.inputs['inputs'].name: picture}
-            times = []
-            for _ in range(runs + 1):
-                before = _clocks()
-                session.run(fetches, feed)
-                times.append(_since(before))
-        steady = {clock: sorted(run[clock] for run in times[1:])[len(times[1:]) // 2] for clock in ('wall', 'cpu')}
-        return {'load': loading, 'first': times[0], 'steady': steady}
-
-    # They turn batch norms of constants into multiplications and fold these, and cannot where there are variables.
-    without = tf.ConfigProto()
-    without.graph_options.rewrite_options.disable_meta_optimizer = True
-    without.graph_options.optimizer_options.opt_level = -1  # L0
-    return dict(measured(None), **{'steady without optimizations': measured(without)['steady']})
+    def infer():
+        before = _clocks()
+        session.run(fetches, feed)
+        return _since(before)
+    return session, infer, loading
 
 
 def _clocks():
@@ -195,7 +226,7 @@ def copy(source, destination):
 
 
 def main():
-    request = json.loads(sys.argv[1])
+    request = json.loads(sys.argv[1], object_pairs_hook=collections.OrderedDict)
     model = _models.MODELS[request['model']]
     task = request['task']
     if task == 'checkpoints':
@@ -203,7 +234,9 @@ def main():
     elif task == 'build':
         result = build(model)
     elif task == 'load':
-        result = load(request['path'], model.image, model.runs)
+        result = load(request['path'], model.image)
+    elif task == 'steady':
+        result = steady(request['paths'], model.image, model.runs, request['optimized'])
     elif task == 'many':
         result = many(model, request['folder'], request['output'])
     else:

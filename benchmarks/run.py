@@ -1,10 +1,11 @@
 """Measures exports side by side: the release's own, the well-known hand edit, and od-patch's. One command does it all:
 
-    python benchmarks/run.py                      # some 40 minutes on two cores, 10 GB of disk, 12 GB of memory
+    python benchmarks/run.py                      # some 50 minutes on two cores, 10 GB of disk, 12 GB of memory
     python benchmarks/run.py --models ssd_mobilenet_v1 --rounds 1
 
 Every measurement is a fresh process, and the ways take turns within each round,
-because machines are noisy: read the ratios of the medians, not the seconds. The
+because machines are noisy: read the ratios of the medians, not the seconds.
+Steady inference is the median of the ratios of turns, in one process. The
 Object Detection API must be on PYTHONPATH (``tools/assemble_models.py``). Writes
 ``results.json`` and charts to ``--output``; ``--table`` prints what the README
 shows of such a file.
@@ -26,6 +27,8 @@ import _models  # noqa: E402
 import _task  # noqa: E402
 
 _UPSTREAM, _HAND_EDIT, _OURS, _ONLY = _task.WAYS
+_AGAIN = 'upstream, again'  # its frozen SavedModel a second time: how far two of the same are apart
+_STEADY, _STEADY_WITHOUT = 'steady', 'steady, optimizations off'
 _CHECKPOINTS = 8  # how many a series has
 
 
@@ -71,10 +74,16 @@ def _measure_model(name, model, rounds, folder):
             output = os.path.join(folder, way.replace(' ', '_'))
             run(way, {'task': way, 'prefix': prefix, 'output': output})
             run('cp, ' + way, {'task': 'cp', 'path': output} if os.path.isdir(output) else {'task': 'none'})
+        loaded = collections.OrderedDict()
         for way in _task.WAYS[:3]:
             path = os.path.join(folder, way.replace(' ', '_'), 'saved_model')
             if os.path.exists(os.path.join(path, 'saved_model.pb')):
                 run('load, ' + way, {'task': 'load', 'path': path})
+                loaded[way] = path
+        if _UPSTREAM in loaded:
+            loaded[_AGAIN] = loaded[_UPSTREAM]
+            run(_STEADY, {'task': 'steady', 'paths': loaded, 'optimized': True})
+            run(_STEADY_WITHOUT, {'task': 'steady', 'paths': loaded, 'optimized': False})
         for way in _task.WAYS:
             shutil.rmtree(os.path.join(folder, way.replace(' ', '_')), ignore_errors=True)
     if not large:
@@ -102,7 +111,7 @@ def _run(request):
         words = [line for line in stderr.splitlines() if line.strip()] or ['exit code {}'.format(process.returncode)]
         print('  {} failed: {}'.format(request['task'], words[-1][:200]), flush=True)
         return {'failed': words[-1][:500]}
-    figures = json.loads(stdout.strip().splitlines()[-1])
+    figures = json.loads(stdout.strip().splitlines()[-1], object_pairs_hook=collections.OrderedDict)
     figures['load average'] = load
     print('  {:<26}{:>8.1f} s {:>8.0f} MB'.format(request['task'], figures['wall'], figures['peak'] / 1e6), flush=True)
     return figures
@@ -138,6 +147,12 @@ def _further(model, clock='wall'):
     return tuple(median([each[clock] for run in runs for each in run[what][1:]]) for what in ('each', 'cp'))
 
 
+def _turns(model, task, way, clock):
+    """Returns the median of the ratios of a way's inferences to the frozen graph's in the same turn."""
+    return median([_ratio(one[clock], frozen[clock]) for run in model['tasks'].get(task, []) if 'turns' in run
+                   for one, frozen in zip(run['turns'].get(way, []), run['turns'][_UPSTREAM])])
+
+
 def targets(model, clock='wall'):
     """Returns [(what, measured ratio or MiB or None, target)] of one model; targets as in issue 6, None for floors.
 
@@ -146,10 +161,9 @@ def targets(model, clock='wall'):
     """
     upstream, edit, ours, only = (lambda *keys, way=way: figure(model, way, *keys) for way in _task.WAYS)
     floor = figure(model, 'build', clock)
+    copied = figure(model, 'cp, ' + _ONLY, clock)
     each, copy = _further(model, clock)
     load = {way: figure(model, 'load, ' + way, 'load', clock) for way in _task.WAYS[:3]}
-    steady, unmapped = ({way: figure(model, 'load, ' + way, key, clock) for way in _task.WAYS[:3]}
-                        for key in ('steady', 'steady without optimizations'))
     writing = ('stages', clock, 'saved model')
     above = None
     if only('peak') and figure(model, 'build', 'peak'):
@@ -160,6 +174,7 @@ def targets(model, clock='wall'):
         ('whole export / upstream', _ratio(ours(clock), upstream(clock)), 0.9),
         ('saved_model only / upstream\'s whole export', _ratio(only(clock), upstream(clock)), 0.5),
         ('saved_model only / imports and graph', _ratio(only(clock), floor), 1.15),
+        ('its floor: imports, graph, and cp of the same bytes', floor and copied and (floor + copied) / floor, None),
         ('a further checkpoint / upstream\'s whole export', _ratio(each, upstream(clock)), 0.03),
         ('a further checkpoint / cp of the same bytes', _ratio(each, copy), 3.0),
         ('peak memory, whole export / upstream', _ratio(ours('peak'), upstream('peak')), 0.9),
@@ -167,8 +182,10 @@ def targets(model, clock='wall'):
         ('saved_model.pb / hand edit', _ratio(ours('saved_model.pb'), edit('saved_model.pb')), 0.35),
         ('load time / hand edit', _ratio(load[_OURS], load[_HAND_EDIT]), 0.4),
         ('load time / upstream\'s frozen SavedModel', _ratio(load[_OURS], load[_UPSTREAM]), 1.0),
-        ('steady inference / frozen', _ratio(steady[_OURS], steady[_UPSTREAM]), 1.02),
-        ('the same, TensorFlow\'s graph optimizations off in both', _ratio(unmapped[_OURS], unmapped[_UPSTREAM]), None),
+        ('steady inference / frozen', _turns(model, _STEADY, _OURS, clock), 1.02),
+        ('the same, TensorFlow\'s graph optimizations off in both', _turns(model, _STEADY_WITHOUT, _OURS, clock), None),
+        ('steady inference, hand edit / frozen', _turns(model, _STEADY, _HAND_EDIT, clock), None),
+        ('steady inference, the frozen graph / itself (noise)', _turns(model, _STEADY, _AGAIN, clock), None),
     ]
 
 
@@ -236,7 +253,13 @@ def seconds(results):
                     '{} {:.2f}'.format(stage, figure(model, task, 'stages', 'wall', stage)) for stage in stages))
             if figure(model, task, 'load', 'wall') is not None:
                 lines.append('      ' + ', '.join('{} {:.3f}'.format(key, figure(model, task, key, 'wall'))
-                                                   for key in ('load', 'first', 'steady')))
+                                                   for key in ('load', 'first')))
+            turns = collections.OrderedDict()
+            for run in model['tasks'][task]:
+                for way, times in run.get('turns', {}).items():
+                    turns.setdefault(way, []).extend(each['wall'] for each in times)
+            if turns:
+                lines.append('      ' + ', '.join('{} {:.4f}'.format(way, median(turns[way])) for way in turns))
     return lines
 
 
