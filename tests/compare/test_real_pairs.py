@@ -19,8 +19,7 @@ from tests.compare.test_bad_input import od_patch
 from tests.support import exports
 
 pytest.importorskip('tensorflow')
-# One worker for all: they share exports.
-pytestmark = [pytest.mark.pairs, pytest.mark.xdist_group('pairs')]
+pytestmark = pytest.mark.pairs
 
 OLD_OUTPUTS = ['detection_boxes', 'detection_classes', 'detection_scores', 'num_detections']
 
