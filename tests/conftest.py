@@ -5,6 +5,7 @@ The folder ``research`` comes from ``--models-research`` or ``OD_PATCH_MODELS_RE
 ``OD_PATCH_VINTAGE`` (A, B, C or D; default C on TensorFlow 1 and D on TensorFlow 2).
 """
 import os
+import signal
 import sys
 
 import pytest
@@ -23,6 +24,9 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Puts the OD API on the path of this process and of those that the tests start."""
+    # A script's `&` has it ignored in all that it starts; tests send it.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         import tensorflow
     except ImportError:
