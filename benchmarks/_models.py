@@ -63,12 +63,11 @@ def pipeline(model):
     return config
 
 
-def build_graph(model):
-    """Returns the ``tf.Graph`` that the release's exporter builds of a ``Model``."""
+def build_graph(config):
+    """Returns the ``tf.Graph`` that the release's exporter builds of a ``TrainEvalPipelineConfig``."""
     from object_detection import exporter
     from object_detection.builders import model_builder
     from od_patch import _tensorflow
-    config = pipeline(model)
     with _tensorflow.tf1().Graph().as_default() as graph:
         detector = model_builder.build(config.model, is_training=False)
         exporter.build_detection_graph('image_tensor', detector, None, 'inference_op', None)

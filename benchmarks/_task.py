@@ -104,23 +104,22 @@ def _time_the_release(exporter, stages, instead, prefix):
 def build(model):
     """Imports and builds the graph, and no more: the floor of every export."""
     from object_detection import exporter  # noqa: F401  the stage that ends here
-    _models.pipeline(model)
+    config = _models.pipeline(model)
     stages = Stages()
     stages.stage('graph')
-    _models.build_graph(model)
+    _models.build_graph(config)
     return {'stages': stages.figures()}
 
 
 def load(path, image):
     """Loads a SavedModel and runs it once; returns figures."""
     with _tensorflow().Graph().as_default():
-        session, infer, loading = _loaded(path, image, None)
-        with session:
-            return {'load': loading, 'first': infer()}
+        infer, loading = _loaded(path, image, None)
+        return {'load': loading, 'first': infer()}
 
 
 def steady(paths, image, runs, optimized):
-    """Runs SavedModels in turns, in one process; returns ``{way: [seconds of each turn]}``.
+    """Runs SavedModels in turns, in one process; returns figures: of each way, the seconds of each turn.
 
     In one process, because two processes of the same SavedModel differ by more
     than a tenth: to compare what they ran would be to compare the processes.
@@ -139,11 +138,11 @@ def steady(paths, image, runs, optimized):
     infer = collections.OrderedDict()
     for way, path in paths.items():
         with tf.Graph().as_default():
-            _, infer[way], _ = _loaded(path, image, config)
+            infer[way], _ = _loaded(path, image, config)
     turns = collections.OrderedDict((way, []) for way in paths)
     ways = list(paths)
     for turn in range(runs + 1):
-        for way in ways[turn % len(ways):] + ways[:turn % len(ways)]:  # none always runs after the same other
+        for way in ways[turn % len(ways):] + ways[:turn % len(ways)]:  # none is always the first
             turns[way].append(infer[way]())
     return {'turns': {way: times[1:] for way, times in turns.items()}}
 
@@ -157,7 +156,7 @@ def _loaded(path, image, config):
     """Loads a SavedModel into the default graph.
 
     Returns:
-        (the session, a function that infers once and returns its seconds, the seconds that loading took).
+        (a function that infers once and returns its seconds, the seconds that loading took).
     """
     import numpy as np
     tf = _tensorflow()
@@ -173,7 +172,7 @@ def _loaded(path, image, config):
         before = _clocks()
         session.run(fetches, feed)
         return _since(before)
-    return session, infer, loading
+    return infer, loading
 
 
 def _clocks():

@@ -1,7 +1,7 @@
 """Pairs of real exports, each with the verdict and the causes that are known for it.
 
 The exports come from the OD API's own script, unpatched, in processes of their
-own. Slow as unit tests go (about five minutes in all), so they are marked
+own. Slow as unit tests go (minutes in all), so they are marked
 ``pairs`` and run in an environment of their own.
 """
 import os
