@@ -221,7 +221,8 @@ def in_readme(text, results):
     """Returns the text of the README with the table of these results in its place."""
     begin = text.index('-->', text.index('<!-- benchmarks')) + len('-->')
     end = text.index('<!-- /benchmarks -->')
-    shown = ['Medians; the ways took turns within each round. Steady inference: of the ratios of turns, in one process.',
+    shown = ['Medians; the ways took turns within each round. '
+             'Steady inference: of the ratios of turns, in one process.',
              '**Bold** is what misses its target:', '']
     shown += table(results) + [
         '', under_the_table(results), '',
