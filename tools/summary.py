@@ -113,10 +113,10 @@ def unreached_refusals(measured):
         with open(path, encoding='utf-8') as file:
             text = file.read()
         missing = set(measured.analysis2(path)[3])
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Raise) and node.lineno in missing:
-                found.append('{}:{}: {}'.format(os.path.relpath(path, ROOT), node.lineno,
-                                                text.splitlines()[node.lineno - 1].strip()))
+        lines = text.splitlines()
+        for number in sorted(node.lineno for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Raise)):
+            if number in missing:
+                found.append('{}:{}: {}'.format(os.path.relpath(path, ROOT), number, lines[number - 1].strip()))
     return found
 
 
@@ -139,7 +139,7 @@ def main():
     old = [one['environment'] for one in results if one['began'] < time.time() - 6 * 3600]
     if old:
         print('of an earlier run: {}'.format(', '.join(old)))
-    print('\nskipped:\n' + '\n'.join(skips(results)))
+    print('\nskipped:\n' + ('\n'.join(skips(results)) or '   none'))
     nowhere = ran_nowhere(results)
     for case in nowhere:
         print('ran nowhere: {}{}'.format(case, ' ({})'.format(_MAY_RUN_NOWHERE[case]) if case in _MAY_RUN_NOWHERE else ''))
