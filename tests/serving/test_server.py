@@ -7,6 +7,7 @@ answer; where it does not, one skip says so.
 import base64
 import json
 import os
+import subprocess
 import tempfile
 import threading
 
@@ -287,9 +288,27 @@ def test_a_model_that_is_not_there_is_said_in_a_line(grpc_server, first, tmp_pat
         assert 'Traceback' not in str(failed.value)
 
 
+@pytest.mark.parametrize('kind', ['pixels', 'encoded'])
+def test_the_curl_line_and_the_clients_rows_are_what_the_rest_api_documents(
+        kind, first, encoded, picture, expected, tmp_path):
+    export = first if kind == 'pixels' else encoded
+    _requests.write(export, str(tmp_path / 'try'), model_name=kind, image=picture)
+
+    def answer(batch):
+        return seen_by(export, numpy.array(batch, 'u1' if kind == 'pixels' else object))
+    with servers.documented_rest({kind: answer}) as port:
+        printed = subprocess.check_output(
+            ['sh', str(tmp_path / 'try' / 'curl.sh'), 'http://127.0.0.1:{}/v1/models/{}:predict'.format(port, kind)])
+        check(json.loads(printed.decode('utf-8'))['predictions'][0], expected)
+        for form in ([], ['--columns']):
+            found, = json.loads(ask_with_the_client(
+                servers.Server(None, None, rest_port=port, grpc_port=port), None, tmp_path / 'try',
+                ['--json', picture] + form, kind))
+            check(found, expected)
+
+
 @IF_THERE
 def test_the_curl_line_and_base64_are_what_tensorflow_model_server_takes(first, encoded, picture, expected, tmp_path):
-    import subprocess
     models = {name: str(tmp_path / 'models' / name) for name in ('pixels', 'encoded')}
     for name, export in (('pixels', first), ('encoded', encoded)):
         _publish.publish(export, _publish.Wish(models[name]))
