@@ -31,6 +31,8 @@ _MAY_RUN_NOWHERE = {
         'the package index has no tensorflow_model_server',
 }
 
+_WITHOUT_RESULTS = ('demo', 'mutants', 'summary')  # how environments are called that leave none
+
 
 def read(folder):
     """Returns the results in a folder, in the order in which they began."""
@@ -84,7 +86,7 @@ def without_results(results):
     config = configparser.ConfigParser(interpolation=None)
     config.read(os.path.join(ROOT, 'tox.ini'))
     names = re.findall(r'[\w-]+', config['tox']['env_list'])
-    return [name for name in names if not name.startswith('demo') and name != 'summary' and
+    return [name for name in names if not name.startswith(_WITHOUT_RESULTS) and
             name not in {one['environment'] for one in results}]
 
 
