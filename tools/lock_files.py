@@ -1,7 +1,7 @@
 """The lock files: which Python, TensorFlow and Object Detection API go together, every package pinned.
 
     python tools/lock_files.py write [NAME…]     resolves the pairs anew: requirements/NAME.txt
-    python tools/lock_files.py install [NAME…]   installs the pair of the running Python's version, or requirements/NAME.txt
+    python tools/lock_files.py install [NAME…]   installs requirements/NAME.txt; default the pair of this Python's version
     python tools/lock_files.py vintage           prints the OD API that goes with it, for tools/assemble_models.py
 
 The packages that hold the OD API are not in them: what those declare as their
@@ -111,7 +111,8 @@ def write(pair):
 def main():
     parser = argparse.ArgumentParser(description='Writes and installs the lock files of the supported versions.')
     parser.add_argument('command', choices=['write', 'install', 'vintage'])
-    parser.add_argument('names', nargs='*', metavar='NAME', help='which; default all to write, the one of this Python to install')
+    parser.add_argument('names', nargs='*', metavar='NAME',
+                        help='which; default all to write, and to install the one of this Python')
     options = parser.parse_args()
     if options.command == 'install':
         for name in options.names or [pair_of_this_python().name]:

@@ -144,14 +144,16 @@ def main():
     print('\nskipped:\n' + ('\n'.join(skips(results)) or '   none'))
     nowhere = ran_nowhere(results)
     for case in nowhere:
-        print('ran nowhere: {}{}'.format(case, ' ({})'.format(_MAY_RUN_NOWHERE[case]) if case in _MAY_RUN_NOWHERE else ''))
+        why = _MAY_RUN_NOWHERE.get(case)
+        print('ran nowhere: {}{}'.format(case, ' ({})'.format(why) if why else ''))
     lacking = without_results(results)
     if lacking:
         print('no results of {}'.format(', '.join(lacking)))
     if options.list:
         with open(options.list, 'w') as file:
-            file.writelines(sorted({'{}\t{}\t{}\n'.format(case, one['tensorflow'], one['vintage'])
-                                    for one in results for case, outcome in one['cases'].items() if outcome != 'skipped'}))
+            file.writelines(sorted({
+                '{}\t{}\t{}\n'.format(case, one['tensorflow'], one['vintage'])
+                for one in results for case, outcome in one['cases'].items() if outcome != 'skipped'}))
     outcomes = collections.Counter(outcome for one in results for outcome in one['cases'].values())
     print('\n{passed} passed, {failed} failed, {skipped} skipped'.format(
         **dict({'passed': 0, 'failed': 0, 'skipped': 0}, **outcomes)))

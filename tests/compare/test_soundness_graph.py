@@ -222,7 +222,7 @@ def test_the_canonical_form_of_an_end_without_a_value_loads():
 
 
 def test_the_steps_of_comparing_grow_as_the_graphs_do():
-    """Calls are counted, Python's and C's, and no clock is read: a machine that is busy makes neither more nor fewer."""
+    """Calls are counted, Python's and C's, and no clock is read: a busy machine makes neither more nor fewer."""
     def build(prefix, count):
         rows = [placeholder('x')]
         for index in range(count):

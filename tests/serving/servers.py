@@ -161,8 +161,9 @@ def documented_rest(models):
             batch = body['instances'] if rows else body['inputs']
             found = models[asked.group(1)]([value(given) for given in batch])
             found = {name: array.tolist() for name, array in found.items()}
-            answer = json.dumps({'predictions': [{name: found[name][row] for name in found} for row in range(len(batch))]}
-                                if rows else {'outputs': found}).encode('utf-8')
+            answer = {'outputs': found} if not rows else {
+                'predictions': [{name: found[name][row] for name in found} for row in range(len(batch))]}
+            answer = json.dumps(answer).encode('utf-8')
             self.send_response(200)
             self.send_header('Content-Length', str(len(answer)))
             self.end_headers()

@@ -326,7 +326,7 @@ def test_the_curl_line_and_base64_are_what_tensorflow_model_server_takes(first, 
 
 
 def test_a_real_tensorflow_model_server_was_asked():
-    """The index has none, so CI has none: what it is asked beside the others is said here, and only here, to be left out."""
+    """The package index has none, so CI has none: that what it is asked is left out is said here, in one skip."""
     if not servers.TFS:
         pytest.skip('OD_PATCH_TFS names no tensorflow_model_server; the other servers were asked')
     assert os.access(servers.TFS, os.X_OK)

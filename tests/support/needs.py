@@ -1,4 +1,4 @@
-"""What a test needs beside this Python: where it is missing the test is skipped, and in CI, where nothing may be, it fails.
+"""What a test needs beside this Python: where it is missing, the test is skipped, and in CI it fails.
 
 CI is where ``TOX_SKIP_MISSING_INTERPRETERS`` is ``false``, as .ci/run sets it: a skip for want of something
 is a case that ran nowhere, in a run that is green.

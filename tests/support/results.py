@@ -24,7 +24,7 @@ class Results:
         atexit.register(self._write)  # before the fork servers are: by then they have ended, and their time is known
 
     def _since_the_environment_was_made(self):
-        """Returns the seconds for which it was installed; 0 where it is of an earlier run, or has been tested already."""
+        """Returns the seconds that installing took; 0 where the environment has been tested in before."""
         folder = os.environ.get('TOX_ENV_DIR', '')
         tested = os.path.join(folder, 'tested')
         if not os.path.exists(os.path.join(folder, 'pyvenv.cfg')) or os.path.exists(tested):

@@ -1,4 +1,4 @@
-"""Has the lines counted that a Python runs, where ``COVERAGE_PROCESS_START`` says so: Python imports this when it starts.
+"""Has the lines counted that a Python runs, where ``COVERAGE_PROCESS_START`` says so. Python imports this at its start.
 
 On PYTHONPATH, so that it is on in what the tests start, too. A fork goes on counting by itself; what is killed, or
 gets another PYTHONPATH from its test, is not counted.
