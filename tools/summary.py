@@ -90,18 +90,24 @@ def without_results(results):
             name not in {one['environment'] for one in results}]
 
 
-def coverage_of(folder):
+def coverage_of(folder, since):
     """Combines what the environments have counted, prints it, and returns the refusals that no test has reached.
+
+    Args:
+        since: float, when the oldest result began; what was counted before that is of another od-patch.
 
     Returns:
         List of 'path:line: the statement'; None where nothing was counted.
     """
-    files = glob.glob(os.path.join(folder, 'of.*'))
+    files = [path for path in glob.glob(os.path.join(folder, 'of.*')) if os.path.getmtime(path) >= since]
+    together = os.path.join(folder, 'all')
+    if os.path.exists(together):
+        os.unlink(together)
     if not files:
         return None
     import coverage
     os.environ.setdefault('COVERAGE_FOLDER', folder)
-    measured = coverage.Coverage(data_file=os.path.join(folder, 'all'), config_file=os.path.join(ROOT, 'tox.ini'))
+    measured = coverage.Coverage(data_file=together, config_file=os.path.join(ROOT, 'tox.ini'))
     measured.combine(files, keep=True)
     measured.report(skip_covered=True, show_missing=False, ignore_errors=True)
     return unreached_refusals(measured)
@@ -133,7 +139,7 @@ def main():
         print('No environment has left results in {}.'.format(options.results))
         return 1
     if options.coverage:
-        unreached = coverage_of(options.coverage)
+        unreached = coverage_of(options.coverage, min(one['began'] for one in results))
         if unreached is not None:
             print('\n{} raise statements of od_patch were reached by no test:'.format(len(unreached)))
             print('\n'.join('  ' + line for line in unreached))
