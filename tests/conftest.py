@@ -2,7 +2,7 @@
 
 The folder ``research`` comes from ``--models-research`` or ``OD_PATCH_MODELS_RESEARCH``
 (a real checkout), else it is assembled from packages of the index, vintage
-``OD_PATCH_VINTAGE`` (A, B, C or D; default C on TensorFlow 1 and D on TensorFlow 2).
+``--vintage`` or ``OD_PATCH_VINTAGE`` (A, B, C or D; default C on TensorFlow 1 and D on TensorFlow 2).
 """
 import os
 import signal
@@ -13,6 +13,8 @@ import pytest
 from od_patch import legacy
 from tests.support import checkpoints
 from tests.support import exports
+from tests.support import needs
+from tests.support import results
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -20,6 +22,8 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 def pytest_addoption(parser):
     parser.addoption('--models-research', default=os.environ.get('OD_PATCH_MODELS_RESEARCH'),
                      help='the folder research of a real checkout of the models repo, with compiled protos')
+    parser.addoption('--vintage', choices=['A', 'B', 'C', 'D'],
+                     help='of the OD API from the package index; as OD_PATCH_VINTAGE, which is looked at without')
 
 
 def pytest_configure(config):
@@ -27,10 +31,16 @@ def pytest_configure(config):
     # A script's `&` has it ignored in all that it starts; tests send it.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.environ.get('OD_PATCH_RESULTS') and not hasattr(config, 'workerinput'):
+        config.pluginmanager.register(results.Results(os.environ['OD_PATCH_RESULTS']))
     try:
         import tensorflow
     except ImportError:
+        if needs.nothing_may_be_missing():
+            raise
         return  # the tests that need it say so
+    if config.getoption('--vintage'):
+        os.environ['OD_PATCH_VINTAGE'] = config.getoption('--vintage')
     given = config.getoption('--models-research')
     if given:
         entries = [os.path.abspath(given), os.path.join(os.path.abspath(given), 'slim')]
@@ -41,6 +51,20 @@ def pytest_configure(config):
     os.environ['PYTHONPATH'] = os.pathsep.join(
         entries + [_ROOT] + [entry for entry in [os.environ.get('PYTHONPATH')] if entry])
     os.environ['OD_PATCH_TEST_RESEARCH'] = entries[0]
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what can never run here, so that each skip that is printed is news.
+
+    That is what a ``skipif`` says, such as another TensorFlow; what is missing and could be here is for ``needs`` to
+    say. The slow pairs of real exports are left to the environment that asks for them, by ``-m pairs``.
+    """
+    pairs = 'pairs' in (config.getoption('markexpr') or '')
+    never = [item for item in items if any(mark.args[0] for mark in item.iter_markers('skipif')) or
+             item.get_closest_marker('pairs') and not pairs]
+    config.hook.pytest_deselected(items=never)
+    left_out = set(never)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ tensorflow = pytest.importorskip('tensorflow')
 if tensorflow.__version__.startswith('1.'):
     pytest.skip('this TensorFlow is {}; the tests compare a newer one with it'.format(tensorflow.__version__),
                 allow_module_level=True)
-_PYTHON = os.environ.get('OD_PATCH_TF1_PYTHON', '')
-if not os.path.exists(_PYTHON):
-    pytest.skip('OD_PATCH_TF1_PYTHON names no Python with TensorFlow 1 ({!r}); '
-                '"tox run -e py36-tf112-C" makes one'.format(_PYTHON), allow_module_level=True)
 
 from tests.support import exports  # noqa: E402
+from tests.support import needs  # noqa: E402
 from tests.support import parity  # noqa: E402
+
+_PYTHON = needs.python('OD_PATCH_TF1_PYTHON', 'TensorFlow 1; "tox run -e py36-tf112-AB" makes one')
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SHAPES = os.path.join(_ROOT, 'examples', 'shapes')

@@ -1,7 +1,5 @@
 """The bridges: on only where they are needed, and gone without a trace when the patch comes off."""
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -10,6 +8,7 @@ tensorflow = pytest.importorskip('tensorflow')
 from od_patch import legacy  # noqa: E402
 from od_patch.legacy import _old_protos  # noqa: E402
 from tests.support import exports  # noqa: E402
+from tests.support import needs  # noqa: E402
 from tests.support import parity  # noqa: E402
 
 _TF2 = not tensorflow.__version__.startswith('1.')
@@ -204,10 +203,8 @@ assert state() == before
 
 @pytest.fixture(scope='module')
 def newest_protos(tmp_path_factory, research):
-    """The OD API's protos, compiled by the newest protoc that this Python can get; the folder to put on the path."""
-    tools = str(tmp_path_factory.mktemp('grpcio_tools'))
-    subprocess.check_call([sys.executable, '-m', 'pip', 'install', '--quiet', '--no-deps', '--target', tools,
-                           'grpcio-tools', 'setuptools<81'])  # some grpcio-tools ask for setuptools' pkg_resources
+    """The OD API's protos, compiled by a new protoc; the folder to put on the path."""
+    needs.module('grpc_tools')  # requirements/protoc.txt
     folder = tmp_path_factory.mktemp('protos')
     # The packages of the index hold no .proto files: protoc takes their descriptors instead.
     descriptors = str(folder / 'descriptors')
@@ -226,8 +223,7 @@ print('\\n'.join(file.name for file in files.file))
     compiled = folder / 'object_detection' / 'protos'
     os.makedirs(str(compiled))
     result = exports.run(['-m', 'grpc_tools.protoc', '--descriptor_set_in=' + descriptors,
-                          '--python_out=' + str(folder)] + names,
-                         environment={'PYTHONPATH': tools})
+                          '--python_out=' + str(folder)] + names)
     assert result.exit_code == 0, result.stderr
     return str(compiled)
 

@@ -11,20 +11,18 @@ if tensorflow.__version__.startswith('1.'):
 
 from od_patch import _bundle  # noqa: E402
 from tests.support import exports  # noqa: E402
+from tests.support import needs  # noqa: E402
 from tests.support import parity  # noqa: E402
 
-_PYTHON = os.environ.get('OD_PATCH_TF1_PYTHON', '')
 _SHAPES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'examples', 'shapes')
 
 
 @pytest.fixture(scope='module')
 def export(tmp_path_factory):
     """The shapes detector, exported under TensorFlow 1."""
-    if not os.path.exists(_PYTHON):
-        pytest.skip('OD_PATCH_TF1_PYTHON names no Python with TensorFlow 1 ({!r}); '
-                    '"tox run -e py36-tf112-C" makes one'.format(_PYTHON))
+    python = needs.python('OD_PATCH_TF1_PYTHON', 'TensorFlow 1; "tox run -e py36-tf112-AB" makes one')
     output = str(tmp_path_factory.mktemp('shapes') / 'export')
-    result = exports.ours(os.path.join(_SHAPES, 'shapes_ssd_mobilenet_v1.config'), _SHAPES, output, _python=_PYTHON,
+    result = exports.ours(os.path.join(_SHAPES, 'shapes_ssd_mobilenet_v1.config'), _SHAPES, output, _python=python,
                           _environment={'PYTHONPATH': exports.python_path('C')})
     assert result.exit_code == 0, result.stderr
     return output

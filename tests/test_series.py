@@ -209,9 +209,9 @@ def test_watching_waits_until_a_checkpoint_is_whole(trained, tmp_path):
     training.mkdir()
     output = tmp_path / 'out'
 
-    def copy(name, size=None):
+    def copy(name, size=None, to=None):
         content = open(os.path.join(trained, name), 'rb').read()
-        with open(str(training / name), 'wb') as copied:
+        with open(str(training / (to or name)), 'wb') as copied:
             copied.write(content[:size])
 
     process = subprocess.Popen(
@@ -228,19 +228,21 @@ def test_watching_waits_until_a_checkpoint_is_whole(trained, tmp_path):
             copy('model.ckpt-200' + suffix)
         _wait_for(str(output / '200' / 'saved_model.pb'), process)
         copy('model.ckpt-100' + _DATA, whole - 1)
-        time.sleep(1)
-        assert os.listdir(str(output)) == ['200']
+        # A whole one of a later step comes after it in each look: once that is exported, 100 was looked at as often.
+        copy('model.ckpt-300')
+        _wait_for(str(output / '300' / 'saved_model.pb'), process)
+        assert not (output / '100').exists()
         copy('model.ckpt-100' + _DATA)
         _wait_for(str(output / '100' / 'saved_model.pb'), process)
-        copy('model.ckpt-300', 1000)
+        copy('model.ckpt-300', 1000, to='model.ckpt-400')
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 0, stderr
-    assert '2 exported' in stdout and 'failed' not in stdout + stderr
-    assert sorted(os.listdir(str(output))) == ['100', '200']
-    for step in (100, 200):
+    assert '3 exported' in stdout and 'failed' not in stdout + stderr
+    assert sorted(os.listdir(str(output))) == ['100', '200', '300']
+    for step in (100, 200, 300):
         prefix = str(output / str(step) / 'variables' / 'variables')
         assert _bundle.shortfalls(prefix, _bundle.read_index(prefix)) == []
     assert sorted(os.listdir(str(tmp_path))) == ['out', 'training']

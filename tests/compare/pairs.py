@@ -9,20 +9,16 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from tests.support import exports
+from tests.support import needs
+
 
 def python_with(release):
     """Path of a Python whose TensorFlow is ``release`` ('1.12' or '1.15'); skips the test where there is none."""
     import tensorflow
     if tensorflow.__version__.startswith(release + '.'):
         return sys.executable
-    variable = 'OD_PATCH_PYTHON_TF' + release.replace('.', '')
-    path = os.environ.get(variable)
-    if not path:
-        pytest.skip('needs a Python with TensorFlow {}: set {}'.format(release, variable))
-    return path
+    return needs.python('OD_PATCH_PYTHON_TF' + release.replace('.', ''), 'TensorFlow ' + release)
 
 
 def run(python, vintage, *arguments):

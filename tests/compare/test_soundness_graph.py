@@ -1,5 +1,5 @@
 """Graphs that differ but once were taken for one, and files that once hung or were read as something they do not say."""
-import time
+import sys
 
 import pytest
 
@@ -221,15 +221,29 @@ def test_the_canonical_form_of_an_end_without_a_value_loads():
     graphs.run(form, ['x'], {'x': 1.0})
 
 
-def test_seven_thousand_nodes_take_seconds():
-    def build(prefix):
+def test_the_steps_of_comparing_grow_as_the_graphs_do():
+    """Calls are counted, Python's and C's, and no clock is read: a busy machine makes neither more nor fewer."""
+    def build(prefix, count):
         rows = [placeholder('x')]
-        for index in range(3500):
+        for index in range(count):
             last = rows[-1][0]
             rows += [row('{}k{}'.format(prefix, index), 'Const', value=float(index % 7)),
                      row('{}a{}'.format(prefix, index), 'Mul', last, '{}k{}'.format(prefix, index))]
         return made(*(rows + [row('out', 'Identity', rows[-1][0])]))
-    one, other = build('a'), build('b')
-    begin = time.time()
-    assert judged(one, other).equal
-    assert time.time() - begin < 10  # about one second on a machine that does nothing else
+
+    def calls(count):
+        one, other = build('a', count), build('b', count)
+        counted = [0]
+
+        def count_it(frame, event, argument):
+            counted[0] += event in ('call', 'c_call')
+        before = sys.getprofile()
+        sys.setprofile(count_it)
+        try:
+            assert judged(one, other).equal
+        finally:
+            sys.setprofile(before)
+        return counted[0]
+    small, large = calls(350), calls(3500)
+    assert small > 350 * 4  # it was counted
+    assert large < 15 * small  # ten times the nodes

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import checkpoints
 from tests.support import exports
+from tests.support import needs
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SHAPES = os.path.join(_ROOT, 'examples', 'shapes')
@@ -24,10 +25,7 @@ def tf1_python():
     """A Python that can export; skips where there is none."""
     if is_tensorflow_1():
         return sys.executable
-    python = os.environ.get('OD_PATCH_TF1_PYTHON', '')
-    if not os.path.exists(python):
-        pytest.skip('OD_PATCH_TF1_PYTHON names no Python with TensorFlow 1 ({!r})'.format(python))
-    return python
+    return needs.python('OD_PATCH_TF1_PYTHON', 'TensorFlow 1')
 
 
 @pytest.fixture(scope='session')

@@ -5,6 +5,7 @@ import pytest
 
 from od_patch import legacy
 from tests.support import exports
+from tests.support import needs
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SHAPES = os.path.join(_ROOT, 'examples', 'shapes')
@@ -37,7 +38,7 @@ def full_base(tmp_path_factory):
 @pytest.fixture(scope='session')
 def full(tmp_path_factory, full_base):
     """An export by the command, with everything that a server can be given, also published, and verified in full."""
-    pytest.importorskip('tensorflow_serving')
+    needs.module('tensorflow_serving')
     output = str(tmp_path_factory.mktemp('exported') / 'export')
     result = exports.ours(
         SHAPES_CONFIG, SHAPES, output, extra_signatures='encoded_image_bytes', signature_input_name='image',

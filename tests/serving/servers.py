@@ -11,14 +11,18 @@ requirements/serving.txt is what they need beside TensorFlow 1.12.
 
 Not for: a server's answers; the tests judge them.
 """
+import base64
 import contextlib
+import http.server
 import json
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -129,6 +133,54 @@ def tensorflow_model_server(models, folder):
     with _running(command, folder, rest_port, grpc_port) as server:
         server.wait(lambda: all('AVAILABLE' in json.dumps(server.get('/v1/models/' + name)) for name in models))
         yield server
+
+
+@contextlib.contextmanager
+def documented_rest(models):
+    """Context: a port that takes what TensorFlow Serving's documents say of its REST API: rows, columns, and base64.
+
+    For what only tensorflow_model_server takes, where there is none. It stands in for the server, not for the model.
+
+    Args:
+        models: dict from name to a function from a list of inputs, one for each image, to {output: array}.
+    """
+    def value(given):
+        if isinstance(given, dict):
+            (key, inner), = given.items()
+            return base64.b64decode(inner, validate=True) if key == 'b64' else value(inner)
+        return given
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked = re.match('^/v1/models/([^/:]+):predict$', self.path)
+            body = json.loads(self.rfile.read(int(self.headers['Content-Length'])).decode('utf-8'))
+            if not asked or asked.group(1) not in models or self.headers['Content-Type'] != 'application/json':
+                self.send_error(404)
+                return
+            rows = 'instances' in body
+            batch = body['instances'] if rows else body['inputs']
+            found = models[asked.group(1)]([value(given) for given in batch])
+            found = {name: array.tolist() for name, array in found.items()}
+            answer = {'outputs': found} if not rows else {
+                'predictions': [{name: found[name][row] for name in found} for row in range(len(batch))]}
+            answer = json.dumps(answer).encode('utf-8')
+            self.send_response(200)
+            self.send_header('Content-Length', str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *arguments):  # pylint: disable=arguments-differ
+            pass
+
+    server = http.server.HTTPServer(('127.0.0.1', 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from od_patch.serving import _publish
 from od_patch.serving import _requests
 from tests.serving.conftest import LABEL_MAP, SHAPES, SHAPES_CONFIG
 from tests.support import exports
+from tests.support import needs
 
 tensorflow = pytest.importorskip('tensorflow')
 
@@ -134,7 +135,7 @@ def test_pixels_of_other_types_and_sizes(monkeypatch, tmp_path):
 
 
 def test_sizes_are_those_of_the_requests(of_kind, picture, tmp_path):
-    predict_pb2 = pytest.importorskip('tensorflow_serving.apis.predict_pb2')
+    predict_pb2 = needs.module('tensorflow_serving.apis.predict_pb2')
     for kind in KINDS:
         folder = tmp_path / kind
         example = _requests.write(of_kind(kind), str(folder), model_name='shapes', image=picture)

@@ -132,10 +132,9 @@ def test_freeze_gives_the_graph_of_the_pixels(full, tmp_path):
     assert answer.verdict == 'equivalent'
 
 
+@pytest.mark.skipif(tensorflow.__version__.startswith('1.'), reason='this is TensorFlow 1')
 def test_tensorflow_2_loads_both(signed):
     kind, folder = signed
-    if tensorflow.__version__.startswith('1.'):
-        pytest.skip('this is TensorFlow 1')
     result = exports.run(['-c', (
         'import sys, tensorflow as tf\n'
         'model = tf.saved_model.load(sys.argv[1])\n'

@@ -14,9 +14,10 @@ from od_patch.serving import _publish
 from od_patch.serving import _warmup
 from tests.serving import models
 from tests.support import exports
+from tests.support import needs
 
 tensorflow = pytest.importorskip('tensorflow')
-prediction_log_pb2 = pytest.importorskip('tensorflow_serving.apis.prediction_log_pb2')
+prediction_log_pb2 = needs.module('tensorflow_serving.apis.prediction_log_pb2')
 from od_patch import _tensorflow  # pylint: disable=wrong-import-position
 
 pytestmark = pytest.mark.xdist_group('serving')
