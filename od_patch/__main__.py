@@ -240,12 +240,14 @@ def _check_arguments(script, arguments):
         return
     from absl import flags
     known = _OF_ABSL | frozenset(flags.FLAGS) | _defined_by(script)
-    undefok = ','.join(argument.partition('=')[2] for argument in arguments if _flags.name_of(argument) == 'undefok')
+    known |= {name for argument in arguments if _flags.name_of(argument) == 'undefok'
+              for name in argument.partition('=')[2].split(',')}
     for argument in arguments:
         if argument == '--':
             return
         name = _flags.name_of(argument)
-        if name is not None and not {name, name[2:] if name.startswith('no') else name} & (known | set(undefok.split(','))):
+        names = {name, name[2:] if name and name.startswith('no') else name}
+        if name is not None and names.isdisjoint(known):
             raise _flags.unknown(name, known | frozenset(_options.TABLE), _PROGRAM + ' --help')
 
 

@@ -1,4 +1,4 @@
-"""The options as flags of a command line: defined, read and explained with ``absl.flags``, from the table in ``_options``.
+"""The options as flags of a command line: defined, read and explained with ``absl.flags``, from ``_options.TABLE``.
 
 Not for: the flags of the release, which its script defines.
 """

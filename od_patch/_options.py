@@ -125,7 +125,7 @@ def _series_of(chosen):
 
 
 def signature(*more):
-    """Returns the ``inspect.Signature`` of ``patched()``: the exporter, every option that is a keyword, and ``more``."""
+    """Returns the ``inspect.Signature`` of ``patched()``: the exporter, the options that are keywords, and ``more``."""
     parameter = inspect.Parameter
     keywords = [option for option in TABLE.values() if option.keyword]
     return inspect.Signature(

@@ -297,9 +297,11 @@ def test_a_log_goes_home(script, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, words', [
-    ([], 'There is no script'), (['--verify'], 'There is no script'), (['--verfy', 'SCRIPT'], 'Did you mean --verify ?'),
+    ([], 'There is no script'), (['--verify'], 'There is no script'),
+    (['--verfy', 'SCRIPT'], 'Did you mean --verify ?'),
     (['SCRIPT', '--artifacts=all'], "asks for 'all'"), (['SCRIPT', '--keep=three'], '--keep=three'),
-    (['SCRIPT', '--keep=3'], 'Give --serving_directory, too'), (['--checkpoint_steps=one', 'SCRIPT'], 'no list of global steps'),
+    (['SCRIPT', '--keep=3'], 'Give --serving_directory, too'),
+    (['--checkpoint_steps=one', 'SCRIPT'], 'no list of global steps'),
     (['SCRIPT', '--watch', '--watch_interval=0'], 'is no time'), (['SCRIPT', '--saved_model_variables=some'], 'some'),
     (['SCRIPT', '--target_tf=1.99'], 'is no release of TensorFlow'), (['SCRIPT', '--log_file'], 'log_file')])
 def test_what_cannot_be_meant_is_refused_before_the_script_runs(script, arguments, words):
@@ -312,6 +314,14 @@ def test_help_and_version_need_no_script():
     told = exports.run(['-m', 'od_patch', '--help'])
     assert told.exit_code == 0 and all('--' + name in told.stdout.replace('[no]', '') for name in EXAMPLES)
     assert exports.run(['-m', 'od_patch', '--version']).stdout == 'od-patch, version {}\n'.format(od_patch.__version__)
+
+
+def test_a_series_is_told_in_one_line():
+    from od_patch import _console
+    results = [_series.Result('a', 1, outcome, None, None)
+               for outcome in (_series.EXPORTED, _series.SKIPPED, _series.EXPORTED)]
+    line = _console.summary_line(_series.SeriesReport('out', results, [], 'r'))
+    assert line == 'od-patch: out: 2 exported, 1 done before'
 
 
 class _Outcomes(_export.Observer):
@@ -345,7 +355,8 @@ def test_importing_od_patch_loads_nothing_but_the_standard_library():
         [sys.executable, '-c', program], cwd=_ROOT, universal_newlines=True).splitlines())
     assert 'od_patch._export' in loaded
     assert [name for name, path in loaded.items() if 'site-packages' in path] == []
-    assert set(loaded).isdisjoint(['numpy', 'tensorflow', 'absl', 'rich', 'click', 'google_crc32c', 'google.protobuf', 'PIL'])
+    assert set(loaded).isdisjoint(
+        ['numpy', 'tensorflow', 'absl', 'rich', 'click', 'google_crc32c', 'google.protobuf', 'PIL'])
 
 
 @pytest.mark.xdist_group('ssd')

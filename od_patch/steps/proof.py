@@ -24,7 +24,7 @@ class Proof(_step.Step):
             proof.require()
 
     def staged(self, export):
-        # One of many is copied tensor by tensor, each with its checksum compared, and is proved once more on request only.
+        # One of many is copied tensor by tensor, each with its checksum compared: it is proved once more on request.
         if export.options.series and not self.runs_models:
             return None
         return proof.staged(export, self.runs_models)
