@@ -373,3 +373,18 @@ def test_the_releases_script_takes_every_option_and_refuses_what_nobody_knows(re
     assert os.listdir(str(tmp_path / 'export')) == ['saved_model']
     assert os.path.isfile(str(tmp_path / 'm' / '1' / 'saved_model.pb'))
     assert '--model_base_path={}'.format(tmp_path / 'm') in result.stderr, 'how to start a server'
+
+
+def _parameters_of_commands():
+    from od_patch import cli
+    return [pytest.param(parameter, id='{} {}'.format(name, parameter.name))
+            for name, command in sorted(cli.cli.commands.items()) for parameter in command.params
+            if parameter.type.name not in ('boolean', 'integer', 'integer range')]
+
+
+@pytest.mark.parametrize('parameter', _parameters_of_commands())
+def test_a_tilde_is_expanded_in_every_path_of_od_patchs_sub_commands(parameter):
+    """What is text and no path is named here, so that a new parameter is one or the other."""
+    texts = {'outputs', 'target_tf', 'model_version', 'model_name', 'signature', 'service'}
+    if parameter.name not in texts:
+        assert parameter.type.convert('~/a', parameter, None) == os.path.expanduser('~/a')
