@@ -87,7 +87,16 @@ Attributes:
 """
 
 _log = logging.getLogger('od_patch')
-_current = threading.local()
+
+
+class _Thread(threading.local):
+    """What a thread is at. The release calls the replacements back by their names, so they have to find it here."""
+
+    asked = None  # (``Options``, ``Observer``) of its innermost ``patched()``
+    under_way = None
+
+
+_thread = _Thread()
 
 
 class Observer:
@@ -110,6 +119,17 @@ class Observer:
     def note(self, text):
         """Something that the user should know."""
         _log.warning('%s', text)
+
+
+class _Names(list):
+    """Additional output names that can be added to ``outputs.keys()``.
+
+    Upstream writes ``outputs.keys() + additional_output_tensor_names`` until
+    2020-05-26, which Python 3 refuses, unless the right operand knows how.
+    """
+
+    def __radd__(self, keys):
+        return list(keys) + list(self)
 
 
 class UnderWay:
@@ -138,6 +158,27 @@ class UnderWay:
         self.write_inference_graph = False
         self.steps = active
         self._graph_checked = False
+
+    def arguments_for(self, arguments):
+        """Takes note of what a function of the release is called with; returns what it is to be called with instead.
+
+        Args:
+            arguments: dict from parameter name to value, of its export function or of that one's helper.
+        """
+        if 'use_moving_averages' in arguments:
+            self.use_moving_averages = bool(arguments['use_moving_averages'])
+        self.write_inference_graph = bool(arguments.get('write_inference_graph'))
+        instead = dict(arguments, **self.places())
+        names = list(arguments.get('additional_output_tensor_names') or [])
+        names += [name for name in self.options.additional_output_tensor_names or [] if name not in names]
+        if names:
+            self.additional_output_tensor_names = names
+            instead['additional_output_tensor_names'] = _Names(names)
+        return instead
+
+    def places(self):
+        """Returns the arguments that say what the release reads and where it writes, a dict."""
+        raise NotImplementedError
 
     def has_work(self):
         """Returns whether the release is to build the graph at all."""
@@ -244,6 +285,9 @@ class Export(UnderWay):
         self.digests = collections.OrderedDict()
         self.written = None
         self.results = {}
+
+    def places(self):
+        return {'trained_checkpoint_prefix': self.inventory.prefix, 'output_directory': self.staged_directory}
 
     def check(self, arguments):
         """Refuses, before the graph, what cannot be made of this checkpoint or put where it is to go."""
@@ -381,7 +425,23 @@ class Export(UnderWay):
 
 def current():
     """Returns what is ``UnderWay`` in this thread, or None."""
-    return getattr(_current, 'export', None)
+    return _thread.under_way
+
+
+def asked():
+    """Returns (``Options``, ``Observer``) of this thread: those of its innermost ``patched()``, else the defaults."""
+    return _thread.asked or (Options(), Observer())
+
+
+@contextlib.contextmanager
+def asking(options, observer):
+    """Context in which exports of this thread have these options."""
+    before = _thread.asked
+    _thread.asked = (options, observer)
+    try:
+        yield
+    finally:
+        _thread.asked = before
 
 
 @contextlib.contextmanager
@@ -393,8 +453,7 @@ def whole(options, observer, release_text, arguments):
         observer: ``Observer``.
         release_text: str, the exporter's pin in words.
         arguments: dict from parameter name to value, as upstream's function was
-            called; ``trained_checkpoint_prefix`` and ``output_directory`` are
-            changed in it to what upstream is to work on.
+            called.
 
     Yields:
         ``Export``.
@@ -416,8 +475,6 @@ def whole(options, observer, release_text, arguments):
         with _staging.staged(output_directory) as staged:
             export = Export(options, observer, release_text, prefix, output_directory, staged, active)
             export.check(arguments)
-            arguments['trained_checkpoint_prefix'] = prefix
-            arguments['output_directory'] = staged.export
             with contextlib.ExitStack() as left:
                 left.enter_context(cycles_left())
                 with under_way(export):
@@ -467,11 +524,11 @@ def prepare(options, arguments):
 @contextlib.contextmanager
 def under_way(export):
     """Context in which an ``UnderWay`` is the current one of this thread."""
-    _current.export = export
+    _thread.under_way = export
     try:
         yield
     finally:
-        _current.export = None
+        _thread.under_way = None
 
 
 def check_free(output_directory, overwrite):

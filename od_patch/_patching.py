@@ -143,12 +143,10 @@ def _patched(exporter, strict_pin, options, observer):
     with _lock:
         patch = _put_on(exporter, strict_pin, observer.note)
         patch.uses += 1
-    before = _thread_options()
-    _threads.options = (options, observer)
     try:
-        yield
+        with _export.asking(options, observer):
+            yield
     finally:
-        _threads.options = before
         with _lock:
             patch.uses -= 1
             _take_off_if_unused(patch)
@@ -255,17 +253,6 @@ class _TemporaryFiles:
         return kwargs
 
 
-class _Names(list):
-    """Additional output names that can be added to ``outputs.keys()``.
-
-    Upstream writes ``outputs.keys() + additional_output_tensor_names`` until
-    2020-05-26, which Python 3 refuses, unless the right operand knows how.
-    """
-
-    def __radd__(self, keys):
-        return list(keys) + list(self)
-
-
 # Each of the following makes the replacement of one function: what upstream's callers see stays as it is.
 
 
@@ -276,17 +263,16 @@ def _around_export(original, recognised):
         arguments = _export.bind(original, args, kwargs)
         under_way = _export.current()
         if under_way:
-            _enter(under_way, arguments)
-            return _until_nothing_is_left(original, arguments)
-        options, observer = _thread_options()
+            return _until_nothing_is_left(original, under_way.arguments_for(arguments))
+        options, observer = _export.asked()
         with _held(recognised.module) as is_on:
             if not is_on:  # somebody kept this function from a time when the patch was on
                 return original(*args, **kwargs)
             around = _series.series if options.series else _export.whole
             with legacy.tf1_behaviour(), around(options, observer, describe(recognised), arguments) as under_way:
-                _enter(under_way, arguments)
+                instead = under_way.arguments_for(arguments)
                 if under_way.has_work():
-                    return _until_nothing_is_left(_without_autograph(original), arguments)
+                    return _until_nothing_is_left(_without_autograph(original), instead)
                 return None
     return export
 
@@ -325,18 +311,6 @@ def _held(module):
             with _lock:
                 patch.uses -= 1
                 _take_off_if_unused(patch)
-
-
-def _enter(under_way, arguments):
-    """Takes note of what an export was called with, and mends its additional output names."""
-    if 'use_moving_averages' in arguments:
-        under_way.use_moving_averages = bool(arguments['use_moving_averages'])
-    under_way.write_inference_graph = bool(arguments.get('write_inference_graph'))
-    names = list(arguments.get('additional_output_tensor_names') or [])
-    names += [name for name in under_way.options.additional_output_tensor_names or [] if name not in names]
-    if names:
-        under_way.additional_output_tensor_names = names
-        arguments['additional_output_tensor_names'] = _Names(names)
 
 
 class _NothingLeft(Exception):
@@ -455,12 +429,7 @@ def _check_graph():
         _export.current().graph_is_built(_tensorflow.tf1().get_default_graph())
 
 
-_threads = threading.local()
-
-
-def _thread_options():
-    """Returns (``Options``, ``Observer``) of this thread: those of its innermost ``patched()``, else the defaults."""
-    return getattr(_threads, 'options', None) or (_export.Options(), _export.Observer())
+_thread_options = _export.asked
 
 
 def _name(exporter):

@@ -86,6 +86,9 @@ class Series(_export.UnderWay):
         self._handled = {}  # prefix -> what its files looked like when it was exported, skipped, or failed
         self._stop = threading.Event()
 
+    def places(self):
+        return {'output_directory': self.temporary_directory}  # for the release's pipeline.config, which has no place
+
     @property
     def profiles(self):
         return bool(self.options.profile_graph)
@@ -310,7 +313,6 @@ def series(options, observer, release_text, arguments):
     temporary = tempfile.mkdtemp(prefix='od-patch-')
     try:
         under_way = Series(options, observer, release_text, arguments, temporary, active)
-        arguments['output_directory'] = temporary  # for the pipeline.config of the release, which has no place
         try:
             with _export.under_way(under_way):
                 observer.stage('graph')
