@@ -108,12 +108,12 @@ def _refuse_to_replace(paths, inputs, overwrite):
     if len({os.path.realpath(path) for path in paths}) != len(paths):
         raise _errors.OutputRefused('Two results would be written to one file: {}.'.format(', '.join(paths)),
                                     'Give them names of their own.')
+    from od_patch import _staging
     for path in paths:
         if not os.path.exists(path):
             continue
         for given in inputs:
-            if os.path.exists(given) and (os.path.samefile(path, given) or os.path.isdir(given) and os.path.realpath(
-                    path).startswith(os.path.join(os.path.realpath(given), ''))):
+            if os.path.exists(given) and (os.path.samefile(path, given) or _staging.lies_in(path, given)):
                 raise _errors.OutputRefused('{} belongs to what is read ({}) and is never written over.'.format(
                     path, given), 'Give another file to write to.')
         if not overwrite:
