@@ -21,6 +21,7 @@ import threading
 from od_patch import _errors
 from od_patch import _export
 from od_patch import _freezing
+from od_patch import _garbage
 from od_patch import _options
 from od_patch import _releases
 from od_patch import _series
@@ -328,7 +329,7 @@ def _around_build(original, recognised):
         under_way = _export.current()
         if not under_way:
             return original(*args, **kwargs)
-        with _export.cycles_left():  # a series goes on for long after it
+        with _garbage.paused():  # a series goes on for long after it
             result = original(*args, **kwargs)
         _check_graph()
         # Of the releases it is known that these very tensors are what write_saved_model is called with.
