@@ -1,4 +1,5 @@
 """Every option of an export, over the table: wherever one can be given, each can, and means the same."""
+import ast
 import inspect
 import os
 import subprocess
@@ -140,6 +141,20 @@ def test_a_step_acts_where_one_of_its_options_is_given_and_only_there(step):
     beside = {name: example.value for name, example in EXAMPLES.items() if name in names}
     assert [type(one) for one in steps.active(beside) if not one.always or isinstance(one, step)] == [step]
     assert [type(one) for one in steps.active({})] == [one for one in steps.STEPS if one.always]
+
+
+@pytest.mark.parametrize('module', [
+    '_export', '_series', '_patching', '_saved_model', '_console', '_options', '_flags', 'export_inference_graph'])
+def test_the_core_knows_moments_and_no_capability(module):
+    with open(os.path.join(_ROOT, 'od_patch', module + '.py'), encoding='utf-8') as source:
+        text = source.read()
+    names = {option.name for step in steps.STEPS for option in step.options if '_' in option.name}
+    assert [name for name in sorted(names) if name in text] == []
+    imported = {alias.name if isinstance(node, ast.Import) else '{}.{}'.format(node.module, alias.name)
+                for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom))
+                for alias in node.names}
+    rooms = ('od_patch.serving', 'od_patch.proof', 'od_patch.steps.')
+    assert [name for name in sorted(imported) if name.startswith(rooms)] == []
 
 
 @pytest.mark.parametrize('option', OPTIONS)
