@@ -193,7 +193,15 @@ def _read(argv):
         if ours and not _is_the_releases(script):
             notes.append('{} taken from the arguments of {}, which does not define {}. With -- before the script it is '
                          'left alone.'.format(' '.join(ours), script, 'it' if len(ours) == 1 else 'them'))
+    if _is_the_releases(script):
+        others = [_expanded(argument) for argument in others]
     return _parsed(before + ours, flags), script, others, notes
+
+
+def _expanded(argument):
+    """Returns an argument of the release's script; ``~`` is expanded in the paths that it needs, as in the command."""
+    name, equals, path = argument.partition('=')
+    return name + equals + os.path.expanduser(path) if _flags.name_of(argument) in _flags.REQUIRED else argument
 
 
 def _until_script(argv):

@@ -476,8 +476,8 @@ def whole(options, observer, release_text, arguments):
             export = Export(options, observer, release_text, prefix, output_directory, staged, active)
             export.check(arguments)
             with contextlib.ExitStack() as left:
-                # It would go over the growing graph again and again, a seventh of the time that building takes, and find
-                # 2,000 objects among half a million.
+                # It would go over the growing graph again and again, a seventh of the time that building takes, and
+                # find 2,000 objects among half a million.
                 left.enter_context(_garbage.paused())
                 with under_way(export):
                     observer.stage('graph')

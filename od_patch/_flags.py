@@ -5,6 +5,8 @@ Not for: the flags of the release, which its script defines.
 from od_patch import _errors
 from od_patch import _options
 
+REQUIRED = ('pipeline_config_path', 'trained_checkpoint_prefix', 'output_directory')  # by every release; paths
+
 
 def define(flags, into):
     """Adds a flag for every option to a ``FlagValues``; one that is there already keeps its meaning.

@@ -30,7 +30,6 @@ from od_patch import _version
 from od_patch import legacy
 
 _SCRIPT = 'object_detection.export_inference_graph'
-_REQUIRED = ('pipeline_config_path', 'trained_checkpoint_prefix', 'output_directory')
 
 _USAGE = """Exports a detector of the TensorFlow Object Detection API, with a SavedModel that holds variables.
 
@@ -203,7 +202,7 @@ def _parse(argv, flags):
         od_patch.UsageError
     """
     values = flags.FLAGS
-    missing = [name for name in _REQUIRED if not any(
+    missing = [name for name in _flags.REQUIRED if not any(
         argument.lstrip('-').partition('=')[0] == name for argument in argv[1:] if argument.startswith('-'))]
     try:
         left_over = values(argv)
@@ -224,7 +223,7 @@ def _parse(argv, flags):
 
 def _expand_home(values):
     """Replaces a leading ``~`` in the paths that the release needs, as ``_option.PATH`` does in ours."""
-    for name in _REQUIRED:
+    for name in _flags.REQUIRED:
         setattr(values, name, os.path.expanduser(getattr(values, name)))
 
 

@@ -217,6 +217,17 @@ def test_behind_two_dashes_all_arguments_are_the_scripts(script):
     assert _read('--overwrite', '--', script, '--verify') == ({'overwrite': True}, script, ['--verify'], [])
 
 
+def test_a_tilde_in_the_paths_of_the_releases_script_is_expanded_as_in_the_command(script, tmp_path):
+    arguments = ['--pipeline_config_path=~/a', '--trained_checkpoint_prefix=~/b', '--output_directory=~/c',
+                 '--config_override=~']
+    assert _read(script, *arguments)[2] == arguments, 'what is another script\'s is left alone'
+    own = tmp_path / 'object_detection' / 'export_inference_graph.py'
+    own.parent.mkdir()
+    own.write_text('')
+    assert _read(str(own), *arguments)[2] == [
+        argument.replace('~/', os.path.expanduser('~/')) for argument in arguments]
+
+
 _WORDS = hypothesis.strategies.lists(hypothesis.strategies.sampled_from(
     [(_typed(option.values[0]),) for option in OPTIONS] +
     [('--' + name, EXAMPLES[name].typed) for name in ('target_tf', 'keep', 'serving_directory', 'label_map_path')] +
