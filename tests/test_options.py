@@ -30,7 +30,6 @@ class Example(typing.NamedTuple):
 
     typed: str
     value: object
-    beside: tuple = ()  # what must be given, too
 
 
 # One value that is not the default, for every option: a new one gets its own here, or the tests below say so.
@@ -53,9 +52,9 @@ EXAMPLES = {
     'verify': Example('true', True),
     'warmup_images': Example('~/photos,b.png', [os.path.expanduser('~/photos'), 'b.png']),
     'serving_directory': Example('~/models', os.path.expanduser('~/models')),
-    'model_version': Example('7', '7', ('--serving_directory=m',)),
-    'keep': Example('3', 3, ('--serving_directory=m',)),
-    'model_name': Example('shapes', 'shapes', ('--serving_directory=m',)),
+    'model_version': Example('7', '7'),
+    'keep': Example('3', 3),
+    'model_name': Example('shapes', 'shapes'),
     'example_request': Example('~/try', os.path.expanduser('~/try')),
     'verbose': Example('true', True),
     'log_file': Example('~/export.log', os.path.expanduser('~/export.log')),

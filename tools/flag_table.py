@@ -13,7 +13,7 @@ _END = '<!-- /flags -->\n'
 
 def row(option):
     """Returns the row of an ``_option.Option``."""
-    text = re.sub(r'(--\w+|"step"|[\w/]*\w_\w+(?:\.\w+)?/?)', r'`\1`', option.help)
+    text = re.sub(r'(--\w+|"step"|(?:[\w.]+/)*\w+_\w+(?:\.\w+)?/?)', r'`\1`', option.help)
     if option.kind.choices:
         default = 'all' if isinstance(option.default, tuple) else '`{}`'.format(option.default)
         text += ' {}; default: {}.'.format(', '.join(map('`{}`'.format, option.kind.choices)), default)
