@@ -1,38 +1,67 @@
 """``python -m od_patch [OPTIONS] SCRIPT [ARGS…]``: runs anybody's script with the patch on, as the real ``__main__``.
 
 SCRIPT is the checkout's own ``export_inference_graph.py``, or any other that
-calls ``exporter.export_inference_graph``. Its output, its arguments and its exit
-code are its own.
+calls ``exporter.export_inference_graph``. Its output and its exit code are its
+own, and so are its arguments but for the options of od-patch, which may stand
+behind it, too. An option that the script defines itself stays the script's. With
+``--`` before SCRIPT, all that follows SCRIPT does.
 
-Not for: scripts that need our flags; ``export_inference_graph`` has them.
+What nobody knows is refused behind the release's own script, which drops it
+without a word. Behind another it is passed on: whether that is an error is for
+the script to say, and nobody else can know.
+
+Not for: checks before the export and a summary after it; ``export_inference_graph`` has them.
 """
+import ast
 import contextlib
 import importlib.abc
 import importlib.util
 import os
 import runpy
 import sys
-
-import click
+import tokenize
+import traceback
 
 from od_patch import _console
 from od_patch import _errors
 from od_patch import _export
+from od_patch import _flags
 from od_patch import _locale
+from od_patch import _options
 from od_patch import _patching
 from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
 
+_PROGRAM = 'python -m od_patch'
+_USAGE = """Usage: python -m od_patch [OPTIONS] SCRIPT [ARGS]...
+
+Runs SCRIPT with od-patch's patch on the Object Detection API's exporter.
+
+OPTIONS may also follow SCRIPT, but for those that it defines itself. With -- before SCRIPT, all ARGS are its own.
+"""
+# Flags that absl has without a definition, or defines when the script's main is called.
+_OF_ABSL = frozenset(['flagfile', 'undefok', 'help', 'helpfull', 'helpshort', 'helpxml', '?', 'h'])
+
 
 class _Reporter(_export.Observer):
-    """Prints one line per export, to stderr: the script's own output stays what it is."""
+    """Prints one line per export, and what the steps have to say: on stderr, as the script's output is its own."""
+
+    def __init__(self, stream):
+        self._stream = stream
 
     def finished(self, report):
-        click.echo(_text.plain(_console.summary_line(report)), err=True)
+        self.line(_console.summary_line(report))
+        for line in getattr(report, 'lines', ()):
+            self.line(line)
 
     def note(self, text):
-        click.echo('od-patch: ' + _text.plain(text), err=True)
+        self.line('od-patch: ' + text)
+
+    def line(self, text):
+        """Prints one line."""
+        self._stream.write(_text.plain(text) + '\n')
+        self._stream.flush()
 
 
 class _PatchOnImport(importlib.abc.MetaPathFinder):
@@ -79,41 +108,194 @@ class _PatchOnImport(importlib.abc.MetaPathFinder):
         return spec
 
 
-@click.command(context_settings={'allow_interspersed_args': False, 'help_option_names': ['-h', '--help']},
-               options_metavar='[OPTIONS]')
-@click.option('--saved_model_variables', type=click.Choice(_export.KINDS), default=_export.KINDS[0], show_default=True,
-              help='What saved_model/ holds.')
-@click.option('--overwrite', is_flag=True, help='Replace an export that is there already.')
-@click.option('--strict_pin', is_flag=True, help='Decline an exporter that is not one of the pinned releases.')
-@click.version_option(_version.__version__, prog_name='od-patch')
-@click.argument('script', type=click.Path(exists=True, dir_okay=False))
-@click.argument('arguments', nargs=-1, type=click.UNPROCESSED, metavar='[ARGS]...')
-def run(saved_model_variables, overwrite, strict_pin, script, arguments):
-    """Runs SCRIPT with od-patch's patch on the Object Detection API's exporter."""
+def run(argv=None):
+    """Runs a script as the command line says, and exits as it does, or with the code of a refusal.
+
+    Args:
+        argv: list of str, the command line without the program's name; default that of the process.
+    """
+    log = _console.Log(verbose=True)
+    chosen = {}
+    try:
+        chosen, script, arguments, notes = _read(sys.argv[1:] if argv is None else list(argv))
+        log = _log(chosen)
+        reporter = _Reporter(log.error_terminal)
+        for note in notes:
+            reporter.note(note)
+        _run(chosen, script, arguments, log, reporter)
+    except _errors.ODPatchError as error:
+        _console.show_refusal(error, log.error_terminal)
+        if chosen.get('traceback'):
+            log.error_terminal.write(traceback.format_exc())
+        sys.exit(error.exit_code)
+    finally:
+        log.close()
+
+
+def _log(chosen):
+    """Returns the ``_console.Log`` that --log_file asks for; else one that lets everything through."""
+    path = chosen.get('log_file')
+    if path is None or chosen.get('verbose'):
+        return _console.Log(verbose=True)
+    try:
+        return _console.Log(path)
+    except OSError as error:
+        raise _console.log_refused(path, error)
+
+
+def _run(chosen, script, arguments, log, reporter):
+    """Runs a script under the patch."""
+    keywords = {name: value for name, value in chosen.items() if _options.TABLE[name].keyword}
+    _options.for_exports(keywords)  # what cannot be meant is refused before anything runs
     stack = contextlib.ExitStack()
 
     def patch(module):
-        stack.enter_context(_patching.patched(
-            module, strict_pin=strict_pin, saved_model_variables=saved_model_variables, overwrite=overwrite,
-            _observer=_Reporter()))
+        _check_arguments(script, arguments)
+        stack.enter_context(_patching.patched(module, _observer=reporter, **keywords))
 
     hook = _PatchOnImport(lambda: stack.enter_context(legacy.on()), patch)
     sys.meta_path.insert(0, hook)
-    sys.argv[:] = [script] + list(arguments)
+    sys.argv[:] = [script] + arguments
     sys.path[0] = os.path.dirname(os.path.abspath(script))  # as `python SCRIPT` has it
     try:
-        with stack:
+        with log.redirected(), stack:
             runpy.run_path(script, run_name='__main__')
-    except _errors.ODPatchError as error:
-        _console.show_refusal(error, sys.stderr)
-        sys.exit(error.exit_code)
     finally:
         sys.meta_path.remove(hook)
         if not hook.seen:
-            click.echo('od-patch: {} never imported {}; nothing was patched.'.format(script, _patching.EXPORTER),
-                       err=True)
+            reporter.note('{} never imported {}; nothing was patched.'.format(script, _patching.EXPORTER))
+
+
+def _read(argv):
+    """Returns (values of options, the script, its arguments, notes for the user) of a command line.
+
+    Raises:
+        od_patch.UsageError: an option that is none, or cannot be meant; there is no such script.
+    """
+    try:
+        from absl import flags
+    except ImportError as error:
+        raise _errors.EnvironmentRefused('absl cannot be imported, which reads the options: {}.'.format(error),
+                                         'It comes with TensorFlow:  python -m pip install absl-py')
+    before, rest = _until_script(argv)
+    _answer_questions(before, flags)
+    _parsed(before, flags)  # a misspelt one is refused before what may be its value is taken for the script
+    script_is_left_alone = rest[:1] == ['--']
+    rest = rest[script_is_left_alone:]
+    if not rest:
+        raise _errors.UsageError('There is no script to run.', _USAGE.split('\n')[0])
+    script = rest[0]
+    if not os.path.isfile(script):
+        raise _errors.UsageError('The script {} does not exist.'.format(script), _USAGE.split('\n')[0])
+    ours, others, notes = [], rest[1:], []
+    if not script_is_left_alone:
+        ours, others = _flags.split(rest[1:], but=_defined_by(script))
+        if ours and not _is_the_releases(script):
+            notes.append('{} taken from the arguments of {}, which does not define {}. With -- before the script it is '
+                         'left alone.'.format(' '.join(ours), script, 'it' if len(ours) == 1 else 'them'))
+    if _is_the_releases(script):
+        others = [_expanded(argument) for argument in others]
+    return _parsed(before + ours, flags), script, others, notes
+
+
+def _expanded(argument):
+    """Returns an argument of the release's script; ``~`` is expanded in the paths that it needs, as in the command."""
+    name, equals, path = argument.partition('=')
+    return name + equals + os.path.expanduser(path) if _flags.name_of(argument) in _flags.REQUIRED else argument
+
+
+def _until_script(argv):
+    """Returns (the arguments before the script, the others, which begin with the script or with ``--``)."""
+    position = 0
+    while position < len(argv) and _flags.name_of(argv[position]) is not None:
+        ours, _ = _flags.split(argv[position:position + 2])
+        position += 2 if len(ours) == 2 and _flags.name_of(ours[1]) is None else 1
+    return argv[:position], argv[position:]
+
+
+def _answer_questions(before, flags):
+    """Prints what --help and --version ask for, and ends the program."""
+    for argument in before:
+        if argument in ('-h', '--help'):
+            values = flags.FlagValues()
+            _flags.define(flags, values)
+            sys.stdout.write('{}\n{}\n'.format(_USAGE, _flags.explained(values)))
+            sys.exit()
+        if argument == '--version':
+            sys.stdout.write('od-patch, version {}\n'.format(_version.__version__))
+            sys.exit()
+
+
+def _parsed(arguments, flags):
+    """Returns the values of options, a dict."""
+    values = flags.FlagValues()
+    _flags.define(flags, values)
+    try:
+        values([_PROGRAM] + arguments)
+    except flags.UnrecognizedFlagError as error:
+        raise _flags.unknown(error.flagname, values, _PROGRAM + ' --help')
+    except (flags.Error, ValueError) as error:
+        raise _errors.UsageError('{}'.format(error), _PROGRAM + ' --help lists the flags.')
+    return _flags.values(values)
+
+
+def _check_arguments(script, arguments):
+    """Refuses, behind the release's own script, flags that neither it nor what it imports defines.
+
+    Its exporter is imported by then, and with it TensorFlow, whose flags it takes, too.
+    """
+    if not _is_the_releases(script):
+        return
+    from absl import flags
+    known = _OF_ABSL | frozenset(flags.FLAGS) | _defined_by(script)
+    known |= {name for argument in arguments if _flags.name_of(argument) == 'undefok'
+              for name in argument.partition('=')[2].split(',')}
+    for argument in arguments:
+        if argument == '--':
+            return
+        name = _flags.name_of(argument)
+        names = {name, name[2:] if name and name.startswith('no') else name}
+        if name is not None and names.isdisjoint(known):
+            raise _flags.unknown(name, known | frozenset(_options.TABLE), _PROGRAM + ' --help')
+
+
+def _is_the_releases(script):
+    """Returns whether a script is the release's export_inference_graph.py, as it lies in every checkout."""
+    return os.path.realpath(script).split(os.sep)[-2:] == ['object_detection', 'export_inference_graph.py']
+
+
+def _defined_by(script):
+    """Returns the names of flags that a script defines itself, as far as its source says so: a frozenset.
+
+    What counts: the first text that a function named ``DEFINE_…`` is called with (absl, ``tf.app.flags``), any text
+    that begins with two dashes (argparse, click, a look into ``sys.argv``), and the texts that ``getopt`` is given.
+    """
+    try:
+        with tokenize.open(script) as source:
+            tree = ast.parse(source.read())
+    except (SyntaxError, UnicodeDecodeError, ValueError):
+        return frozenset()  # running it says what is wrong with it
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
+            texts = [text for argument in node.args for text in map(_text_of, ast.walk(argument)) if text]
+            if called.startswith('DEFINE_'):
+                found.update(texts[:1])
+            elif 'getopt' in called:
+                found.update(text.rstrip('=') for text in texts)
+        text = _text_of(node) or ''
+        if text.startswith('--'):
+            found.add(text[2:].partition('=')[0].partition('/')[0])
+    return frozenset(found)
+
+
+def _text_of(node):
+    """Returns the text that a node of a syntax tree is, None for all others; until Python 3.7, its class is ``Str``."""
+    value = vars(node).get('value', vars(node).get('s'))
+    return value if isinstance(value, str) else None
 
 
 if __name__ == '__main__':
     _locale.ensure_utf8()
-    run(prog_name='python -m od_patch')
+    run()

@@ -15,12 +15,12 @@ import rich.progress
 import rich.spinner
 import rich.text
 
+from od_patch import _errors
 from od_patch import _export
 from od_patch import _series
 from od_patch import _tensorflow
 from od_patch import _terminal
 from od_patch import _text
-from od_patch.serving import _commands
 
 
 class Log:
@@ -209,11 +209,7 @@ def show_summary(report, seconds, stream):
     facts = [('weights', _weights(report))]
     if _export.SAVED_MODEL in report.artifacts:
         facts.append(('saved_model', _variables(report)))
-    if report.proof:
-        facts.append(('proof', _proof(report)))
-    if report.warmup:
-        facts.append(('warm-up', '{} requests, each run once, {}'.format(
-            report.warmup.num_records, rich.filesize.decimal(report.warmup.num_bytes))))
+    facts += report.facts
     facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
     facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
@@ -222,20 +218,15 @@ def show_summary(report, seconds, stream):
         console.print()
         console.print(rich.text.Text('Next:  ' + _text.command([
             'saved_model_cli', 'show', '--all', '--dir', os.path.join(report.output_directory, 'saved_model')])))
-    if report.published:
-        console.print()
-        for line in _commands.lines(report.published):
-            console.print(rich.text.Text(line))
+    for line in report.lines:
+        console.print(rich.text.Text(line))
 
 
 def _show_series(report, seconds, console):
     """Prints what a series of exports has made."""
     version, _ = _tensorflow.versions()
-    counts = ['{} {}'.format(sum(result.outcome == outcome for result in report.results), outcome)
-              for outcome in (_series.EXPORTED, _series.SKIPPED, _series.FAILED)
-              if any(result.outcome == outcome for result in report.results)]
     console.print()
-    console.print(rich.text.Text('{}: {}'.format(report.output_directory, ', '.join(counts)), style='bold'))
+    console.print(rich.text.Text('{}: {}'.format(report.output_directory, _counts(report)), style='bold'))
     console.print('exporter {}, TensorFlow {}, {:.1f} s'.format(report.release, version, seconds))
     for prefix in report.waiting:
         console.print(rich.text.Text('  {} was still being written'.format(prefix), style='yellow'))
@@ -257,6 +248,12 @@ def show_refusal(error, stream):
     console.print(rich.text.Text.assemble(('od-patch: ', 'bold red'), error.problem))
     if error.remedy:
         console.print(rich.text.Text(error.remedy))
+
+
+def log_refused(path, error):
+    """Returns the refusal of a log that cannot be written, an ``OSError``."""
+    return _errors.UsageError('The log cannot be written to {}: {}.'.format(path, error.strerror),
+                              'Give another --log_file.')
 
 
 def show_failure(error, progress, log_path, stream):
@@ -293,10 +290,19 @@ def state_of_output(report):
 
 def summary_line(report):
     """Returns one line for scripts that print enough of their own."""
+    if isinstance(report, _series.SeriesReport):
+        return 'od-patch: {}: {}'.format(report.output_directory, _counts(report))
     if _export.SAVED_MODEL not in report.artifacts:
         return 'od-patch: {}: no saved_model was asked for'.format(report.output_directory)
     return 'od-patch: {}: {}; weights: {}'.format(
         os.path.join(report.output_directory, 'saved_model'), _variables(report), _weights(report))
+
+
+def _counts(report):
+    """Returns how many checkpoints of a series were exported, skipped, and failed, in words."""
+    outcomes = [result.outcome for result in report.results]
+    return ', '.join('{} {}'.format(outcomes.count(outcome), outcome)
+                     for outcome in (_series.EXPORTED, _series.SKIPPED, _series.FAILED) if outcome in outcomes)
 
 
 def _weights(report):
@@ -309,14 +315,6 @@ def _variables(report):
     if not report.written:
         return 'frozen constants, as upstream writes them'
     return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind, rich.filesize.decimal(report.written.num_bytes))
-
-
-def _proof(report):
-    counts = report.proof.counts
-    words = ', '.join('{} {}'.format(counts[status], status) for status in ('ok', 'note', 'not checked')
-                      if counts[status])
-    return '{}: {}{}'.format('files, weights and outputs' if report.proof.runs else 'files and weights', words,
-                             '' if report.proof.runs else ' (--verify runs it, too)')
 
 
 def _tensor(key, info):

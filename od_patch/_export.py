@@ -8,7 +8,6 @@ terminals (``_console``).
 """
 import collections
 import contextlib
-import gc
 import inspect
 import json
 import logging
@@ -20,16 +19,13 @@ from od_patch import _checkpoint
 from od_patch import _config
 from od_patch import _digest
 from od_patch import _errors
+from od_patch import _garbage
 from od_patch import _record
 from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch import _version
-from od_patch import proof
-from od_patch.serving import _labels
-from od_patch.serving import _publish
-from od_patch.serving import _signatures
-from od_patch.serving import _warmup
+from od_patch import steps
 
 FROZEN = 'frozen'
 KINDS = (_saved_model.RESOURCE, _saved_model.REFERENCE, FROZEN)
@@ -52,9 +48,8 @@ _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larg
 
 Options = collections.namedtuple('Options', [
     'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts', 'profile_graph',
-    'series', 'target_tf', 'verify', 'signatures', 'label_map_path', 'warmup_images', 'publish'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None, None, False,
-                                _signatures.Wish(), None, None, None)
+    'series', 'asked'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None, {})
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
@@ -66,21 +61,13 @@ Attributes:
     profile_graph: bool, whether the release may print its profile of the graph;
         None for yes where all artifacts are written, as it does, and no else.
     series: ``_series.Wanted`` where many checkpoints are exported; None for one.
-    target_tf: str, the TensorFlow whose ops ``saved_model/`` is to keep to, such
-        as '1.12'; None for those of the one at hand.
-    verify: bool, whether the staged export is proved in full, outputs included,
-        before it is moved into place; files and weights always are.
-    signatures: ``serving._signatures.Wish``.
-    label_map_path: str, the label map that goes with the SavedModel; None for none.
-    warmup_images: list of str, files and folders of images for warm-up requests,
-        empty for drawn ones; None for no such requests.
-    publish: ``serving._publish.Wish``, where to publish the SavedModel as a
-        version; None for nowhere.
+    asked: dict from the name of each option that was given to its value; from
+        it the steps are made (``steps.active``).
 """
 
 Report = collections.namedtuple('Report', [
     'output_directory', 'files', 'written', 'kind', 'use_moving_averages', 'checkpoint', 'step', 'signature',
-    'artifacts', 'release', 'replaced', 'proof', 'warmup', 'published'])
+    'artifacts', 'release', 'replaced', 'facts', 'lines'])
 Report.__doc__ = """What an export has made.
 
 Attributes:
@@ -95,14 +82,21 @@ Attributes:
     artifacts: set of those of ``ARTIFACTS`` that were written.
     release: str, the pin of the exporter, in words.
     replaced: bool, whether an earlier export was replaced.
-    proof: ``proof._answer.Answer``, what was checked before it was moved into
-        place; None for one of many checkpoints that was not to be verified.
-    warmup: ``serving._warmup.Written``; None for none.
-    published: ``serving._publish.Published``; None for nowhere.
+    facts: list of (label, text), what the steps tell of it.
+    lines: list of str, what they say at the end, such as what to type next.
 """
 
 _log = logging.getLogger('od_patch')
-_current = threading.local()
+
+
+class _Thread(threading.local):
+    """What a thread is at. The release calls the replacements back by their names, so they have to find it here."""
+
+    asked = None  # (``Options``, ``Observer``) of its innermost ``patched()``
+    under_way = None
+
+
+_thread = _Thread()
 
 
 class Observer:
@@ -127,6 +121,17 @@ class Observer:
         _log.warning('%s', text)
 
 
+class _Names(list):
+    """Additional output names that can be added to ``outputs.keys()``.
+
+    Upstream writes ``outputs.keys() + additional_output_tensor_names`` until
+    2020-05-26, which Python 3 refuses, unless the right operand knows how.
+    """
+
+    def __radd__(self, keys):
+        return list(keys) + list(self)
+
+
 class UnderWay:
     """What is under way in this thread, as the replaced functions see it: an ``Export``, or a series of them.
 
@@ -139,10 +144,10 @@ class UnderWay:
         use_moving_averages: bool, whether the weights are moving averages.
         additional_output_tensor_names: list of str.
         write_inference_graph: bool, whether the release is to write the graph as text.
-        label_map: bytes of the label map that goes with the SavedModel, or None.
+        steps: list of ``steps._step.Step``, those that were asked for.
     """
 
-    def __init__(self, options, observer, release_text, artifacts, temporary_directory):
+    def __init__(self, options, observer, release_text, artifacts, temporary_directory, active):
         self.options = options
         self.observer = observer
         self.release_text = release_text
@@ -151,8 +156,29 @@ class UnderWay:
         self.use_moving_averages = False
         self.additional_output_tensor_names = []
         self.write_inference_graph = False
-        self.label_map = None
+        self.steps = active
         self._graph_checked = False
+
+    def arguments_for(self, arguments):
+        """Takes note of what a function of the release is called with; returns what it is to be called with instead.
+
+        Args:
+            arguments: dict from parameter name to value, of its export function or of that one's helper.
+        """
+        if 'use_moving_averages' in arguments:
+            self.use_moving_averages = bool(arguments['use_moving_averages'])
+        self.write_inference_graph = bool(arguments.get('write_inference_graph'))
+        instead = dict(arguments, **self.places())
+        names = list(arguments.get('additional_output_tensor_names') or [])
+        names += [name for name in self.options.additional_output_tensor_names or [] if name not in names]
+        if names:
+            self.additional_output_tensor_names = names
+            instead['additional_output_tensor_names'] = _Names(names)
+        return instead
+
+    def places(self):
+        """Returns the arguments that say what the release reads and where it writes, a dict."""
+        raise NotImplementedError
 
     def has_work(self):
         """Returns whether the release is to build the graph at all."""
@@ -167,7 +193,8 @@ class UnderWay:
     def check_graph(self, graph):
         """Refuses additional output names that the graph does not have; upstream would, after freezing."""
         names = [operation.name for operation in graph.get_operations()]
-        _signatures.check_outputs(self.options.signatures, names)
+        for step in self.steps:
+            step.check_graph(names)
         for name in self.additional_output_tensor_names:
             if name not in names:
                 raise _errors.UsageError(
@@ -179,19 +206,26 @@ class UnderWay:
         """Returns the ``_saved_model.Composed`` of the graph that these tensors are of."""
         composed = _saved_model.compose(
             next(iter(outputs.values())).graph, inputs, outputs, self.options.saved_model_variables,
-            self.additional_output_tensor_names, self.options.target_tf, self.changes())
+            self.additional_output_tensor_names, self.changes())
         for note in composed.notes:
             self.observer.note(note)
         return composed
 
+    def choose(self, inputs, outputs):
+        """Returns (inputs, outputs) of ``serving_default``, dicts, of those that upstream would give it."""
+        if not isinstance(inputs, dict):
+            inputs = {_saved_model.INPUT: inputs}
+        for step in self.steps:
+            inputs, outputs = step.choose(inputs, outputs)
+        return inputs, outputs
+
     def changes(self):
-        """Returns what the SavedModel is to have beside what upstream gives it, for ``_saved_model.compose``."""
-        labels = [] if self.label_map is None else [_labels.adder()]
-        return labels + [_signatures.adder(self.options.signatures)]
+        """Returns what changes the SavedModel from what upstream writes, for ``_saved_model.compose``."""
+        return [change for step in self.steps for change in step.changes()]
 
     def assets(self):
         """Returns the files of its ``assets/``, a dict from name to bytes."""
-        return {} if self.label_map is None else {_labels.FILE: self.label_map}
+        return {name: content for step in self.steps for name, content in step.assets().items()}
 
     def write_saved_model(self, original, arguments):
         """Does what upstream's ``write_saved_model`` is called for.
@@ -238,10 +272,11 @@ class Export(UnderWay):
         signature: ``SignatureDef`` of ``serving_default``.
         digests: dict of path -> SHA-256 in hex of the artefacts that were written before the SavedModel.
         written: ``_saved_model.Written``; None for a frozen SavedModel.
+        results: dict from the name of a step to what it has made last.
     """
 
-    def __init__(self, options, observer, release_text, checkpoint_prefix, output_directory, staged):
-        super().__init__(options, observer, release_text, options.artifacts, staged.temporary)
+    def __init__(self, options, observer, release_text, checkpoint_prefix, output_directory, staged, active):
+        super().__init__(options, observer, release_text, options.artifacts, staged.temporary, active)
         self.inventory = _checkpoint.take_inventory(checkpoint_prefix)
         self.output_directory = output_directory
         self.staged_directory = staged.export
@@ -249,6 +284,16 @@ class Export(UnderWay):
         self.signature = None
         self.digests = collections.OrderedDict()
         self.written = None
+        self.results = {}
+
+    def places(self):
+        return {'trained_checkpoint_prefix': self.inventory.prefix, 'output_directory': self.staged_directory}
+
+    def check(self, arguments):
+        """Refuses, before the graph, what cannot be made of this checkpoint or put where it is to go."""
+        for step in self.steps:
+            step.check_export(self)
+        check_config(arguments, self.inventory)
 
     def check_graph(self, graph):
         super().check_graph(graph)
@@ -272,7 +317,7 @@ class Export(UnderWay):
         self.observer.note(problem + ' It is left out.')
 
     def write_saved_model(self, original, arguments):
-        inputs, outputs = _signatures.chosen(self.options.signatures, arguments['inputs'], arguments['outputs'])
+        inputs, outputs = self.choose(arguments['inputs'], arguments['outputs'])
         self.signature = _saved_model.signature(inputs, outputs)
         if SAVED_MODEL not in self.artifacts:
             return
@@ -294,13 +339,14 @@ class Export(UnderWay):
             self.place(composed, self.inventory.prefix, _checkpoint.sources(graph, self.use_moving_averages))
 
     def _revise(self):
-        """Gives the release's own SavedModel what the options ask for; where that is nothing, it stays as it is."""
-        if self.label_map is None and self.options.signatures == _signatures.Wish():
+        """Gives the release's own SavedModel what the steps have for it; where that is nothing, it stays as it is."""
+        changes = self.changes()
+        if not changes:
             return
 
         def sign(meta_graph):
-            meta_graph.signature_def[_signatures.DEFAULT].CopyFrom(self.signature)
-        _saved_model.revise(self.saved_model_directory, [sign] + self.changes(), self.assets())
+            meta_graph.signature_def[_saved_model.SIGNATURE].CopyFrom(self.signature)
+        _saved_model.revise(self.saved_model_directory, [sign] + changes, self.assets())
 
     def place(self, composed, checkpoint_prefix, sources, more=()):
         """Writes the SavedModel; see ``_saved_model.place``.
@@ -318,7 +364,7 @@ class Export(UnderWay):
                 if pattern.match(name) and artifact not in self.artifacts:
                     os.unlink(os.path.join(self.staged_directory, name))
 
-    def report(self, replaced, proven, warmup):
+    def report(self, replaced):
         """Returns the ``Report``; the staged files are still where they were written."""
         return Report(
             output_directory=self.output_directory,
@@ -332,9 +378,32 @@ class Export(UnderWay):
             artifacts=self.artifacts,
             release=self.release_text,
             replaced=replaced,
-            proof=proven,
-            warmup=warmup,
-            published=None)
+            facts=[fact for step, result in self._told() for fact in step.facts(result)],
+            lines=[])
+
+    def ready(self, replaced):
+        """The last thing that happens to every export before it is moved into place; returns its ``Report``.
+
+        Args:
+            replaced: bool, whether it is to replace an earlier one.
+        """
+        self.remove_unasked()
+        for step in self.steps:
+            self.results[step.name] = step.staged(self)
+        report = self.report(replaced)
+        self.observer.stage('moving into place')
+        return report
+
+    def placed(self):
+        """What happens to an export that is in its place; returns the ``lines`` of its ``Report``."""
+        self.results = {}
+        for step in self.steps:
+            self.results[step.name] = step.placed(self)
+        return [line for step, result in self._told() for line in [''] + step.lines(result)]
+
+    def _told(self):
+        """Returns [(step, its result)] of the steps that have one."""
+        return [(step, self.results[step.name]) for step in self.steps if self.results[step.name] is not None]
 
     def _made_from(self, more):
         """Returns the record of what made this export, as JSON bytes, for ``assets.extra/od_patch.json``."""
@@ -356,7 +425,23 @@ class Export(UnderWay):
 
 def current():
     """Returns what is ``UnderWay`` in this thread, or None."""
-    return getattr(_current, 'export', None)
+    return _thread.under_way
+
+
+def asked():
+    """Returns (``Options``, ``Observer``) of this thread: those of its innermost ``patched()``, else the defaults."""
+    return _thread.asked or (Options(), Observer())
+
+
+@contextlib.contextmanager
+def asking(options, observer):
+    """Context in which exports of this thread have these options."""
+    before = _thread.asked
+    _thread.asked = (options, observer)
+    try:
+        yield
+    finally:
+        _thread.asked = before
 
 
 @contextlib.contextmanager
@@ -368,14 +453,13 @@ def whole(options, observer, release_text, arguments):
         observer: ``Observer``.
         release_text: str, the exporter's pin in words.
         arguments: dict from parameter name to value, as upstream's function was
-            called; ``trained_checkpoint_prefix`` and ``output_directory`` are
-            changed in it to what upstream is to work on.
+            called.
 
     Yields:
         ``Export``.
     """
     observer.stage('checks')
-    label_map = prepare(options, arguments)
+    active = prepare(options, arguments)
     output_directory = os.fspath(arguments['output_directory'])
     if not output_directory:
         raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
@@ -389,45 +473,26 @@ def whole(options, observer, release_text, arguments):
     report = None
     try:
         with _staging.staged(output_directory) as staged:
-            export = Export(options, observer, release_text, prefix, output_directory, staged)
-            export.label_map = label_map
-            publish = _publish_as(options.publish, output_directory, export.inventory.step)
-            check_config(arguments, export.inventory)
-            arguments['trained_checkpoint_prefix'] = prefix
-            arguments['output_directory'] = staged.export
+            export = Export(options, observer, release_text, prefix, output_directory, staged, active)
+            export.check(arguments)
             with contextlib.ExitStack() as left:
-                left.enter_context(cycles_left())
+                # It would go over the growing graph again and again, a seventh of the time that building takes, and
+                # find 2,000 objects among half a million.
+                left.enter_context(_garbage.paused())
                 with under_way(export):
                     observer.stage('graph')
                     yield export
-                if options.verify:
-                    left.close()  # the sessions of a full proof are in such cycles
-                report = ready(export, replaced)
-        if publish is not None:
-            report = report._replace(published=_published(output_directory, publish, observer))
+                if any(step.runs_models for step in active):
+                    left.close()  # the sessions are in such cycles
+                report = export.ready(replaced)
+        report = report._replace(lines=export.placed())
     finally:
         if staged is not None and staged.in_place:  # also where a signal arrived just then
             observer.finished(report)
 
 
-@contextlib.contextmanager
-def cycles_left():
-    """Context in which Python does not look for cycles of references; at its end it goes on to do so.
-
-    It would go over the growing graph again and again, a seventh of the time that building takes, and find 2,000
-    objects among half a million.
-    """
-    looks = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if looks:
-            gc.enable()
-
-
 def prepare(options, arguments):
-    """Checks, before the graph, what the options ask for beyond upstream; returns the bytes of the label map, or None.
+    """Checks, before the graph, what the options ask for beyond upstream; returns the steps that do it.
 
     Args:
         options: ``Options``.
@@ -436,69 +501,20 @@ def prepare(options, arguments):
     Raises:
         od_patch.ODPatchError: one of its kinds.
     """
-    if options.verify:
-        proof.require()
-    if options.warmup_images is not None:
-        _warmup.require(options.warmup_images)
-    _signatures.check_input_type(options.signatures, arguments.get('input_type', ''))
-    if options.label_map_path is None:
-        return None
-    return _labels.read(options.label_map_path, arguments.get('pipeline_config'))
-
-
-def _publish_as(wish, output_directory, step):
-    """Returns the ``_publish.Wish`` with the global step where that is to be the version; refuses what will fail."""
-    if wish is None:
-        return None
-    if wish.version == _publish.STEP:
-        if step is None:
-            raise _errors.InputRefused('The checkpoint tells no global step, which is to be the version.',
-                                       'Give --model_version=NUMBER, or leave it out for the next one.')
-        wish = wish._replace(version=step)
-    _publish.check(wish)
-    _publish.check_apart(os.path.join(output_directory, SAVED_MODEL), wish.base)
-    return wish
-
-
-def _published(output_directory, wish, observer):
-    """Publishes the export that was just moved into its place."""
-    observer.stage('publishing')
-    try:
-        return _publish.publish(os.path.join(output_directory, SAVED_MODEL), wish)
-    except _errors.ODPatchError as error:
-        raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch publish publishes it.'.format(
-            error.remedy, output_directory).lstrip())
-
-
-def ready(export, replaced):
-    """The last thing that happens to every export before it is moved into place; returns its ``Report``.
-
-    Args:
-        export: ``Export``, all of whose files are staged.
-        replaced: bool, whether it is to replace an earlier one.
-    """
-    export.remove_unasked()
-    # One of many is copied tensor by tensor, each with its checksum compared, and is proved once more on request only.
-    proven = proof.staged(export) if export.options.verify or not export.options.series else None
-    warmup = None
-    if export.options.warmup_images is not None:
-        export.observer.stage('warm-up')
-        warmup = _warmup.write(export.saved_model_directory, export.options.warmup_images)
-        for note in warmup.notes:
-            export.observer.note(note)
-    report = export.report(replaced, proven, warmup)
-    export.observer.stage('moving into place')
-    return report
+    active = steps.active(options.asked)
+    for step in active:
+        step.check(arguments)
+    return active
 
 
 @contextlib.contextmanager
 def under_way(export):
     """Context in which an ``UnderWay`` is the current one of this thread."""
-    _current.export = export
+    _thread.under_way = export
     try:
         yield
     finally:
-        _current.export = None
+        _thread.under_way = None
 
 
 def check_free(output_directory, overwrite):

@@ -19,19 +19,18 @@ def releases():
 
 
 def release_of(version):
-    """Returns the position in ``releases()`` of a version as a user types it: '1.12', '1.12.0', '1.12.3'.
+    """Returns the position in ``releases()`` of a version as a user types it; see ``_optable.position_of``.
 
     Raises:
         od_patch.UsageError: there is no such release in the table.
     """
+    position = _optable.position_of(version)
+    if position is not None:
+        return position
     known = releases()
-    minor = '.'.join(version.split('.')[:2])
-    for position, release in enumerate(known):
-        if release.rsplit('.', 1)[0] == minor:
-            return position
     raise _errors.UsageError('--target_tf={} is no release of TensorFlow that od-patch knows.'.format(version),
                              'Give one from {} to {}, such as --target_tf=1.12.'.format(
-                                 known[0].rsplit('.', 1)[0], known[-1].rsplit('.', 1)[0]))
+                                 _optable.short(known[0]), _optable.short(known[-1])))
 
 
 def lower(graph_def, version):

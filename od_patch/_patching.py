@@ -21,13 +21,12 @@ import threading
 from od_patch import _errors
 from od_patch import _export
 from od_patch import _freezing
-from od_patch import _lowering
+from od_patch import _garbage
+from od_patch import _options
 from od_patch import _releases
 from od_patch import _series
 from od_patch import legacy
 from od_patch.legacy import _versions
-from od_patch.serving import _publish
-from od_patch.serving import _signatures
 
 EXPORTER = 'object_detection.exporter'
 
@@ -110,120 +109,48 @@ def uninstall(exporter=None):
             _take_off_if_unused(patch)
 
 
-@contextlib.contextmanager
-def patched(exporter=None, strict_pin=False, saved_model_variables='resource', overwrite=False,
-            additional_output_tensor_names=None, artifacts=None, profile_graph=None, target_tf=None, verify=False,
-            all_checkpoints=False, checkpoint_steps=None, watch=False, watch_interval=10.0, serving_directory=None,
-            model_version=None, keep=None, model_name=None, warmup_images=None, extra_signatures=None,
-            signature_outputs=None, signature_input_name=None, label_map_path=None, _observer=None):
+def patched(*args, **kwargs):
     """Context manager: the patch is on inside, for all threads, and as before outside.
 
-    The options are those of exports in this thread.
+    The options are those of exports in this thread. They have the names and the
+    meanings of the flags; where a flag takes values with commas, a list will do.
 
     Args:
         exporter: as for ``install``.
-        strict_pin: as for ``install``.
-        saved_model_variables: 'resource' (default), 'reference' or 'frozen',
-            what ``saved_model/`` holds; 'frozen' is upstream's.
-        overwrite: bool, whether an export may replace one that is there.
-        additional_output_tensor_names: list of str, node names to export beside
-            the outputs where the caller cannot pass them itself; or None.
-        artifacts: iterable of what to write: 'saved_model', 'frozen_graph',
-            'checkpoint', 'pipeline_config'; default all. What is not asked for
-            is not computed.
-        profile_graph: bool, whether the release may print its profile of the
-            graph; default only where all artifacts are written.
-        target_tf: str, the TensorFlow release that ``saved_model/`` is to run
-            on, such as '1.12', where that is an earlier one: its ops are put
-            back to those of that release. The other artefacts stay the release's own.
-        all_checkpoints: bool, take the checkpoint prefix for a directory or a
-            pattern, and write a SavedModel for each checkpoint, named by its
-            global step, into the output directory. Implied by the next two.
-        checkpoint_steps: iterable of int, only those; default all.
-        watch: bool, go on with checkpoints that come, until SIGINT or SIGTERM.
-        watch_interval: float, seconds between two looks.
-        verify: bool, run SavedModel and frozen graph on the same images before
-            the export is moved into place; its files and weights always are
-            checked against the checkpoint.
-        serving_directory: str, also publish the SavedModel as a new version in
-            this folder, which a server watches: ``<serving_directory>/<integer>``.
-        model_version: int, or 'step' for the global step of the checkpoint; default the next one.
-        keep: int, how many versions to leave in ``serving_directory``; default all.
-        model_name: str, what requests call the model; default the last part of ``serving_directory``.
-        warmup_images: list of str, image files and folders of them, or empty for
-            drawn scenes: warm-up requests for the server go with the SavedModel.
-            Needs tensorflow-serving-api.
-        extra_signatures: iterable of further signatures beside ``serving_default``:
-            'encoded_image_bytes' takes string [batch], JPEG or PNG files.
-        signature_outputs: iterable of str, keys of the outputs that signatures keep; default all.
-        signature_input_name: str, the key of the image input in ``serving_default``; default 'inputs'.
-        label_map_path: str, the label map of the detector, which becomes
-            ``assets/label_map.pbtxt`` of the SavedModel.
+    {options}
 
     Raises:
-        od_patch.UsageError: an unknown ``target_tf``, or one for frozen
-            constants; a version, name or signature that cannot be one.
+        od_patch.UsageError: options that cannot be meant, or do not go together.
         od_patch.EnvironmentRefused, od_patch.ExporterDeclined: as ``install``.
         ValueError: an unknown ``saved_model_variables``, or one of ``artifacts``.
+        TypeError: there is no option of that name.
     """
-    if saved_model_variables not in _export.KINDS:
-        raise ValueError('saved_model_variables is {!r}; it can be one of {}'.format(
-            saved_model_variables, ', '.join(_export.KINDS)))
-    if target_tf:
-        _lowering.release_of(target_tf)
-        if saved_model_variables == _export.FROZEN:
-            raise _errors.UsageError(
-                '--target_tf is for a SavedModel with variables; the frozen one is the release\'s own.',
-                'Leave out --target_tf, or --saved_model_variables=frozen.')
-    artifacts = tuple(_export.ARTIFACTS if artifacts is None else artifacts)
-    if not artifacts or not set(artifacts) <= set(_export.ARTIFACTS):
-        raise ValueError('artifacts is {!r}; it can have some of {}'.format(artifacts, ', '.join(_export.ARTIFACTS)))
-    series = None
-    if all_checkpoints or checkpoint_steps is not None or watch:
-        series = _series.Wanted(
-            None if checkpoint_steps is None else frozenset(checkpoint_steps), watch, watch_interval)
-    publish = None
-    if serving_directory is not None:
-        publish = _publish.Wish(os.fspath(serving_directory), model_version, keep, model_name)
-        _check_publishing(series is not None, artifacts)
-    elif (model_version, keep, model_name) != (None, None, None):
-        raise _errors.UsageError('--model_version, --keep and --model_name are for what is published.',
-                                 'Give --serving_directory, too.')
-    if warmup_images is not None:
-        warmup_images = list(map(os.fspath, warmup_images))
-        _check_has_saved_model('--warmup_images', artifacts)
-    options = _export.Options(
-        saved_model_variables, overwrite, additional_output_tensor_names, artifacts, profile_graph, series, target_tf,
-        verify, _signatures.wish(signature_input_name, signature_outputs, extra_signatures), label_map_path,
-        warmup_images, publish)
-    observer = _observer or _export.Observer()
+    for name in kwargs:
+        if name not in patched.__signature__.parameters:
+            raise TypeError('patched() has no option {!r}. {}'.format(
+                name, _errors.did_you_mean(name, patched.__signature__.parameters)).rstrip())
+    given = patched.__signature__.bind(*args, **kwargs).arguments
+    exporter, observer = given.pop('exporter', None), given.pop('_observer', None) or _export.Observer()
+    chosen = _options.values(given)
+    return _patched(exporter, chosen.get('strict_pin', False), _options.for_exports(chosen), observer)
+
+
+patched.__signature__ = _options.signature('_observer')
+patched.__doc__ = patched.__doc__ and patched.__doc__.replace('{options}', _options.documented())  # None with -OO
+
+
+@contextlib.contextmanager
+def _patched(exporter, strict_pin, options, observer):
     with _lock:
         patch = _put_on(exporter, strict_pin, observer.note)
         patch.uses += 1
-    before = _thread_options()
-    _threads.options = (options, observer)
     try:
-        yield
+        with _export.asking(options, observer):
+            yield
     finally:
-        _threads.options = before
         with _lock:
             patch.uses -= 1
             _take_off_if_unused(patch)
-
-
-def _check_publishing(many, artifacts):
-    if many:
-        raise _errors.UsageError(
-            'Many checkpoints are exported as versions already, named by their global steps: --output_directory is '
-            'what a server can watch.',
-            'Leave out --serving_directory.')
-    _check_has_saved_model('--serving_directory', artifacts)
-
-
-def _check_has_saved_model(flag, artifacts):
-    if _export.SAVED_MODEL not in artifacts:
-        raise _errors.UsageError('{} is for the SavedModel, and --artifacts={} has none.'.format(
-            flag, ','.join(artifacts)), 'Add saved_model to --artifacts.')
 
 
 def recognise(module):
@@ -327,17 +254,6 @@ class _TemporaryFiles:
         return kwargs
 
 
-class _Names(list):
-    """Additional output names that can be added to ``outputs.keys()``.
-
-    Upstream writes ``outputs.keys() + additional_output_tensor_names`` until
-    2020-05-26, which Python 3 refuses, unless the right operand knows how.
-    """
-
-    def __radd__(self, keys):
-        return list(keys) + list(self)
-
-
 # Each of the following makes the replacement of one function: what upstream's callers see stays as it is.
 
 
@@ -348,17 +264,16 @@ def _around_export(original, recognised):
         arguments = _export.bind(original, args, kwargs)
         under_way = _export.current()
         if under_way:
-            _enter(under_way, arguments)
-            return _until_nothing_is_left(original, arguments)
-        options, observer = _thread_options()
+            return _until_nothing_is_left(original, under_way.arguments_for(arguments))
+        options, observer = _export.asked()
         with _held(recognised.module) as is_on:
             if not is_on:  # somebody kept this function from a time when the patch was on
                 return original(*args, **kwargs)
             around = _series.series if options.series else _export.whole
             with legacy.tf1_behaviour(), around(options, observer, describe(recognised), arguments) as under_way:
-                _enter(under_way, arguments)
+                instead = under_way.arguments_for(arguments)
                 if under_way.has_work():
-                    return _until_nothing_is_left(_without_autograph(original), arguments)
+                    return _until_nothing_is_left(_without_autograph(original), instead)
                 return None
     return export
 
@@ -399,18 +314,6 @@ def _held(module):
                 _take_off_if_unused(patch)
 
 
-def _enter(under_way, arguments):
-    """Takes note of what an export was called with, and mends its additional output names."""
-    if 'use_moving_averages' in arguments:
-        under_way.use_moving_averages = bool(arguments['use_moving_averages'])
-    under_way.write_inference_graph = bool(arguments.get('write_inference_graph'))
-    names = list(arguments.get('additional_output_tensor_names') or [])
-    names += [name for name in under_way.options.additional_output_tensor_names or [] if name not in names]
-    if names:
-        under_way.additional_output_tensor_names = names
-        arguments['additional_output_tensor_names'] = _Names(names)
-
-
 class _NothingLeft(Exception):
     """All that was asked for is made: what is left of the release's export helper is passed over."""
 
@@ -426,7 +329,7 @@ def _around_build(original, recognised):
         under_way = _export.current()
         if not under_way:
             return original(*args, **kwargs)
-        with _export.cycles_left():  # a series goes on for long after it
+        with _garbage.paused():  # a series goes on for long after it
             result = original(*args, **kwargs)
         _check_graph()
         # Of the releases it is known that these very tensors are what write_saved_model is called with.
@@ -527,12 +430,7 @@ def _check_graph():
         _export.current().graph_is_built(_tensorflow.tf1().get_default_graph())
 
 
-_threads = threading.local()
-
-
-def _thread_options():
-    """Returns (``Options``, ``Observer``) of this thread: those of its innermost ``patched()``, else the defaults."""
-    return getattr(_threads, 'options', None) or (_export.Options(), _export.Observer())
+_thread_options = _export.asked
 
 
 def _name(exporter):

@@ -14,11 +14,13 @@ import os
 
 from od_patch import _bundle
 from od_patch import _bundle_writer
-from od_patch import _lowering
 from od_patch import _tensorflow
 
 RESOURCE = 'resource'
 REFERENCE = 'reference'
+
+INPUT = 'inputs'  # upstream's key, whatever the input is
+SIGNATURE = 'serving_default'
 
 _REFERENCE_OPS = frozenset(['VariableV2', 'Variable'])
 # Hints of the process that built the graph. They cannot change a result: colocation and placement of what serving
@@ -63,7 +65,7 @@ def write(saved_model_path, graph, inputs, outputs, checkpoint_prefix, kind=RESO
     return place(saved_model_path, composed, checkpoint_prefix, extra_assets=extra_assets)
 
 
-def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), target_tf=None, changes=()):
+def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), changes=()):
     """Returns the ``Composed`` graph of a SavedModel; it is the same whatever the weights are.
 
     The signature is the one that upstream's ``write_saved_model`` writes: key
@@ -77,24 +79,19 @@ def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), target_tf=None,
         kind: 'resource' or 'reference', how variables are written.
         also_keep: iterable of node names to keep beside what the outputs need;
             names that the graph does not have are passed over.
-        target_tf: str, the TensorFlow release to keep to the ops of; None for
-            the one at hand.
         changes: list of functions that are given the ``MetaGraphDef``, with its
-            signature, to change it before it is measured against that release.
-
-    Raises:
-        od_patch.EnvironmentRefused: that release lacks what the graph needs.
+            signature, change it, and may return a list of notes for the user.
     """
     notes = []
     saved_model = None
     if kind == RESOURCE:
         try:
-            saved_model = _saved_model(graph, inputs, outputs, also_keep, True, target_tf, changes, notes)
+            saved_model = _saved_model(graph, inputs, outputs, also_keep, True, changes, notes)
         except _NotConvertible as error:
             notes.append('variables stay references: {}'.format(error))
             kind = REFERENCE
     if saved_model is None:
-        saved_model = _saved_model(graph, inputs, outputs, also_keep, False, target_tf, changes, notes)
+        saved_model = _saved_model(graph, inputs, outputs, also_keep, False, changes, notes)
     return Composed(
         content=saved_model.SerializeToString(deterministic=True),
         num_variables=len(_variable_defs(graph)),
@@ -179,14 +176,14 @@ def signature(inputs, outputs):
     """
     utils = _tensorflow.tf1().saved_model.utils
     if not isinstance(inputs, dict):
-        inputs = {'inputs': inputs}
+        inputs = {INPUT: inputs}
     return _tensorflow.tf1().saved_model.signature_def_utils.build_signature_def(
         inputs={key: utils.build_tensor_info(tensor) for key, tensor in inputs.items()},
         outputs={key: utils.build_tensor_info(tensor) for key, tensor in outputs.items()},
         method_name='tensorflow/serving/predict')
 
 
-def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, changes, notes):
+def _saved_model(graph, inputs, outputs, also_keep, as_resources, changes, notes):
     """Returns the ``SavedModel`` to write, with one MetaGraph, in which everything is made: copies cost memory.
 
     Raises:
@@ -208,11 +205,9 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources, target_tf, cha
     if as_resources:
         _make_resources(graph_def, variables)
     meta_graph.saver_def.CopyFrom(_add_saver(graph_def, variables))
-    meta_graph.signature_def['serving_default'].CopyFrom(signature(inputs, outputs))
+    meta_graph.signature_def[SIGNATURE].CopyFrom(signature(inputs, outputs))
     for change in changes:
-        change(meta_graph)
-    if target_tf:
-        notes.extend('for TensorFlow {}: {}'.format(target_tf, what) for what in _lowering.lower(graph_def, target_tf))
+        notes.extend(change(meta_graph) or ())
 
     meta_graph.meta_info_def.tags.append('serve')
     version, git_version = _tensorflow.versions()

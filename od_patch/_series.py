@@ -28,7 +28,6 @@ from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch import _version
-from od_patch.serving import _signatures
 
 EXPORTED = 'exported'
 SKIPPED = 'done before'
@@ -76,17 +75,19 @@ class Series(_export.UnderWay):
         recipe: str, digest of all but the weights that the SavedModels depend on.
     """
 
-    def __init__(self, options, observer, release_text, arguments, temporary_directory, label_map):
-        super().__init__(options, observer, release_text, [_export.SAVED_MODEL], temporary_directory)
+    def __init__(self, options, observer, release_text, arguments, temporary_directory, active):
+        super().__init__(options, observer, release_text, [_export.SAVED_MODEL], temporary_directory, active)
         self.output_directory = os.fspath(arguments['output_directory'])
         self._path = os.fspath(arguments['trained_checkpoint_prefix'])
         self.arguments = dict(arguments)
-        self.label_map = label_map
-        self.recipe = _recipe(options, release_text, arguments, label_map)
+        self.recipe = _recipe(options, release_text, arguments, active)
         self._results = collections.OrderedDict()  # prefix -> Result
         self._seen = {}  # prefix -> what its files looked like when it was last looked at
         self._handled = {}  # prefix -> what its files looked like when it was exported, skipped, or failed
         self._stop = threading.Event()
+
+    def places(self):
+        return {'output_directory': self.temporary_directory}  # for the release's pipeline.config, which has no place
 
     @property
     def profiles(self):
@@ -103,7 +104,7 @@ class Series(_export.UnderWay):
 
     def write_saved_model(self, original, arguments):
         """The graph is built: exports what there is, and goes on while it is told to watch."""
-        inputs, outputs = _signatures.chosen(self.options.signatures, arguments['inputs'], arguments['outputs'])
+        inputs, outputs = self.choose(arguments['inputs'], arguments['outputs'])
         graph = next(iter(outputs.values())).graph
         self.observer.stage('saved models')
         one = _One(self, graph, self.compose(inputs, outputs), _saved_model.signature(inputs, outputs),
@@ -270,16 +271,16 @@ class _One:
                 'Add --overwrite to replace it, or give another --output_directory.')
         options = series.options._replace(artifacts=(_export.SAVED_MODEL,))
         with _staging.staged(place, _staging.OF_A_SAVED_MODEL) as staged:
-            export = _export.Export(options, _Quiet(series.observer), series.release_text, prefix, place, staged)
+            export = _export.Export(
+                options, _Quiet(series.observer), series.release_text, prefix, place, staged, series.steps)
             export.saved_model_directory = staged.export
-            export.label_map = series.label_map
             export.use_moving_averages = series.use_moving_averages
             export.signature = self._signature
-            _export.check_config(series.arguments, export.inventory)
+            export.check(series.arguments)
             _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages)
             export.place(self._composed, prefix, self._sources, [
                 ('checkpoint_sha256', _digest_of(prefix)), ('recipe', series.recipe)])
-            return _export.ready(export, bool(there))
+            return export.ready(bool(there))
 
 
 class _Quiet(_export.Observer):
@@ -307,12 +308,11 @@ def series(options, observer, release_text, arguments):
         raise _errors.UsageError(
             'A frozen SavedModel holds the weights in its graph, and many checkpoints share one graph.',
             'Leave out --saved_model_variables=frozen, or export the checkpoints one by one.')
-    label_map = _export.prepare(options, arguments)
+    active = _export.prepare(options, arguments)
     _staging.check_writable(output_directory)
     temporary = tempfile.mkdtemp(prefix='od-patch-')
     try:
-        under_way = Series(options, observer, release_text, arguments, temporary, label_map)
-        arguments['output_directory'] = temporary  # for the pipeline.config of the release, which has no place
+        under_way = Series(options, observer, release_text, arguments, temporary, active)
         try:
             with _export.under_way(under_way):
                 observer.stage('graph')
@@ -397,11 +397,13 @@ def _digest_of(prefix):
     return _digest.sha256(_files(prefix)[0])
 
 
-def _recipe(options, release_text, arguments, label_map):
+def _recipe(options, release_text, arguments, active=()):
     """Returns a digest of all but the weights that a SavedModel depends on, so that a change of it is noticed."""
-    ingredients = [_version.__version__, _tensorflow.versions()[0], release_text, options.saved_model_variables,
-                   options.additional_output_tensor_names, options.target_tf, options.signatures, label_map,
-                   options.warmup_images]
+    from od_patch import _options  # late: it is made of what this module has
+    ingredients = [_version.__version__, _tensorflow.versions()[0], release_text]
+    ingredients += [(name, value) for name, value in sorted(options.asked.items())
+                    if _options.TABLE[name].ingredient and value != _options.TABLE[name].default]
+    ingredients += [(step.name, step.ingredients()) for step in active]
     for name, value in sorted(arguments.items()):
         if name not in ('trained_checkpoint_prefix', 'output_directory'):
             serialize = getattr(value, 'SerializeToString', None)

@@ -424,7 +424,7 @@ def _exchange(folder, target, names):
     """
     if not all(map(names.match, os.listdir(target))) or not os.listdir(target):
         raise _CannotExchange
-    if os.path.ismount(target) or (os.getcwd() + os.sep).startswith(target + os.sep):
+    if os.path.ismount(target) or lies_in(os.getcwd(), target):
         raise _CannotExchange  # of a folder that is pulled away, the shell that works in it would keep the old one
     found = os.stat(target)
     try:
@@ -526,3 +526,8 @@ def _remove(path, except_for=None):
             os.unlink(path)
     except FileNotFoundError:
         pass
+
+
+def lies_in(path, folder):
+    """Returns whether a path is a folder or lies in it, links followed; neither need be there."""
+    return os.path.join(os.path.realpath(path), '').startswith(os.path.join(os.path.realpath(folder), ''))

@@ -21,6 +21,18 @@ from od_patch import _text
 from od_patch import _version
 
 
+class _Path(click.ParamType):
+    """A path, in which a leading ``~`` is expanded: the shell leaves it alone behind an equals sign."""
+
+    name = 'path'
+
+    def convert(self, value, param, ctx):
+        return os.path.expanduser(value)
+
+
+_PATH = _Path()
+
+
 @click.group(context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(_version.__version__, prog_name='od-patch')
 def cli():
@@ -96,12 +108,12 @@ def _refuse_to_replace(paths, inputs, overwrite):
     if len({os.path.realpath(path) for path in paths}) != len(paths):
         raise _errors.OutputRefused('Two results would be written to one file: {}.'.format(', '.join(paths)),
                                     'Give them names of their own.')
+    from od_patch import _staging
     for path in paths:
         if not os.path.exists(path):
             continue
         for given in inputs:
-            if os.path.exists(given) and (os.path.samefile(path, given) or os.path.isdir(given) and os.path.realpath(
-                    path).startswith(os.path.join(os.path.realpath(given), ''))):
+            if os.path.exists(given) and (os.path.samefile(path, given) or _staging.lies_in(path, given)):
                 raise _errors.OutputRefused('{} belongs to what is read ({}) and is never written over.'.format(
                     path, given), 'Give another file to write to.')
         if not overwrite:
@@ -117,16 +129,17 @@ def _written(path):
 
 _OUTPUTS = click.option('--outputs', callback=_names, metavar='NAME,…',
                         help='Nodes to compare; default: those of the signature, or detection_boxes and its like.')
-_CHECKPOINT = click.option('--checkpoint', metavar='PREFIX',
+_CHECKPOINT = click.option('--checkpoint', type=_PATH, metavar='PREFIX',
                            help='Look the weights up in this checkpoint: raw values or moving averages?')
 
 
 @cli.command()
-@click.argument('left', metavar='A')
-@click.argument('right', metavar='B', required=False)
+@click.argument('left', type=_PATH, metavar='A')
+@click.argument('right', type=_PATH, metavar='B', required=False)
 @click.option('--json', 'as_json', is_flag=True, help='Print the answer as JSON (docs/compare.md has the schema).')
-@click.option('--html', metavar='OUT.html', help='Also write the answer as one self-contained page.')
-@click.option('--canonical', metavar='OUT.pb', help='Write the canonical form of A (with two graphs that differ, of B '
+@click.option('--html', type=_PATH, metavar='OUT.html', help='Also write the answer as one self-contained page.')
+@click.option('--canonical', type=_PATH, metavar='OUT.pb',
+              help='Write the canonical form of A (with two graphs that differ, of B '
               'too, as OUT.b.pb). B may be left out.')
 @click.option('--run', 'run_images', is_flag=False, flag_value=2, type=int, default=0, metavar='[IMAGES]',
               help='Run both graphs on so many made-up images (2), and find the first tensor that differs.')
@@ -173,7 +186,7 @@ def compare(left, right, as_json, html, canonical, run_images, overwrite, output
 
 
 @cli.command()
-@click.argument('graph')
+@click.argument('graph', type=_PATH)
 @click.option('--json', 'as_json', is_flag=True, help='Print what was found as JSON.')
 @_OUTPUTS
 @_CHECKPOINT
@@ -195,8 +208,8 @@ def inspect(graph, as_json, outputs, checkpoint):
 
 
 @cli.command()
-@click.argument('saved_model')
-@click.option('--output', required=True, metavar='OUT.pb', help='Where to write the frozen graph.')
+@click.argument('saved_model', type=_PATH)
+@click.option('--output', required=True, type=_PATH, metavar='OUT.pb', help='Where to write the frozen graph.')
 @click.option('--overwrite', is_flag=True, help='Replace a file that is there.')
 @_questions
 def freeze(saved_model, output, overwrite):
@@ -214,11 +227,12 @@ def freeze(saved_model, output, overwrite):
 
 
 @cli.command()
-@click.option('--checkpoint', required=True, metavar='PREFIX', help='The checkpoint of the package.')
-@click.option('--pipeline_config', required=True, metavar='FILE', help='The package\'s own pipeline.config.')
-@click.option('--like', required=True, metavar='GRAPH', help='The frozen graph to get again.')
+@click.option('--checkpoint', required=True, type=_PATH, metavar='PREFIX', help='The checkpoint of the package.')
+@click.option('--pipeline_config', required=True, type=_PATH, metavar='FILE',
+              help='The package\'s own pipeline.config.')
+@click.option('--like', required=True, type=_PATH, metavar='GRAPH', help='The frozen graph to get again.')
 @click.option('--apply', is_flag=True, help='Export again with the settings that were found to differ.')
-@click.option('--output_directory', metavar='DIR', help='Keep the last export here.')
+@click.option('--output_directory', type=_PATH, metavar='DIR', help='Keep the last export here.')
 @_questions
 def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     """Exports a checkpoint, compares with a shipped graph, and says what to set and pin to get the same one."""
@@ -279,21 +293,25 @@ def doctor(as_json):
 
 
 @cli.command()
-@click.argument('export', metavar='[EXPORT_DIR]', required=False)
-@click.option('--saved_model', metavar='DIR', help='The SavedModel; default: saved_model of EXPORT_DIR.')
-@click.option('--frozen_graph', metavar='FILE', help='The frozen graph; default: that of EXPORT_DIR.')
-@click.option('--checkpoint', metavar='PREFIX', help='The trained checkpoint; default: the one that the export names. '
+@click.argument('export', type=_PATH, metavar='[EXPORT_DIR]', required=False)
+@click.option('--saved_model', type=_PATH, metavar='DIR', help='The SavedModel; default: saved_model of EXPORT_DIR.')
+@click.option('--frozen_graph', type=_PATH, metavar='FILE', help='The frozen graph; default: that of EXPORT_DIR.')
+@click.option('--checkpoint', type=_PATH, metavar='PREFIX',
+              help='The trained checkpoint; default: the one that the export names. '
               'With --pipeline_config and nothing else, it is exported to a temporary folder and that is verified.')
-@click.option('--pipeline_config', metavar='FILE', help='What it was trained with: says whether its moving averages '
+@click.option('--pipeline_config', type=_PATH, metavar='FILE',
+              help='What it was trained with: says whether its moving averages '
               'are meant.')
-@click.option('--images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you like; '
+@click.option('--images', multiple=True, type=_PATH, metavar='PATH',
+              help='An image or a folder of them, as often as you like; '
               'default: two drawn scenes.')
 @click.option('--most_images', type=click.IntRange(1, 1000), default=8, show_default=True,
               help='Take no more than so many of them.')
 @click.option('--target_tf', metavar='VERSION', help='Does this TensorFlow know all ops and attributes? E.g. 1.12.')
 @click.option('--quick', is_flag=True, help='Run nothing: files, weights and portability only.')
 @click.option('--json', 'as_json', is_flag=True, help='Print the answer as JSON (docs/verify.md has the schema).')
-@click.option('--report', metavar='OUT.html', help='Also write the answer as one self-contained page, with pictures.')
+@click.option('--report', type=_PATH, metavar='OUT.html',
+              help='Also write the answer as one self-contained page, with pictures.')
 @click.option('--overwrite', is_flag=True, help='Replace what --report finds there; never what is verified.')
 @_questions
 def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images, target_tf, quick,
@@ -355,15 +373,17 @@ def _writes(function):
 
 
 @cli.command()
-@click.argument('export', metavar='EXPORT')
-@click.argument('base', metavar='BASE')
+@click.argument('export', type=_PATH, metavar='EXPORT')
+@click.argument('base', type=_PATH, metavar='BASE')
 @click.option('--model_version', metavar='N', help='A whole number, or "step" for the global step of the checkpoint; '
               'default: the next one.')
 @click.option('--keep', type=int, metavar='K', help='Remove all but the K largest versions; never the one served.')
 @click.option('--model_name', metavar='NAME', help='What requests call the model; default: the last part of BASE.')
-@click.option('--warmup_images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you '
+@click.option('--warmup_images', multiple=True, type=_PATH, metavar='PATH',
+              help='An image or a folder of them, as often as you '
               'like, or nothing (--warmup_images=) for drawn ones: warm-up requests go with the version.')
-@click.option('--example_request', metavar='DIR', help='Also write a request and a client program, as "od-patch request" '
+@click.option('--example_request', type=_PATH, metavar='DIR',
+              help='Also write a request and a client program, as "od-patch request" '
               'does.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
 @_writes
@@ -402,12 +422,14 @@ def publish(export, base, model_version, keep, model_name, warmup_images, exampl
 
 @cli.command()
 @click.argument('service', type=click.Choice(['sagemaker', 'kserve', 'vertex']))
-@click.argument('export', metavar='EXPORT')
-@click.option('--output', required=True, metavar='PATH', help='The archive (.tar.gz) or the folder to write.')
+@click.argument('export', type=_PATH, metavar='EXPORT')
+@click.option('--output', required=True, type=_PATH, metavar='PATH',
+              help='The archive (.tar.gz) or the folder to write.')
 @click.option('--model_version', metavar='N', help='A whole number, or "step" for the global step of the checkpoint; '
               'default: 1.')
 @click.option('--model_name', metavar='NAME', help='What the model is called; default: the name of its folder.')
-@click.option('--code', metavar='PATH', help='inference.py, or the folder that holds it, for code/ of a SageMaker '
+@click.option('--code', type=_PATH, metavar='PATH',
+              help='inference.py, or the folder that holds it, for code/ of a SageMaker '
               'archive.')
 @click.option('--overwrite', is_flag=True, help='Replace what is there; never what is packed.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was packed as JSON.')
@@ -427,10 +449,10 @@ def package(service, export, output, model_version, model_name, code, overwrite,
 
 
 @cli.command()
-@click.argument('export', metavar='EXPORT')
-@click.option('--output_directory', required=True, metavar='DIR', help='Where to write request and client.')
+@click.argument('export', type=_PATH, metavar='EXPORT')
+@click.option('--output_directory', required=True, type=_PATH, metavar='DIR', help='Where to write request and client.')
 @click.option('--model_name', metavar='NAME', help='What requests call the model; default: the name of its folder.')
-@click.option('--image', metavar='FILE', help='The image that is asked about; default: a drawn scene.')
+@click.option('--image', type=_PATH, metavar='FILE', help='The image that is asked about; default: a drawn scene.')
 @click.option('--signature', metavar='KEY', help='Which signature is asked; default: serving_default.')
 @click.option('--overwrite', is_flag=True, help='Replace what is there.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was written as JSON.')

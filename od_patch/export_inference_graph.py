@@ -22,17 +22,14 @@ from od_patch import _config
 from od_patch import _console
 from od_patch import _environment
 from od_patch import _errors
-from od_patch import _export
+from od_patch import _flags
 from od_patch import _locale
+from od_patch import _options
 from od_patch import _patching
-from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
-from od_patch.serving import _requests
 
 _SCRIPT = 'object_detection.export_inference_graph'
-_FLAGS_MODULE = 'od_patch.export_inference_graph'  # also when this is run as __main__
-_REQUIRED = ('pipeline_config_path', 'trained_checkpoint_prefix', 'output_directory')
 
 _USAGE = """Exports a detector of the TensorFlow Object Detection API, with a SavedModel that holds variables.
 
@@ -63,9 +60,7 @@ def main(argv):
     try:
         log = _console.Log(early.log_file, early.verbose)
     except OSError as error:
-        _console.show_refusal(_errors.UsageError(
-            'The log cannot be written to {}: {}.'.format(early.log_file, error.strerror),
-            'Give another --log_file.'), sys.stderr)
+        _console.show_refusal(_console.log_refused(early.log_file, error), sys.stderr)
         return _errors.UsageError.exit_code
     previous = signal.signal(signal.SIGTERM, _raise_terminated)
     progress = _console.Progress(log.error_terminal)
@@ -109,7 +104,8 @@ class _EarlyFlags:
         for position, argument in enumerate(argv):
             name, equals, value = argument.lstrip('-').partition('=')
             if argument.startswith('-') and name == 'log_file':
-                self.log_file = value if equals else (argv[position + 1:position + 2] or [None])[0]
+                path = value if equals else (argv[position + 1:position + 2] or [None])[0]
+                self.log_file = path and _options.TABLE[name].value(path)
 
     @staticmethod
     def _boolean(argv, name):
@@ -150,7 +146,8 @@ def _export_with_release(argv, log, progress):
     with log.redirected():
         exporter = _environment.import_exporter()
         script = importlib.import_module(_SCRIPT)
-        flags = _define_flags()
+        from absl import flags
+        _flags.define(flags, flags.FLAGS)
     if wants_help:
         progress.abandon()
         _show_help(wants_help, flags, log.terminal)
@@ -158,15 +155,9 @@ def _export_with_release(argv, log, progress):
     values = _parse(argv, flags)
     progress.stage('checks')
     with log.redirected():
-        with _patching.patched(
-                exporter, strict_pin=values.strict_pin, saved_model_variables=values.saved_model_variables,
-                overwrite=values.overwrite,
-                additional_output_tensor_names=_split(values.additional_output_tensor_names),
-                artifacts=_artifacts(values.artifacts), profile_graph=values.profile_graph,
-                target_tf=values.target_tf, verify=values.verify, **_series(values), **_serving(values),
-                _observer=progress):
+        chosen = {name: value for name, value in _flags.values(values).items() if _options.TABLE[name].keyword}
+        with _patching.patched(exporter, _observer=progress, **chosen):
             _expand_home(values)
-            _check_example(values)
             _preflight(values, exporter)
             try:
                 script.main(argv[:1])
@@ -175,95 +166,6 @@ def _export_with_release(argv, log, progress):
                 _console.show_summary(progress.report, progress.seconds, log.terminal)
                 raise
     _console.show_summary(progress.report, progress.seconds, log.terminal)
-    _write_example(values, log)
-
-
-def _check_example(values):
-    """Refuses an --example_request that could not be written after the export."""
-    if values.example_request is None:
-        return
-    if _series(values) or _export.SAVED_MODEL not in _artifacts(values.artifacts):
-        raise _errors.UsageError('--example_request is for the one SavedModel of an export.',
-                                 'Leave it out; "od-patch request" writes one for any SavedModel.')
-    values.example_request = os.path.expanduser(values.example_request)
-    _requests.check(values.output_directory, values.example_request, values.overwrite)
-
-
-def _write_example(values, log):
-    """Writes what --example_request asks for, of the SavedModel that was just exported."""
-    if values.example_request is None:
-        return
-    name = values.model_name or values.serving_directory and os.path.basename(values.serving_directory.rstrip('/'))
-    with log.redirected():
-        example = _requests.write(os.path.join(values.output_directory, _export.SAVED_MODEL), values.example_request,
-                                  name or None, overwrite=values.overwrite)
-    log.terminal.write('\n' + ''.join(_text.plain(line) + '\n' for line in _requests.lines(example)))
-
-
-def _define_flags():
-    """Adds our flags to those of the release, which importing its script has defined; returns absl's ``flags``."""
-    from absl import flags
-    defined = frozenset(flags.FLAGS)
-    for define, name, *arguments in (
-            (flags.DEFINE_enum, 'saved_model_variables', _export.KINDS[0], list(_export.KINDS),
-             'What saved_model/ holds: variables as resources (what TensorFlow 2 and current servers expect), '
-             'variables as references (as TensorFlow 1 graphs have them), or frozen constants (what the release writes).'),
-            (flags.DEFINE_boolean, 'overwrite', False,
-             'Replace the export that --output_directory holds already. Without it, such a directory is refused.'),
-            (flags.DEFINE_boolean, 'strict_pin', False,
-             'Decline an exporter that is not one of the pinned releases, rather than warn.'),
-            (flags.DEFINE_string, 'additional_output_tensor_names', None,
-             'Comma-separated names of further nodes to export beside the outputs.'),
-            (flags.DEFINE_string, 'artifacts', ','.join(_export.ARTIFACTS),
-             'What to export, comma-separated; what is not named is not computed.'),
-            (flags.DEFINE_boolean, 'profile_graph', None,
-             'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
-             'where all artifacts are exported.'),
-            (flags.DEFINE_string, 'target_tf', None,
-             'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops '
-             'that it lacks are put back to those that it has, or the export is refused.'),
-            (flags.DEFINE_boolean, 'all_checkpoints', False,
-             'Take --trained_checkpoint_prefix for a directory or a pattern, and export every checkpoint there as a '
-             'SavedModel named by its global step; those that are done are skipped.'),
-            (flags.DEFINE_string, 'checkpoint_steps', None,
-             'Comma-separated global steps; as --all_checkpoints, for these only.'),
-            (flags.DEFINE_boolean, 'watch', False,
-             'As --all_checkpoints, and go on as a training writes new ones, until Ctrl-C or SIGTERM.'),
-            (flags.DEFINE_float, 'watch_interval', 10.0, 'Seconds between two looks for new checkpoints.'),
-            (flags.DEFINE_boolean, 'verify', False,
-             'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
-             'nothing behind where they differ. Files and weights are always checked.'),
-            (flags.DEFINE_string, 'serving_directory', None,
-             'Also publish the SavedModel as a new version in this folder, which a server watches.'),
-            (flags.DEFINE_string, 'model_version', None,
-             'The version to publish: a whole number, or "step" for the global step of the checkpoint; default: the '
-             'next one.'),
-            (flags.DEFINE_integer, 'keep', None,
-             'Remove all but so many of the largest versions in --serving_directory; never the one served.'),
-            (flags.DEFINE_string, 'model_name', None,
-             'What requests call the model; default: the last part of --serving_directory.'),
-            (flags.DEFINE_string, 'warmup_images', None,
-             'Comma-separated images and folders of them; empty for drawn ones: warm-up requests for the server go '
-             'with the SavedModel, each of them run before.'),
-            (flags.DEFINE_string, 'extra_signatures', None,
-             'Comma-separated signatures to add beside serving_default: encoded_image_bytes takes JPEG or PNG files, '
-             'base64 in JSON.'),
-            (flags.DEFINE_string, 'signature_outputs', None,
-             'Comma-separated keys of the outputs that the signatures keep; default: all.'),
-            (flags.DEFINE_string, 'signature_input_name', None,
-             'The key of the image input in serving_default; default: inputs, as upstream has it.'),
-            (flags.DEFINE_string, 'label_map_path', None,
-             'The label map of the detector: it becomes assets/label_map.pbtxt of the SavedModel.'),
-            (flags.DEFINE_string, 'example_request', None,
-             'A folder: also write a request for the model and a client program for REST and gRPC there.'),
-            (flags.DEFINE_boolean, 'verbose', False,
-             'Show all that TensorFlow and the exporter print, as they print it.'),
-            (flags.DEFINE_string, 'log_file', None,
-             'Write all that TensorFlow and the exporter print to this file.'),
-            (flags.DEFINE_boolean, 'traceback', False, 'Show the Python traceback of an error.')):
-        if name not in defined:  # a release that has a flag of that name keeps its own meaning
-            define(name, *arguments, module_name=_FLAGS_MODULE)
-    return flags
 
 
 def _wanted_help(argv):
@@ -282,21 +184,15 @@ def _show_help(kind, flags, stream):
     """Prints the flags of the release and ours; with ``helpfull``, those of every module."""
     stream.write(_USAGE)
     stream.write('\nFlags of the installed release:\n')
-    stream.write(_flags_of(flags, _SCRIPT))
-    stream.write('\nFlags of od-patch {}:\n'.format(_version.__version__))
-    stream.write(_flags_of(flags, _FLAGS_MODULE))
+    stream.write(_flags.help_of(flags.FLAGS, _SCRIPT))
+    stream.write('\nFlags of od-patch {}:\n\n'.format(_version.__version__))
+    stream.write(_flags.explained(flags.FLAGS))
     if kind == 'helpfull':
         stream.write('\nAll flags, by the module that defines them:\n')
         stream.write(flags.FLAGS.get_help())
     else:
         stream.write('\n--helpfull shows those of TensorFlow, too.\n')
     stream.write('\n')
-
-
-def _flags_of(flags, module_name):
-    """Returns the help of the flags that one module defines, without absl's heading."""
-    lines = flags.FLAGS.module_help(module_name).splitlines()
-    return '\n'.join(line for line in lines if not line.rstrip().endswith(module_name + ':')).strip('\n') + '\n'
 
 
 def _parse(argv, flags):
@@ -306,15 +202,12 @@ def _parse(argv, flags):
         od_patch.UsageError
     """
     values = flags.FLAGS
-    names = sorted(set(flags.FLAGS) - {'h', 'help', 'helpfull', 'helpshort'})
-    missing = [name for name in _REQUIRED if not any(
+    missing = [name for name in _flags.REQUIRED if not any(
         argument.lstrip('-').partition('=')[0] == name for argument in argv[1:] if argument.startswith('-'))]
     try:
         left_over = values(argv)
     except flags.UnrecognizedFlagError as error:
-        raise _errors.UsageError(
-            'There is no flag --{}.'.format(error.flagname),
-            _errors.did_you_mean(error.flagname, names, '--') or 'export_inference_graph --help lists the flags.')
+        raise _flags.unknown(error.flagname, values, 'export_inference_graph --help')
     except flags.Error as error:
         if missing:
             raise _errors.UsageError(
@@ -329,8 +222,8 @@ def _parse(argv, flags):
 
 
 def _expand_home(values):
-    """Replaces a leading ``~`` in the paths among the flags, which the shell leaves alone behind an equals sign."""
-    for name in _REQUIRED:
+    """Replaces a leading ``~`` in the paths that the release needs, as ``_option.PATH`` does in ours."""
+    for name in _flags.REQUIRED:
         setattr(values, name, os.path.expanduser(getattr(values, name)))
 
 
@@ -370,66 +263,6 @@ def _check_input_shape(values, exporter):
             'This release takes --input_shape only with --input_type=image_tensor, not with {}.'.format(
                 values.input_type),
             'Leave it out: encoded images have the size that they have.')
-
-
-def _series(values):
-    """Returns the arguments of ``patched`` that say which of many checkpoints to export; empty for one.
-
-    Raises:
-        od_patch.UsageError
-    """
-    steps = _split(values.checkpoint_steps)
-    if not (values.all_checkpoints or values.checkpoint_steps is not None or values.watch):
-        return {}
-    if values['artifacts'].present and _artifacts(values.artifacts) != (_export.SAVED_MODEL,):
-        raise _errors.UsageError(
-            'Of many checkpoints, SavedModels are exported, and nothing else.',
-            'Leave out --artifacts, or export the checkpoints one by one.')
-    if values.checkpoint_steps is not None and (not steps or not all(step.isdigit() for step in steps)):
-        raise _errors.UsageError(
-            '--checkpoint_steps={} is no list of global steps.'.format(values.checkpoint_steps),
-            'Give numbers, such as --checkpoint_steps=100000,200000.')
-    if values.watch_interval <= 0:
-        raise _errors.UsageError('--watch_interval={} is no time.'.format(values.watch_interval), 'Give seconds.')
-    return {'all_checkpoints': True, 'checkpoint_steps': None if steps is None else [int(step) for step in steps],
-            'watch': values.watch, 'watch_interval': values.watch_interval}
-
-
-def _serving(values):
-    """Returns the arguments of ``patched`` that say what a server is to get."""
-    arguments = {name: values[name].value for name in (
-        'serving_directory', 'model_version', 'keep', 'model_name', 'signature_input_name', 'label_map_path')}
-    for name in ('warmup_images', 'extra_signatures', 'signature_outputs'):
-        arguments[name] = None if values[name].value is None else _split(values[name].value) or []
-    for name in ('serving_directory', 'label_map_path'):
-        arguments[name] = arguments[name] and os.path.expanduser(arguments[name])
-    return arguments
-
-
-def _artifacts(names):
-    """Returns what --artifacts names, a tuple.
-
-    Raises:
-        od_patch.UsageError: a name is unknown, or there is none.
-    """
-    wanted = tuple(_split(names) or ())
-    for name in wanted:
-        if name not in _export.ARTIFACTS:
-            raise _errors.UsageError(
-                '--artifacts={} asks for {!r}; it can be some of {}.'.format(
-                    names, name, ', '.join(_export.ARTIFACTS)),
-                _errors.did_you_mean(name, _export.ARTIFACTS, '--artifacts='))
-    if not wanted:
-        raise _errors.UsageError(
-            '--artifacts is empty: there would be nothing to export.',
-            'Give some of {}, or leave it out for all of them.'.format(','.join(_export.ARTIFACTS)))
-    return wanted
-
-
-def _split(names):
-    if isinstance(names, str):
-        names = names.split(',')
-    return [name.strip() for name in names or [] if name.strip()] or None
 
 
 if __name__ == '__main__':

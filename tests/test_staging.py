@@ -407,3 +407,14 @@ def test_interrupted_at_any_call_it_leaves_nothing(tmp_path, monkeypatch, name):
 def _write_old_export(target):
     target.mkdir()
     _write_export(str(target), 'old')
+
+
+@pytest.mark.parametrize('path, folder, lies', [
+    ('a', 'a', True), ('a/b', 'a', True), ('a/', 'a', True), ('a', 'a/', True), ('a/../b', 'a', False), ('ab', 'a', False),
+    ('a', 'ab', False), ('a', 'a/b', False), ('link/c', 'a', True), ('a/b', 'link', True), ('no/x', 'no', True),
+    ('a', '/', True), ('/', 'a', False)])
+def test_whether_a_path_lies_in_a_folder(tmp_path, monkeypatch, path, folder, lies):
+    monkeypatch.chdir(str(tmp_path))
+    os.makedirs('a/b')
+    os.symlink('a', 'link')
+    assert _staging.lies_in(path, folder) is lies

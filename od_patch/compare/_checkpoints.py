@@ -6,10 +6,9 @@ import hashlib
 
 import numpy
 
+from od_patch import _checkpoint
 from od_patch.compare import _freezing
 from od_patch.compare import _weights
-
-AVERAGE = '/ExponentialMovingAverage'
 
 
 def origin(graph, prefix):
@@ -22,7 +21,7 @@ def origin(graph, prefix):
         if name not in there:
             absent += 1
             continue
-        equal = [_same(reader, key, tensor) for key in (name, name + AVERAGE) if key in there]
+        equal = [_same(reader, key, tensor) for key in (name, name + _checkpoint.AVERAGE_SUFFIX) if key in there]
         if len(equal) < 2:
             equal.append(equal[0])  # a variable without an average is its own
         if equal[0] and equal[1]:

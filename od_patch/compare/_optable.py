@@ -8,6 +8,10 @@ import functools
 import gzip
 import json
 import os
+import re
+
+# As people write a release, and as builds call themselves: 1.12, 1.12.3, 1.12.0.post1, 2.15.0rc1, 1.15.5+nv23.3.
+_VERSION = re.compile(r'\s*([0-9]+\.[0-9]+)(?:[.+_-]?[0-9A-Za-z])*\s*$')
 
 PATH = os.path.join(os.path.dirname(__file__), 'op_table.json.gz')
 
@@ -56,3 +60,18 @@ def table():
     with gzip.open(PATH) as file:
         content = json.loads(file.read().decode())
     return content['releases'], _Ops(content['ops'], len(content['releases']) - 1)
+
+
+def position_of(version):
+    """Returns the position in ``releases`` of a version as a user types it; None where the table does not have it.
+
+    No op ever came or went with a patch release, so that any of a minor one is meant by its first two numbers.
+    """
+    found = _VERSION.match(version)
+    minors = [short(release) for release in table()[0]]
+    return minors.index(found.group(1)) if found and found.group(1) in minors else None
+
+
+def short(release):
+    """Returns '1.12' of '1.12.0'."""
+    return '.'.join(release.split('.')[:2])

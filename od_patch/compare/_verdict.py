@@ -4,9 +4,8 @@ Puts together what the other modules say; measures and decides nothing that
 is not theirs but the verdict itself. ``Answer.as_json`` is the documented schema.
 """
 import collections
-import contextlib
-import gc
 
+from od_patch import _garbage
 from od_patch.compare import _alignment
 from od_patch.compare import _causes
 from od_patch.compare import _equivalence
@@ -112,20 +111,8 @@ def compare(left, right, outputs=None, checkpoint=None):
     Raises:
         InputRefused: one of them cannot be compared with anything.
     """
-    with _uncollected():
+    with _garbage.paused():  # among millions of small tuples without cycles it would find nothing
         return _compared(left, right, outputs, checkpoint)
-
-
-@contextlib.contextmanager
-def _uncollected():
-    """No garbage collection meanwhile: among millions of small tuples without cycles it would find nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _compared(left, right, outputs, checkpoint):

@@ -13,10 +13,10 @@ def verify(*args, **kwargs):
     return _run.verify(*args, **kwargs)
 
 
-def staged(export):
+def staged(export, full=False):
     """See ``_run.staged``."""
     from od_patch.proof import _run
-    return _run.staged(export)
+    return _run.staged(export, full)
 
 
 def require():

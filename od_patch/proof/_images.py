@@ -56,7 +56,13 @@ def load(paths, most):
     Raises:
         InputRefused: one is missing, damaged, no image or too large; or there is none.
     """
-    files = []
+    found = files(paths)
+    return [Picture(file, _read(file)) for file in found[:most]], len(found)
+
+
+def files(paths):
+    """Returns the paths of image files, of files and folders; of folders, their image files. Raises as ``load``."""
+    found = []
     for path in paths:
         if os.path.isdir(path):
             inside = sorted(os.path.join(path, name) for name in os.listdir(path)
@@ -64,12 +70,12 @@ def load(paths, most):
             if not inside:
                 raise InputRefused('{}: the folder holds no images ({} …).'.format(path, ', '.join(SUFFIXES[:4])),
                                    'Give image files, or a folder of them.')
-            files += inside
+            found += inside
         elif os.path.isfile(path):
-            files.append(path)
+            found.append(path)
         else:
             raise InputRefused('{}: there is no such image or folder.'.format(path), 'Check the path.')
-    return [Picture(file, _read(file)) for file in files[:most]], len(files)
+    return found
 
 
 def _read(path):

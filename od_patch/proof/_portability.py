@@ -46,24 +46,18 @@ def check(subject, servable, frozen, target):
 
 
 def known_release(text):
-    """The release of the op table that a user means by '1.12' or '1.12.3': '1.12.0'.
+    """The release of the op table that a user means, such as '1.12.0'; see ``_optable.position_of``.
 
     Raises:
         UsageError: the table does not have it.
     """
     releases, _ = _optable.table()
-    found = re.match(r'(\d+\.\d+)(\.\w+)?$', text.strip())
-    for release in releases:
-        if found and _short(release) == found.group(1):
-            return release
+    position = _optable.position_of(text)
+    if position is not None:
+        return releases[position]
     raise UsageError('--target_tf={}: the table of ops has TensorFlow {} to {}.'.format(
-        text, _short(releases[0]), _short(releases[-1])),
-        'Give one of {}.'.format(', '.join(map(_short, releases))))
-
-
-def _short(release):
-    """'1.12' of '1.12.0': no op ever came or went with a patch release."""
-    return '.'.join(release.split('.')[:2])
+        text, _optable.short(releases[0]), _optable.short(releases[-1])),
+        'Give one of {}.'.format(', '.join(map(_optable.short, releases))))
 
 
 def _nodes(graph_def):
@@ -100,7 +94,7 @@ def _ops(label, graph_def, target):
     name = 'ops, {}'.format(label)
     releases, known = _optable.table()
     place = None if target is None else releases.index(target)
-    releases = [_short(release) for release in releases]
+    releases = [_optable.short(release) for release in releases]
     functions = {function.signature.name for function in graph_def.library.function}
     first, strange, custom = 0, {}, {}
     for where, node in _nodes(graph_def):

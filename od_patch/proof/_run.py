@@ -49,11 +49,12 @@ def verify(export=None, saved_model=None, frozen_graph=None, checkpoint=None, pi
     return answer
 
 
-def staged(export):
-    """What every export goes through before it is moved into place: files and weights, and with --verify all of it.
+def staged(export, full=False):
+    """What every export goes through before it is moved into place: files and weights, on request all of it.
 
     Args:
         export: ``_export.Export``, its artefacts staged.
+        full: bool, whether both models are run, too.
 
     Returns:
         ``Answer``.
@@ -65,7 +66,6 @@ def staged(export):
     began = time.time()
     subject = _subject.of_staged(export.staged_directory, export.output_directory, export.inventory.prefix,
                                  export.use_moving_averages)
-    full = export.options.verify
     answer = _prove(subject, _images.drawn(DRAWN) if full else None, None, elsewhere=full)
     answer.seconds = time.time() - began
     if answer.wrong:

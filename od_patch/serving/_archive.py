@@ -234,7 +234,7 @@ def _check_free(output, inputs, overwrite):
             raise _there_already(output)
         return
     for given in inputs:
-        if given and (os.path.realpath(output) + os.sep).startswith(os.path.realpath(given) + os.sep):
+        if given and _staging.lies_in(output, given):
             raise _errors.OutputRefused('{} lies in {}, which is what is packed.'.format(output, given),
                                         'Give another --output.')
     if os.path.isdir(output):
@@ -278,7 +278,7 @@ def _write_folder(files, target, folder, overwrite):
     gfile = _tensorflow.gfile()
     if '://' not in target:
         for one, other in ((target, folder), (folder, target)):
-            if (os.path.realpath(one) + os.sep).startswith(os.path.realpath(other) + os.sep):
+            if _staging.lies_in(one, other):
                 raise _errors.OutputRefused('{} and {}, which is what is packed, lie in each other.'.format(
                     target, folder), 'Give another --output.')
     if gfile.Exists(target) and not gfile.IsDirectory(target):

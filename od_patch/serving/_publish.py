@@ -208,7 +208,7 @@ def check_apart(source, base):
     """
     if '://' in source or '://' in base:
         return
-    if (os.path.realpath(base) + os.sep).startswith(os.path.realpath(source) + os.sep):
+    if _staging.lies_in(base, source):
         raise _errors.OutputRefused('{} lies in the SavedModel that is to be published.'.format(base),
                                     'Give a folder elsewhere.')
 

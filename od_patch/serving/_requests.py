@@ -256,8 +256,7 @@ def _check_free(names, output_directory, overwrite):
 
 
 def _write(files, output_directory, saved_model):
-    real = os.path.realpath(output_directory)
-    if (real + os.sep).startswith(os.path.realpath(saved_model) + os.sep):
+    if _staging.lies_in(output_directory, saved_model):
         raise _errors.OutputRefused('{} lies in the SavedModel.'.format(output_directory),
                                     'Give a folder elsewhere.')
     os.makedirs(output_directory, exist_ok=True)

@@ -15,8 +15,8 @@ from od_patch import _errors
 from od_patch import _saved_model
 from od_patch import _tensorflow
 
-DEFAULT = 'serving_default'
-INPUT = 'inputs'  # upstream's key, whatever the input is
+DEFAULT = _saved_model.SIGNATURE
+INPUT = _saved_model.INPUT
 ENCODED = 'encoded_image_bytes'
 # Some services (AI Platform) take a string for binary only where its key ends so; TensorFlow Serving takes any.
 ENCODED_INPUT = 'image_bytes'

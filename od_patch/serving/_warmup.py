@@ -13,7 +13,6 @@ import os
 
 from od_patch import _errors
 from od_patch import _tensorflow
-from od_patch.proof import _images
 
 FILE = os.path.join('assets.extra', 'tf_serving_warmup_requests')
 MOST = 1000  # records, kMaxNumRecords of saved_model_warmup_util; with more, a server refuses the model
@@ -41,10 +40,17 @@ def require(images):
         od_patch.EnvironmentRefused: tensorflow-serving-api or Pillow is missing.
         od_patch.InputRefused: there is no such image.
     """
+    from od_patch.proof import _images  # late: it imports numpy
     _protos()
     _images.pillow()
     if images:
         _images.load(images, 1)
+
+
+def files(images):
+    """Returns the paths of the images that requests are made of; none for drawn scenes. Raises as ``require``."""
+    from od_patch.proof import _images
+    return _images.files(images) if images else []
 
 
 def write(saved_model, images):
@@ -62,6 +68,7 @@ def write(saved_model, images):
             images.
         od_patch.ProofFailed: the model fails to run one of them.
     """
+    from od_patch.proof import _images
     from od_patch.proof import _models
     prediction_log_pb2 = _protos()
     tf = _tensorflow.tf1()

@@ -1,0 +1,142 @@
+"""Every option of an export, in one table: the core's here, and those of the steps.
+
+From it come the flags of ``export_inference_graph`` and of ``python -m od_patch``
+with their help (``_flags``), the keywords of ``patched()``, what a series
+notices a change of, and the table in the README (``tools/flag_table.py``).
+
+Not for: what an option does, which is its step's.
+"""
+import collections
+import inspect
+import textwrap
+import typing
+
+from od_patch import _errors
+from od_patch import _export
+from od_patch import _option
+from od_patch import _series
+from od_patch import steps
+
+
+class Group(typing.NamedTuple):
+    """Options that are shown together."""
+
+    title: str
+    options: tuple
+
+
+_EXPORT = (
+    _option.Option(
+        'strict_pin', _option.SWITCH, False,
+        'Decline an exporter that is not one of the pinned releases, rather than warn.', ingredient=False),
+    _option.Option(
+        'saved_model_variables', _option.one_of(_export.KINDS), _export.KINDS[0],
+        'What saved_model/ holds: variables as resources (what TensorFlow 2 and current servers expect), '
+        'variables as references (as TensorFlow 1 graphs have them), or frozen constants (what the release writes).'),
+    _option.Option(
+        'overwrite', _option.SWITCH, False,
+        'Replace the export that --output_directory holds already. Without it, such a directory is refused.',
+        ingredient=False),
+    _option.Option(
+        'additional_output_tensor_names', _option.NAMES, None,
+        'Comma-separated names of further nodes to export beside the outputs.'),
+    _option.Option(
+        'artifacts', _option.some_of(_export.ARTIFACTS), tuple(_export.ARTIFACTS),
+        'What to export, comma-separated; what is not named is not computed.',
+        ingredient=False),  # of many checkpoints, SavedModels are exported and nothing else
+    _option.Option(
+        'profile_graph', _option.SWITCH, None,
+        'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
+        'where all artifacts are exported.', ingredient=False))
+
+_SERIES = (
+    _option.Option(
+        'all_checkpoints', _option.SWITCH, False,
+        'Take --trained_checkpoint_prefix for a directory or a pattern, and export every checkpoint there as a '
+        'SavedModel named by its global step; those that are done are skipped.', ingredient=False),
+    _option.Option(
+        'checkpoint_steps', _option.STEPS, None,
+        'Comma-separated global steps; as --all_checkpoints, for these only.', ingredient=False),
+    _option.Option(
+        'watch', _option.SWITCH, False,
+        'As --all_checkpoints, and go on as a training writes new ones, until Ctrl-C or SIGTERM.', ingredient=False),
+    _option.Option(
+        'watch_interval', _option.SECONDS, 10.0, 'Seconds between two looks for new checkpoints.', ingredient=False))
+
+# Of the commands only: what a program prints is its own affair.
+_TERMINAL = (
+    _option.Option(
+        'verbose', _option.SWITCH, False, 'Show all that TensorFlow and the exporter print, as they print it.',
+        ingredient=False, keyword=False),
+    _option.Option(
+        'log_file', _option.PATH, None, 'Write all that TensorFlow and the exporter print to this file.',
+        ingredient=False, keyword=False),
+    _option.Option(
+        'traceback', _option.SWITCH, False, 'Show the Python traceback of an error.', ingredient=False, keyword=False))
+
+GROUPS = tuple(
+    [Group('What is exported', _EXPORT), Group('Many checkpoints', _SERIES)] +
+    [Group(step.title, step.options) for step in steps.STEPS] +
+    [Group('The terminal', _TERMINAL)])
+
+TABLE = collections.OrderedDict((option.name, option) for group in GROUPS for option in group.options)
+_POSITIONAL = len(_EXPORT)  # those that ``patched()`` has always taken by position, too
+
+
+def values(given):
+    """Returns the values of what was typed or given from Python; None stands for what is not given.
+
+    Args:
+        given: dict from the name of an option to what was typed or given.
+
+    Raises:
+        od_patch.UsageError, ValueError, TypeError: as ``Option.value``.
+    """
+    return {name: TABLE[name].value(value) for name, value in given.items() if value is not None}
+
+
+def for_exports(chosen):
+    """Returns the ``_export.Options`` of values; refuses what does not go together.
+
+    Raises:
+        od_patch.UsageError
+    """
+    chosen = dict(chosen)
+    series = None
+    if chosen.get('all_checkpoints') or 'checkpoint_steps' in chosen or chosen.get('watch'):
+        series = _series_of(chosen)
+    options = _export.Options(series=series, asked=chosen, **{
+        name: chosen.get(name, TABLE[name].default) for name in _export.Options._fields if name in TABLE})
+    for step in steps.active(chosen):
+        step.check_options(options)
+    return options
+
+
+def _series_of(chosen):
+    """Returns the ``_series.Wanted``."""
+    if chosen.get('artifacts', (_export.SAVED_MODEL,)) != (_export.SAVED_MODEL,):
+        raise _errors.UsageError(
+            'Of many checkpoints, SavedModels are exported, and nothing else.',
+            'Leave out --artifacts, or export the checkpoints one by one.')
+    interval = chosen.get('watch_interval', TABLE['watch_interval'].default)
+    if interval <= 0:
+        raise _errors.UsageError('--watch_interval={} is no time.'.format(interval), 'Give seconds.')
+    return _series.Wanted(chosen.get('checkpoint_steps'), bool(chosen.get('watch')), interval)
+
+
+def signature(*more):
+    """Returns the ``inspect.Signature`` of ``patched()``: the exporter, the options that are keywords, and ``more``."""
+    parameter = inspect.Parameter
+    keywords = [option for option in TABLE.values() if option.keyword]
+    return inspect.Signature(
+        [parameter('exporter', parameter.POSITIONAL_OR_KEYWORD, default=None)] +
+        [parameter(option.name, parameter.POSITIONAL_OR_KEYWORD if number < _POSITIONAL else parameter.KEYWORD_ONLY,
+                   default=option.default) for number, option in enumerate(keywords)] +
+        [parameter(name, parameter.KEYWORD_ONLY, default=None) for name in more])
+
+
+def documented():
+    """Returns the lines on the keywords for the docstring of ``patched()``."""
+    return '\n'.join(textwrap.fill(
+        '{}: {}. {}'.format(option.name, option.kind.name, option.help), 100, initial_indent=' ' * 8,
+        subsequent_indent=' ' * 12) for option in TABLE.values() if option.keyword).strip()

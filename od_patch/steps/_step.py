@@ -1,0 +1,80 @@
+"""The interface of a step: one capability of an export, and the moments at which it can act."""
+from od_patch import _errors
+
+
+class Step:
+    """One capability of an export. Each method is a moment; a step overrides those at which it has something to do.
+
+    Its constructor gets its options as keywords, and refuses values that cannot be meant. There is one of it for each
+    export, or for each series of exports, and what it finds out it keeps as its own attributes.
+
+    Attributes:
+        name: str, the stage that is shown while it works, and what its result is filed under.
+        title: str, the heading of its flags in ``--help``.
+        options: tuple of ``_option.Option``.
+        always: bool, whether it acts although none of its options is given.
+        runs_models: bool, whether it runs the model in a session before the export is moved into place.
+    """
+
+    name = ''
+    title = ''
+    options = ()
+    always = False
+    runs_models = False
+
+    # Before the graph is built.
+
+    def check_options(self, options):
+        """Refuses what does not go with the other options, an ``_export.Options``."""
+
+    def check(self, arguments):
+        """Refuses what can be known from the arguments that the release's function is called with, a dict."""
+
+    def check_export(self, export):
+        """As ``check``, of one checkpoint and where it is to go, an ``_export.Export``."""
+
+    def ingredients(self):
+        """Returns what an export depends on beside the options, such as the content of a file that one names."""
+        return None
+
+    # While the SavedModel is made.
+
+    def check_graph(self, names_of_nodes):
+        """Refuses what the finished graph does not have."""
+
+    def choose(self, inputs, outputs):
+        """Returns inputs and outputs of ``serving_default``, dicts from key to tensor, of those there would be."""
+        return inputs, outputs
+
+    def changes(self):
+        """Returns functions that change a ``MetaGraphDef``, each of which may return a list of notes for the user."""
+        return []
+
+    def assets(self):
+        """Returns files for ``assets/``, a dict from name to bytes."""
+        return {}
+
+    # When all is written.
+
+    def staged(self, export):
+        """Nothing is in its place yet; what this returns is this step's result."""
+
+    def placed(self, export):
+        """The export is in its place; what this returns is this step's result."""
+
+    # What the summary says.
+
+    def facts(self, result):
+        """Returns [(label, text)] of the result of ``staged``."""
+        return []
+
+    def lines(self, result):
+        """Returns lines for the end of the summary, of the result of ``placed``."""
+        return []
+
+
+def need_saved_model(flag, options):
+    """Refuses a flag that is for the SavedModel where none is exported."""
+    if 'saved_model' not in options.artifacts:
+        raise _errors.UsageError('{} is for the SavedModel, and --artifacts={} has none.'.format(
+            flag, ','.join(options.artifacts)), 'Add saved_model to --artifacts.')

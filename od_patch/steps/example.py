@@ -1,0 +1,46 @@
+"""``--example_request``: a request for the model and a client program, of the SavedModel that was just exported."""
+import os
+
+from od_patch import _errors
+from od_patch import _option
+from od_patch.steps import _step
+from od_patch.steps import publish
+
+
+class Example(_step.Step):
+    """What a first client needs."""
+
+    name = 'example request'
+    title = 'A first request'
+    options = (
+        _option.Option(
+            'example_request', _option.PATH, None,
+            'A folder: also write a request for the model and a client program for REST and gRPC there.',
+            ingredient=False),)  # it is written beside the export
+
+    def __init__(self, example_request):
+        self._folder = example_request
+
+    def check_options(self, options):
+        if options.series or 'saved_model' not in options.artifacts:
+            raise _errors.UsageError('--example_request is for the one SavedModel of an export.',
+                                     'Leave it out; "od-patch request" writes one for any SavedModel.')
+
+    def check_export(self, export):
+        from od_patch.serving import _requests
+        _requests.check(export.output_directory, self._folder, export.options.overwrite)
+
+    def placed(self, export):
+        from od_patch.serving import _requests
+        export.observer.stage(self.name)
+        published = export.results.get(publish.Publish.name)
+        try:
+            return _requests.write(os.path.join(export.output_directory, 'saved_model'), self._folder,
+                                   published and published.model_name, overwrite=export.options.overwrite)
+        except _errors.ODPatchError as error:
+            raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch request writes one.'.format(
+                error.remedy, export.output_directory).lstrip())
+
+    def lines(self, result):
+        from od_patch.serving import _requests
+        return _requests.lines(result)

@@ -1,0 +1,32 @@
+"""``--label_map_path``: the label map goes with the SavedModel."""
+from od_patch import _option
+from od_patch.serving import _labels
+from od_patch.steps import _step
+
+
+class Labels(_step.Step):
+    """The label map of the detector, as an asset."""
+
+    name = 'labels'
+    title = 'The label map'
+    options = (
+        _option.Option(
+            'label_map_path', _option.PATH, None,
+            'The label map of the detector: it becomes assets/label_map.pbtxt of the SavedModel.',
+            ingredient=False),)  # its content is one
+
+    def __init__(self, label_map_path):
+        self._path = label_map_path
+        self._content = None
+
+    def check(self, arguments):
+        self._content = _labels.read(self._path, arguments.get('pipeline_config'))
+
+    def ingredients(self):
+        return self._content
+
+    def changes(self):
+        return [_labels.adder()]
+
+    def assets(self):
+        return {_labels.FILE: self._content}

@@ -1,0 +1,36 @@
+"""Every export is proved before it is moved into place, files and weights; with ``--verify``, outputs too."""
+from od_patch import _option
+from od_patch import proof
+from od_patch.steps import _step
+
+
+class Proof(_step.Step):
+    """Is the export what was trained?"""
+
+    name = 'proof'
+    title = 'The proof'
+    always = True
+    options = (
+        _option.Option(
+            'verify', _option.SWITCH, False,
+            'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
+            'nothing behind where they differ. Files and weights are always checked.'),)
+
+    def __init__(self, verify):
+        self.runs_models = verify
+
+    def check(self, arguments):
+        if self.runs_models:
+            proof.require()
+
+    def staged(self, export):
+        # One of many is copied tensor by tensor, each with its checksum compared: it is proved once more on request.
+        if export.options.series and not self.runs_models:
+            return None
+        return proof.staged(export, self.runs_models)
+
+    def facts(self, result):
+        words = ', '.join('{} {}'.format(result.counts[status], status) for status in ('ok', 'note', 'not checked')
+                          if result.counts[status])
+        return [('proof', '{}: {}{}'.format('files, weights and outputs' if result.runs else 'files and weights', words,
+                                            '' if result.runs else ' (--verify runs it, too)'))]

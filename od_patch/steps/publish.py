@@ -1,0 +1,65 @@
+"""``--serving_directory``: the SavedModel also becomes the next version of a served model."""
+import os
+
+from od_patch import _errors
+from od_patch import _option
+from od_patch.serving import _commands
+from od_patch.serving import _publish
+from od_patch.steps import _step
+
+
+class Publish(_step.Step):
+    """A version in a folder that a server watches."""
+
+    name = 'publishing'
+    title = 'Publishing'
+    # None is an ingredient: where a SavedModel is published, and as what, changes nothing of it.
+    options = (
+        _option.Option(
+            'serving_directory', _option.PATH, None,
+            'Also publish the SavedModel as a new version in this folder, which a server watches.', ingredient=False),
+        _option.Option(
+            'model_version', _option.TEXT, None,
+            'The version to publish: a whole number, or "step" for the global step of the checkpoint; default: the '
+            'next one.', ingredient=False),
+        _option.Option(
+            'keep', _option.NUMBER, None,
+            'Remove all but so many of the largest versions in --serving_directory; never the one served.',
+            ingredient=False),
+        _option.Option(
+            'model_name', _option.TEXT, None,
+            'What requests call the model; default: the last part of --serving_directory.', ingredient=False))
+
+    def __init__(self, serving_directory, model_version, keep, model_name):
+        if serving_directory is None:
+            raise _errors.UsageError('--model_version, --keep and --model_name are for what is published.',
+                                     'Give --serving_directory, too.')
+        self._wish = _publish.Wish(serving_directory, model_version, keep, model_name)
+
+    def check_options(self, options):
+        if options.series:
+            raise _errors.UsageError(
+                'Many checkpoints are exported as versions already, named by their global steps: --output_directory is '
+                'what a server can watch.',
+                'Leave out --serving_directory.')
+        _step.need_saved_model('--serving_directory', options)
+
+    def check_export(self, export):
+        if self._wish.version == _publish.STEP:
+            if export.inventory.step is None:
+                raise _errors.InputRefused('The checkpoint tells no global step, which is to be the version.',
+                                           'Give --model_version=NUMBER, or leave it out for the next one.')
+            self._wish = self._wish._replace(version=export.inventory.step)
+        _publish.check(self._wish)
+        _publish.check_apart(os.path.join(export.output_directory, 'saved_model'), self._wish.base)
+
+    def placed(self, export):
+        export.observer.stage(self.name)
+        try:
+            return _publish.publish(os.path.join(export.output_directory, 'saved_model'), self._wish)
+        except _errors.ODPatchError as error:
+            raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch publish publishes it.'.format(
+                error.remedy, export.output_directory).lstrip())
+
+    def lines(self, result):
+        return _commands.lines(result)

@@ -1,0 +1,37 @@
+"""``--extra_signatures``, ``--signature_outputs``, ``--signature_input_name``: what the SavedModel takes and gives."""
+from od_patch import _option
+from od_patch.serving import _signatures
+from od_patch.steps import _step
+
+
+class Signatures(_step.Step):
+    """Further signatures, fewer outputs, another name for the input."""
+
+    name = 'signatures'
+    title = 'Signatures'
+    options = (
+        _option.Option(
+            'extra_signatures', _option.NAMES, None,
+            'Comma-separated signatures to add beside serving_default: encoded_image_bytes takes JPEG or PNG files, '
+            'base64 in JSON.'),
+        _option.Option(
+            'signature_outputs', _option.NAMES, None,
+            'Comma-separated keys of the outputs that the signatures keep; default: all.'),
+        _option.Option(
+            'signature_input_name', _option.TEXT, None,
+            'The key of the image input in serving_default; default: inputs, as upstream has it.'))
+
+    def __init__(self, extra_signatures, signature_outputs, signature_input_name):
+        self._wish = _signatures.wish(signature_input_name, signature_outputs, extra_signatures)
+
+    def check(self, arguments):
+        _signatures.check_input_type(self._wish, arguments.get('input_type', ''))
+
+    def check_graph(self, names_of_nodes):
+        _signatures.check_outputs(self._wish, names_of_nodes)
+
+    def choose(self, inputs, outputs):
+        return _signatures.chosen(self._wish, inputs, outputs)
+
+    def changes(self):
+        return [_signatures.adder(self._wish)]

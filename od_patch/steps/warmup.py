@@ -1,0 +1,42 @@
+"""``--warmup_images``: requests that a server runs before it serves the model."""
+from od_patch import _digest
+from od_patch import _option
+from od_patch.serving import _warmup
+from od_patch.steps import _step
+
+
+class WarmUp(_step.Step):
+    """Warm-up requests in ``assets.extra/``, each of them run before."""
+
+    name = 'warm-up'
+    title = 'Warm-up requests'
+    runs_models = True
+    options = (
+        _option.Option(
+            'warmup_images', _option.PATHS, None,
+            'Comma-separated images and folders of them; empty for drawn ones: warm-up requests for the server go '
+            'with the SavedModel, each of them run before.'),)
+
+    def __init__(self, warmup_images):
+        self._images = warmup_images
+
+    def check_options(self, options):
+        _step.need_saved_model('--warmup_images', options)
+
+    def check(self, arguments):
+        _warmup.require(self._images)
+
+    def ingredients(self):
+        return [_digest.sha256(path) for path in _warmup.files(self._images)]
+
+    def staged(self, export):
+        export.observer.stage(self.name)
+        written = _warmup.write(export.saved_model_directory, self._images)
+        for note in written.notes:
+            export.observer.note(note)
+        return written
+
+    def facts(self, result):
+        import rich.filesize  # late: importing od-patch costs nothing
+        return [(self.name, '{} requests, each run once, {}'.format(
+            result.num_records, rich.filesize.decimal(result.num_bytes)))]
