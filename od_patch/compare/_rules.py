@@ -453,8 +453,11 @@ def _while_counter(graph):
 def _used_nowhere_else(graph, consumers, test):
     """Whether a counter serves its own Less and its own step only; an Exit that nobody reads is allowed."""
     less, merge, (switch, step), _ = test
+    results = {node for _, node, _ in graph.outputs}
 
     def only(node, allowed):
+        if node in results:
+            return False
         for consumer, slot in consumers[node]:
             if consumer in allowed:
                 continue
@@ -462,7 +465,7 @@ def _used_nowhere_else(graph, consumers, test):
                 if not only(consumer, allowed):
                     return False
             elif graph.ops[consumer] == 'Exit':
-                if consumers[consumer] or any(consumer == row[1] for row in graph.outputs):
+                if consumers[consumer] or consumer in results:
                     return False
             elif slot == -1 and graph.ops[consumer] == 'Const':
                 continue  # says only in which frame the Const is
