@@ -441,6 +441,12 @@ def _times_one():
     yield APART, 'a vector of ones', build('Mul', value=[1.0, 1.0]), plain()
     yield APART, 'a vector of a single one', build('Mul', value=[1.0]), plain()
     yield APART, 'it waits', build('Mul', waits=['y']), waiting(plain()), 'kept'
+    handed_on = Made().placeholder('x').const('k', 1.0).node('one', 'Identity', ['k'], T=FLOAT)
+    handed_on.node('y', 'Mul', ['x', 'one'], T=FLOAT).node('out', 'Neg', ['y'], T=FLOAT)
+    waits = Made()
+    waits.graph_def.CopyFrom(handed_on.graph_def)
+    yield SAME, 'the one is handed on', handed_on, plain()
+    yield APART, 'the one is handed on by what waits', waiting(waits, 'one'), waiting(plain()), 'kept'
     yield APART, 'integers', build('Mul', value=1, dtype=INT32, kind=np.int32), plain(INT32)
 
 
@@ -635,7 +641,7 @@ def _softmaxes():
     for why, given in (
             ('another dimension kept', dict(begin=1)), ('a dimension that is not there', dict(begin=3)),
             ('the one before the last', dict(less=2)), ('rank plus one', dict(begin='Add')),
-            ('-2 dimensions', dict(minus=(-2,))), ('a first dimension of 1', dict(minus=(1,))),
+            ('-2 dimensions', dict(minus=(-2,))), ('three dimensions', dict(minus=(-1, 2))), ('a first dimension of 1', dict(minus=(1,))),
             ('joined along another axis', dict(axis=1)), ('two dimensions kept', dict(size=(2,))),
             ('all the rest kept', dict(size=(-1,))), ('the shape of another', dict(shaped='w')),
             ('the rank of another', dict(ranked='w')), ('restored to another shape', dict(restored='w')),
@@ -791,12 +797,34 @@ for _rule, _function in _GENERATORS:
         _row[0].append(Case(_rule, _row[1], _row[2], _row[3], ['out'] + list(_row[4:])))
 
 
+# How often a rule is used on the two sides, where it is not once on the first.
+COUNTS = {
+    ('loop parallelism', 'the number'): (0, 1),  # on the other side it is the default
+    ('Identity chains', 'Identity twice'): (2, 0), ('Identity chains', 'StopGradient twice'): (2, 0),
+    ('Identity chains', 'PreventGradient twice'): (2, 0), ('Identity chains', 'Snapshot twice'): (2, 0),
+    ('Identity chains', 'waited for'): (1, 1),  # its first reader is on both sides
+    ('control groups', 'one group'): (3, 2), ('control groups', 'a group of a group'): (3, 2),
+    ('control groups', 'a group and one of it'): (3, 2),
+    ('Assert text', 'other words'): (1, 1), ('Assert text', 'more to print'): (1, 1)}
+
+
 @pytest.mark.parametrize('case', SAME, ids=named)
 def test_a_rule_makes_two_forms_one(case):
     result = result_of(case)
     assert result.equal
-    assert case.rule in result.rules
+    assert result.rules[case.rule] == COUNTS.get((case.rule, case.why), (1, 0))
     assert _bytes(case.one, case) == _bytes(case.other, case)
+
+
+@pytest.mark.parametrize('case', SAME, ids=named)
+def test_what_has_been_rewritten_is_left_alone(case):
+    graph = graphs.graph_of(case.one.graph_def, case.outputs)
+    before = [list(graph.ops), [list(row) for row in graph.inputs], list(graph.controls), list(graph.attrs)]
+    plain_graph, used = _rules.apply(graph, _rules.NAMES)
+    assert case.rule in used or case.rule == 'loop parallelism'
+    assert before == [graph.ops, graph.inputs, graph.controls, graph.attrs]  # a copy was rewritten
+    again, _ = _rules.apply(plain_graph, _rules.NAMES)
+    assert _canonical.serialized(plain_graph) == _canonical.serialized(again)
 
 
 @pytest.mark.parametrize('case', APART, ids=named)
