@@ -136,7 +136,7 @@ def _conditional(reads='Mul', through='s:1', waits='yes', control=True, merge=Tr
     made.node('s', 'Switch', ['x', 'p'], T=FLOAT).node('t', 'Switch', ['x', other], T=FLOAT)
     made.node('kept', 'LogicalAnd', ['p', 'q'])
     made.node('yes', 'Identity', ['s:1'], T=FLOAT).node('no', 'Identity', ['s'], T=FLOAT)
-    made.node('computed', 'Neg', ['s:1'], T=FLOAT)
+    made.node('computed', 'Neg', ['s:1'], T=FLOAT).node('of both', 'LogicalAnd', ['s:1', 'p'])
     made.const('k', 2.0, controls=['^' + waits] if control else [])
     made.node('a', reads, [through, 'k'], T=FLOAT)
     if not merge:
@@ -163,6 +163,20 @@ def _const_controls():
         through='t:1', other='p'), _conditional(through='t:1', other='p', control=False), 'kept'
     yield APART, 'it waits for what is computed on that side', _conditional(waits='computed'), _conditional(
         control=False), 'kept'
+    yield APART, 'it waits for what is computed of that side and the predicate', _conditional(
+        waits='of both', through='s'), _conditional(through='s', control=False), 'kept'
+
+    def switch_waits(control):
+        made = _conditional(through='t:1', other='p', control=control)
+        made.node('u', 'Switch', ['x', 'q'], T=FLOAT).node('u yes', 'Identity', ['u:1'], T=FLOAT)
+        made.change('s').input.append('^u yes')
+        return made
+    yield APART, 'the Switch that it waits for waits for another', switch_waits(True), switch_waits(False), 'kept'
+    yield SAME, 'in a loop, and only Consts read it', _counted(negated=True), _counted(False, negated=True)
+    yield SAME, 'in a loop on one side of a conditional', _counted(inside=True), _counted(False, inside=True), 'kept'
+    for inside in (False, True):
+        yield (APART, 'it waits for the end of a loop' + ' on one side of a conditional' * inside, _counted(
+            inside=inside, pivot='done'), _counted(False, inside=inside)) + ('kept',) * inside
     yield APART, 'it waits for the other side', _conditional(waits='no'), _conditional(control=False), 'kept'
 
     def output(control):
@@ -201,14 +215,26 @@ def _after(op, *controls):
     return made.node('out', 'Neg', ['y'], T=FLOAT).node('kept', 'Neg', ['z'], T=FLOAT)
 
 
-def _counted(waits=True):
-    """A loop that counts to three; ``waits``: its step is a Const that waits for the iteration."""
+def _counted(waits=True, negated=False, inside=False, pivot='i'):
+    """A loop that counts to three.
+
+    Args:
+        waits: bool, whether the Const of its step waits for ``pivot``: i, the iteration, or done, the loop's end.
+        negated: bool, whether the step is computed of the Const; inside: bool, whether all is in a conditional.
+    """
     made = Made().const('z', 0, np.int32).const('n', 3, np.int32)
-    made.node('e', 'Enter', ['z'], T=INT32, frame_name=b'f').node('m', 'Merge', ['e', 'next'], T=INT32, N=2)
+    if inside:
+        made.placeholder('p', BOOL).placeholder('x', INT32).node('first', 'Switch', ['x', 'p'], T=INT32)
+        made.node('kept', 'Neg', ['first'], T=INT32)
+    made.node('e', 'Enter', ['first:1' if inside else 'z'], T=INT32, frame_name=b'f')
+    made.node('m', 'Merge', ['e', 'next'], T=INT32, N=2)
     made.node('en', 'Enter', ['n'], T=INT32, frame_name=b'f', is_constant=True)
     made.node('less', 'Less', ['m', 'en'], T=INT32).node('cond', 'LoopCond', ['less'])
     made.node('s', 'Switch', ['m', 'cond'], T=INT32).node('i', 'Identity', ['s:1'], T=INT32)
-    made.const('step', 1, np.int32, ['^i'] if waits else ()).node('add', 'Add', ['s:1', 'step'], T=INT32)
+    made.node('done', 'Identity', ['s'], T=INT32)
+    made.const('k', 1, np.int32, ['^' + pivot] if waits else ())
+    made.node('step', 'Invert' if negated else 'Identity', ['k'], T=INT32)
+    made.node('add', 'Add', ['s:1', 'step'], T=INT32)
     return made.node('next', 'NextIteration', ['add'], T=INT32).node('out', 'Exit', ['s'], T=INT32)
 
 
@@ -499,8 +525,9 @@ def _asserts():
 
 # forms ----------------------------------------------------------------------------------------------------------------
 
-def _loop(spare=True, start=0, step=1, less='Less', both='LogicalAnd', bound=None, kind=np.int32, dtype=INT32, add='Add',
-          between=(), waits=(), read=None, swapped=False, over=None, order='12', enter='Enter', constant=True, tested=True):
+def _loop(spare=True, start=0, step=1, less='Less', both='LogicalAnd', bound=None, kind=np.int32, dtype=INT32,
+          add='Add', between=(), waits=(), read=None, swapped=False, over=None, order='12', enter='Enter',
+          constant=True, tested=True):
     """A loop with an index i, and with ``spare`` a counter c beside it.
 
     Args:
@@ -641,7 +668,8 @@ def _softmaxes():
     for why, given in (
             ('another dimension kept', dict(begin=1)), ('a dimension that is not there', dict(begin=3)),
             ('the one before the last', dict(less=2)), ('rank plus one', dict(begin='Add')),
-            ('-2 dimensions', dict(minus=(-2,))), ('three dimensions', dict(minus=(-1, 2))), ('a first dimension of 1', dict(minus=(1,))),
+            ('-2 dimensions', dict(minus=(-2,))), ('three dimensions', dict(minus=(-1, 2))),
+            ('a first dimension of 1', dict(minus=(1,))),
             ('joined along another axis', dict(axis=1)), ('two dimensions kept', dict(size=(2,))),
             ('all the rest kept', dict(size=(-1,))), ('the shape of another', dict(shaped='w')),
             ('the rank of another', dict(ranked='w')), ('restored to another shape', dict(restored='w')),
@@ -684,7 +712,8 @@ def _masked(form, axis=0, along=0, start=0, step=1, begin=(0,), end=(1,), stride
         made.const(name, value, np.int32)
     made.node('shape', 'Shape', [length], T=INT32).node('count', 'StridedSlice', ['shape', 'b', 'e', 'by'], T=INT32,
                                                        Index=INT32, shrink_axis_mask=1)
-    made.node('mask', compare, ['steps', counted], T=INT32).node('out', select, ['mask', 'padded', 'otherwise'], T=FLOAT)
+    made.node('mask', compare, ['steps', counted], T=INT32)
+    made.node('out', select, ['mask', 'padded', 'otherwise'], T=FLOAT)
     made.node('fine', 'Assert', ['p', 'p'])
     made.change('fine').attr['T'].list.type.append(BOOL)
     for name in waits:
@@ -738,7 +767,8 @@ RANKS = [
 UNRANKED = [
     ('Placeholder', 3, lambda made: made.placeholder('y')),
     ('Placeholder of an old graph', 0, lambda made: _shaped(made, 'y', 0)),
-    ('Add of an unknown one', 3, lambda made: _shaped(made, 'a', 3).placeholder('b').node('y', 'Add', ['a', 'b'], T=FLOAT)),
+    ('Add of an unknown one', 3, lambda made: _shaped(made, 'a', 3).placeholder('b').node(
+        'y', 'Add', ['a', 'b'], T=FLOAT)),
     ('Reshape to what is given', 3, lambda made: _shaped(made, 'a', 3).placeholder('s', INT32).node(
         'y', 'Reshape', ['a', 's'], T=FLOAT)),
     ('second output', 4, lambda made: _norm_in(made).node('y', 'Identity', ['n:1'], T=FLOAT)),
