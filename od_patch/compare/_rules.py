@@ -130,7 +130,7 @@ def _drop_const_controls(graph):
 
 
 def _branch(graph, control):
-    """What a control input waits for: (predicate edge, side) of a conditional, _LOOP or _END of a loop, None for others."""
+    """What a control input waits for: (predicate edge, side) of a conditional, _LOOP, _END, or None for others."""
     edge = _through(graph, (control, 0))
     node, port = edge
     # The control edge of a Switch itself is alive on both sides; only what reads one of its outputs tells them apart.

@@ -108,9 +108,9 @@ class Model:
 def unoptimized_config():
     """A ``ConfigProto`` with every graph optimization off and one thread, so that one graph gives one result.
 
-    No other place switches them off (``tests/test_sessions.py``): with several threads TensorFlow 1.12 then corrupts its
-    heap, which aborts the process or, worse, gives other boxes (docs/verify.md). The thread is the session's own: else
-    the first session of the process says how many there are, for all that follow.
+    No other place switches them off (``tests/test_sessions.py``): with several threads TensorFlow 1.12 then corrupts
+    its heap, which aborts the process or, worse, gives other boxes (docs/verify.md). The thread is the session's own:
+    else the first session of the process says how many there are, for all that follow.
     """
     from od_patch import _tensorflow
     config = _tensorflow.tf1().ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1,

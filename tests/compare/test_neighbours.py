@@ -183,7 +183,8 @@ def _const_controls():
         made = _conditional(control=control)
         made.graph_def.node.remove(made.change('out'))
         return made.node('out', 'Identity', ['k'], T=FLOAT)
-    yield APART, 'it is an output', output(True), output(False), 'kept'
+    yield APART, 'it is handed out', output(True), output(False), 'kept'
+    yield APART, 'it is an output', _conditional(), _conditional(control=False), 'kept', 'k'
 
     def only_waited_for(control):
         made = Made().placeholder('p', BOOL).placeholder('x').node('s', 'Switch', ['x', 'p'], T=FLOAT)

@@ -375,3 +375,22 @@ def test_a_fixed_batch_is_run_in_batches_of_that_size(exported):
     assert checks['outputs', 'batch of 2'].status == 'not checked'
     assert [(run.mode, run.batch, run.images) for run in answer.runs] == [('unoptimized', 2, 2), ('defaults', 2, 2)]
     assert not answer.wrong
+
+
+@pytest.mark.parametrize('other', [
+    np.zeros((1, 2), 'i4'), np.zeros((2, 1), 'f4'), np.zeros((1, 2), 'f8'), np.zeros((1, 1), 'f8')],
+    ids=lambda array: '{}{}'.format(array.dtype, array.shape))
+def test_an_output_of_another_type_or_shape_is_not_the_same(other):
+    one = dict(_outputs_of(detections(4, 3)), raw_boxes=np.zeros((1, 2), 'f4'))
+    run, check = _run(_outputs.OFF, one, dict(one, raw_boxes=other))
+    assert check.status == 'wrong' and [line.split(':')[0] for line in check.details] == ['raw_boxes']
+    assert not {row.name: row for row in run.rows}['raw_boxes'].equal
+    _, check = _run(_outputs.OFF, one, dict(one, raw_boxes=one['raw_boxes'].copy()))
+    assert check.status == 'ok'
+
+
+def test_not_a_number_beside_itself_is_no_difference():
+    one = dict(_outputs_of(detections(4, 3)), raw_boxes=np.array([[np.nan, 1.0, np.inf]], 'f4'))
+    run, _ = _run(_outputs.OFF, one, dict(one, raw_boxes=np.array([[np.nan, 2.0, np.inf]], 'f4')))
+    row, = [row for row in run.rows if row.name == 'raw_boxes']
+    assert (row.differing, row.elements, row.largest) == (1, 3, 1.0)

@@ -1,0 +1,85 @@
+"""Faults in ``proof/``: an export that is not what was trained and passes, or one that is and does not."""
+from tools.mutations import Mutation
+
+_PARTS = 'tests/proof/test_parts.py::'
+_MATCHING = 'tests/proof/test_matching.py'
+_DIFFERS = [_PARTS + 'test_a_tensor_differs_in_type_shape_or_bits']
+_OPS = [_PARTS + 'test_an_op_is_known_from_its_first_release_to_its_last']
+_TOLD_APART = [_PARTS + 'test_averages_and_raw_weights_are_told_apart']
+
+MUTATIONS = (
+    # Weights.
+    Mutation('proof/_weights.py', 'if left is None or right is None or left[2:] != right[2:]:',
+             'if left is None or right is None:', _DIFFERS, 'a weight of another shape, or another type, is the same'),
+    Mutation('proof/_weights.py', '    if left.dtype != right.dtype or tuple(left.shape) != tuple(right.shape):\n'
+             '        return False', '    if tuple(left.shape) != tuple(right.shape):\n        return False', _DIFFERS,
+             'int32 is the same as float of the same bits'),
+    Mutation('proof/_weights.py', "left.array.reshape(-1).tolist() == right.array.reshape(-1).tolist()",
+             "len(left.array) == len(right.array)", [_PARTS + 'test_strings_are_compared_by_what_they_hold'],
+             'strings that differ are the same'),
+    Mutation('proof/_weights.py', 'range(0, len(left), _PIECE)', 'range(0, min(len(left), _PIECE), _PIECE)',
+             [_PARTS + 'test_a_tensor_that_is_changed_beyond_the_first_piece_differs'],
+             'only the first 16 MiB of a variable are compared'),
+    Mutation('proof/_weights.py', 'if not count:', 'if False:', _DIFFERS, '-0 for 0 differs in 0 elements, it says'),
+    Mutation('proof/_weights.py', "expected = _Averaged(trained) if subject.averages else trained",
+             "expected = trained", _TOLD_APART, 'moving averages are compared with the raw weights'),
+    Mutation('proof/_weights.py', "return name + AVERAGE_SUFFIX if name in self.averaged else name", "return name",
+             _TOLD_APART, 'raw weights pass where the averages are asked for'),
+    Mutation('proof/_weights.py', "words[subject.averages], words[not subject.averages]",
+             "words[not subject.averages], words[subject.averages]", _TOLD_APART,
+             'the two kinds of weights are named the wrong way round'),
+    Mutation('proof/_weights.py', "lost = sorted((variables or set()) & exported.names() - averaged.names())",
+             "lost = []", [_PARTS + 'test_a_checkpoint_that_lacks_a_variable_is_not_what_was_exported'],
+             'a checkpoint that lacks a variable passes'),
+    Mutation('proof/_weights.py', "lost = sorted(needed - holder.names())", "lost = []",
+             [_PARTS + 'test_a_constant_that_was_folded_away_is_a_note_and_a_variable_that_is_not_there_is_wrong'],
+             'a variable that the outputs need and that is not there is not missed'),
+    Mutation('proof/_weights.py', "-float('inf') if row[2] is None else -row[2]", "0 if row[2] is None else row[2]",
+             [_PARTS + 'test_the_largest_difference_comes_first_and_shapes_before_all'],
+             'the smallest differences are shown first'),
+    # Outputs.
+    Mutation('proof/_outputs.py', "bool(paired['alone'] or paired['moved'])", "bool(paired['alone'])",
+             [_PARTS + 'test_a_detection_that_moved_is_more_than_last_digits'], 'detections that moved are last digits'),
+    Mutation('proof/_outputs.py', "far = most > _LAST_DIGITS or ", "far = ",
+             [_PARTS + 'test_last_digits_are_those_below_a_thousandth'], 'any difference is one of last digits'),
+    Mutation('proof/_outputs.py', '_LAST_DIGITS = 1e-3', '_LAST_DIGITS = 1e-2',
+             [_PARTS + 'test_last_digits_are_those_below_a_thousandth'], 'a hundredth is called last digits'),
+    Mutation('proof/_outputs.py', "count = int(min(count, max(0, told))) if told == told else 0", "pass",
+             [_MATCHING], 'what lies behind num_detections counts'),
+    Mutation('proof/_outputs.py', "if one.dtype != other.dtype or one.shape != other.shape:\n        return False",
+             "if one.shape != other.shape:\n        return False",
+             [_PARTS + 'test_an_output_of_another_type_or_shape_is_not_the_same'],
+             'an output of another type with the same bytes is the same'),
+    Mutation('proof/_outputs.py', "same = (one == other) | ((one != one) & (other != other))", "same = one == other",
+             [_MATCHING + '::test_not_a_number_is_equal_to_itself_and_far_from_any_other',
+              _PARTS + 'test_not_a_number_beside_itself_is_no_difference'], 'what is no number differs from itself'),
+    # Matching.
+    Mutation('proof/_matching.py', 'near = j < counts[0] and abs(', 'near = abs(',
+             [_PARTS + 'test_a_detection_beyond_those_of_the_other_model_moved'],
+             'verify ends with an IndexError where one model detects more'),
+    Mutation('proof/_matching.py', '_NEAR_TIE = 1e-3', '_NEAR_TIE = 1e-2',
+             [_PARTS + 'test_a_near_tie_is_one_of_a_thousandth'], 'detections that moved are called near-ties'),
+    Mutation('proof/_matching.py', 'overlap >= _LEAST_IOU', 'overlap > 0',
+             [_PARTS + 'test_boxes_are_one_where_they_share_half'], 'boxes that touch are called one'),
+    Mutation('proof/_matching.py', "one['classes'][:, None] == other['classes'][None, :], overlap, 0)",
+             "one['classes'][:, None] == one['classes'][:, None], overlap, 0)",
+             [_MATCHING], 'detections of two classes are paired'),
+    Mutation('proof/_matching.py', '(-round(float(overlap[i, j]), 4)', '(round(float(overlap[i, j]), 4)',
+             [_PARTS + 'test_a_detection_goes_to_the_box_that_overlaps_most'], 'the worst overlap is paired first'),
+    # Portability.
+    Mutation('proof/_portability.py', 'if place is not None and not op.since <= place <= op.until:',
+             'if place is not None and not op.since <= place:', _OPS, 'ops that a TensorFlow has dropped pass'),
+    Mutation('proof/_portability.py', 'op.since <= place <= op.until and not since <= place <= until:',
+             'op.since <= place <= op.until and not since <= place:',
+             [_PARTS + 'test_an_attribute_is_known_from_its_first_release_to_its_last'],
+             'attributes that a TensorFlow has dropped pass'),
+    Mutation('proof/_portability.py', "_answer.NOTE if target is None else _answer.WRONG,", "_answer.NOTE,",
+             [_PARTS + 'test_an_op_of_ones_own_is_a_note_and_for_a_target_wrong'],
+             'an op that no release has is no obstacle for one'),
+    Mutation('proof/_portability.py', "(device:)?CPU:(0|\\*)$", "(device:)?CPU:(0|\\*)",
+             [_PARTS + 'test_a_device_is_bound_unless_every_machine_has_it'], 'CPU:01 is a device that all have'),
+    Mutation('proof/_portability.py', "other = sorted(found - {run.batch}, key=str)", "other = []",
+             [_PARTS + 'test_first_dimensions_are_the_batch'], 'an output without a row an image passes'),
+    Mutation('proof/_portability.py', "(\\.\\w+)?$', text.strip())", "(\\.\\w+)?', text.strip())",
+             [_PARTS + 'test_what_is_no_release_of_the_table_is_refused'], '--target_tf 1.12- is taken for 1.12'),
+)
