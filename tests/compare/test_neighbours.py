@@ -153,6 +153,8 @@ def _const_controls():
     yield SAME, 'in a loop', _counted(waits=True), _counted(waits=False)
     yield APART, 'what is no Const', _after('Neg', '^z'), _after('Neg'), 'kept'
     yield SAME, 'its reader is dead on that side anyhow', _conditional(), _conditional(control=False), 'kept'
+    yield SAME, 'what its reader reads is dead on that side, too', _conditional(through='computed'), _conditional(
+        through='computed', control=False), 'kept'
     yield APART, 'its reader is alive on both sides', _conditional(through='x'), _conditional(
         through='x', control=False), 'kept'
     yield APART, 'its reader is alive on the other side', _conditional(through='s'), _conditional(
@@ -326,7 +328,7 @@ def _sigmas():
     yield APART, 'padded, and its scores', v5(out='nms:1', pad_to_max_output_size=True), gathered_as_output(
         gathered), 'kept'
     yield APART, 'soft, and its scores', v5(out='nms:1', sigma=0.5), gathered_as_output(gathered), 'kept'
-    yield APART, 'the number of valid ones', v5(out='nms:2'), v3, 'kept'
+    yield APART, 'the number of valid ones', v5(out='nms:2'), _nms('NonMaxSuppressionV3', out='nms:2'), 'kept'
     yield APART, 'another threshold', v5(threshold=0.2), v3, 'kept'
     yield APART, 'another overlap', v5(iou='iou2'), v3, 'kept'
     yield APART, 'the scores of others', v5(out='nms:1'), gathered_as_output(
