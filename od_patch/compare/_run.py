@@ -208,7 +208,8 @@ def difference(one, other):
         different = int((one != other).sum())
         return (0.0 if not different else math.inf), different, one.size, ''
     same = (one == other) | ((one != one) & (other != other))
-    apart = numpy.abs(one.astype('f8') - other.astype('f8'))
+    with numpy.errstate(invalid='ignore'):  # two infinities are the same, whatever their difference is
+        apart = numpy.abs(one.astype('f8') - other.astype('f8'))
     apart = apart[~same]
     largest = float(apart.max()) if apart.size else 0.0
     return (largest if largest == largest else math.inf), int(apart.size), one.size, ''
