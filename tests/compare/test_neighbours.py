@@ -860,6 +860,14 @@ def test_what_has_been_rewritten_is_left_alone(case):
     assert _canonical.serialized(plain_graph) == _canonical.serialized(again)
 
 
+@pytest.mark.parametrize('case', SAME, ids=named)
+def test_the_canonical_form_is_its_own(case):
+    form = _canonical.form(graphs.graph_of(case.one.graph_def, case.outputs))
+    outputs = [name for name in case.outputs if any(node.name == name for node in form.node)]
+    assert len(outputs) == len(case.outputs) - case.outputs.count('nms:2')
+    assert _canonical.serialized(graphs.graph_of(form, outputs)) == form.SerializeToString(deterministic=True)
+
+
 @pytest.mark.parametrize('case', APART, ids=named)
 def test_a_neighbour_stays_another(case):
     assert not result_of(case).equal

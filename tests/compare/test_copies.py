@@ -1,0 +1,148 @@
+"""Which nodes that look alike are one value, and which are two although they look alike."""
+import numpy as np
+import pytest
+
+pytest.importorskip('tensorflow')
+
+from od_patch.compare import _canonical  # noqa: E402
+from od_patch.compare import _equivalence  # noqa: E402
+from od_patch.compare import _sources  # noqa: E402
+from tests.compare import graphs  # noqa: E402
+from tests.compare.written import BOOL, FLOAT, INT32, Made  # noqa: E402
+
+
+def equal(one, other, outputs=('out',)):
+    result = _equivalence.Equivalence(*[graphs.graph_of(made.graph_def, list(outputs)) for made in (one, other)])
+    forms = [_canonical.serialized(graphs.graph_of(made.graph_def, list(outputs))) for made in (one, other)]
+    assert result.equal == (forms[0] == forms[1])
+    return result.equal
+
+
+def subtracted(op, two, inputs=('n',), **attrs):
+    """What an op makes, subtracted from itself, or from what a second such op makes."""
+    made = Made().placeholder('n', INT32).node('a', op, inputs, **attrs).node('b', op, inputs, **attrs)
+    return made.node('out', 'Sub', ['a', 'b' if two else 'a'], T=FLOAT)
+
+
+@pytest.mark.parametrize('op, attrs', [
+    ('RandomUniform', dict(T=INT32, dtype=FLOAT, seed=3)), ('RandomStandardNormal', dict(T=INT32, dtype=FLOAT)),
+    ('Multinomial', dict(T=INT32))])
+def test_two_draws_are_not_one(op, attrs):
+    inputs = ('n', 'n') if op == 'Multinomial' else ('n',)
+    assert not equal(subtracted(op, True, inputs, **attrs), subtracted(op, False, inputs, **attrs))
+    assert equal(subtracted(op, True, inputs, **attrs), subtracted(op, True, inputs, **attrs))
+
+
+def test_two_copies_of_what_only_computes_are_one():
+    assert equal(subtracted('Cast', True, SrcT=INT32, DstT=FLOAT), subtracted('Cast', False, SrcT=INT32, DstT=FLOAT))
+
+
+def test_an_assert_that_stands_twice_is_one():
+    def build(*waits):
+        made = Made().placeholder('p', BOOL).placeholder('x')
+        for name in ('a', 'b'):
+            made.node(name, 'Assert', ['p', 'p'])
+            made.graph_def.node[-1].attr['T'].list.type.append(BOOL)
+        return made.node('out', 'Neg', ['x'] + ['^' + name for name in waits], T=FLOAT)
+    assert equal(build('a', 'b'), build('a')) and equal(build('a'), build('b'))
+
+
+def calls(two, stateful):
+    made = Made().placeholder('x').node('a', 'f', ['x']).node('b', 'f', ['x'])
+    function = made.graph_def.library.function.add()
+    function.signature.name = 'f'
+    function.signature.is_stateful = stateful
+    function.signature.input_arg.add(name='x', type=FLOAT)
+    function.signature.output_arg.add(name='y', type=FLOAT)
+    return made.node('out', 'Sub', ['a', 'b' if two else 'a'], T=FLOAT)
+
+
+def test_two_calls_of_a_function_may_be_two():
+    assert not equal(calls(True, True), calls(False, True))
+    assert equal(calls(True, True), calls(True, True))
+
+
+def loops(second, limit=3, names=('f', 'g')):
+    """Two loops that count to three (the second to ``limit``), or one that is read twice."""
+    made = Made().const('z', 0, np.int32).placeholder('x', INT32)
+    for place, name in enumerate('ab'[:1 + second]):
+        made.const('n' + name, limit if name == 'b' else 3, np.int32)
+        frame = names[place].encode()
+        made.node('e' + name, 'Enter', ['z'], T=INT32, frame_name=frame)
+        made.node('m' + name, 'Merge', ['e' + name, 'next' + name], T=INT32, N=2)
+        made.node('en' + name, 'Enter', ['n' + name], T=INT32, frame_name=frame, is_constant=True)
+        made.node('l' + name, 'Less', ['m' + name, 'en' + name], T=INT32).node('c' + name, 'LoopCond', ['l' + name])
+        made.node('s' + name, 'Switch', ['m' + name, 'c' + name], T=INT32)
+        made.const('one' + name, 1, np.int32).node('add' + name, 'Add', ['s%s:1' % name, 'one' + name], T=INT32)
+        made.node('next' + name, 'NextIteration', ['add' + name], T=INT32).node('x' + name, 'Exit', ['s' + name], T=INT32)
+    return made.node('out', 'Sub', ['xa', 'xb' if second else 'xa'], T=INT32)
+
+
+def test_loops_are_told_by_what_they_do_and_not_by_their_frames_names():
+    assert equal(loops(True), loops(True, names=('h', 'i')))
+    assert equal(loops(False), loops(False, names=('k', 'l')))
+    assert not equal(loops(True), loops(True, limit=4))
+    assert equal(loops(True), loops(False))
+
+
+def exchanged(first, second):
+    made = Made().placeholder('a').placeholder('b').placeholder('c')
+    return made.node('x', 'Sub', [first, second], T=FLOAT).node('out', 'Mul', ['x', 'c'], T=FLOAT)
+
+
+def test_inputs_are_told_by_their_names_where_both_have_them():
+    assert equal(exchanged('a', 'b'), exchanged('a', 'b')) and not equal(exchanged('a', 'b'), exchanged('b', 'a'))
+    assert not equal(exchanged('a', 'b'), exchanged('a', 'a'))
+
+
+def ends(*ops):
+    """A graph without outputs of known names: ends called after their place."""
+    made = Made().placeholder('x')
+    for index, op in enumerate(ops):
+        made.node('end%d' % index, op, ['x'], T=FLOAT)
+    return made
+
+
+def test_ends_of_other_names_are_told_by_what_they_compute():
+    def result(one, other, renamed):
+        left, right = ends(*one), ends(*other)
+        if renamed:
+            for node in right.graph_def.node[1:]:
+                node.name = 'other' + node.name
+        return _equivalence.Equivalence(*[graphs.graph_of(made.graph_def) for made in (left, right)]).equal
+    assert result(['Neg', 'Exp'], ['Exp', 'Neg'], True) and not result(['Neg', 'Exp'], ['Exp', 'Neg'], False)
+    assert not result(['Neg', 'Exp'], ['Neg', 'Neg'], True) and not result(['Neg', 'Exp'], ['Neg', 'Abs'], True)
+    assert not result(['Neg', 'Exp'], ['Neg'], True)
+
+
+def test_the_output_number_of_a_result_counts():
+    def result(port):
+        made = Made().placeholder('p', BOOL).placeholder('x').node('s', 'Switch', ['x', 'p'], T=FLOAT)
+        return _sources.Source('a', 'a', 'SavedModel', made.graph_def, [('out', 's:%d' % port)]).graph()
+    assert not _equivalence.Equivalence(result(0), result(1)).equal
+    assert _equivalence.Equivalence(result(1), result(1)).equal
+    assert _canonical.serialized(result(0)) != _canonical.serialized(result(1))
+
+
+def test_what_is_set_aside_without_a_rule_is_told():
+    def always(change):
+        one, other = ends('Neg', 'Exp'), ends('Neg', 'Exp')
+        change(other)
+        return _equivalence.Equivalence(*[graphs.graph_of(made.graph_def, ['end0']) for made in (one, other)]).always
+
+    def rename(made):
+        made.change('end1').name = 'another'
+
+    def reorder(made):
+        nodes = list(made.graph_def.node)[::-1]
+        del made.graph_def.node[:]
+        made.graph_def.node.extend(nodes)
+    assert always(lambda made: None) == []
+    assert always(rename) == ['names'] and always(reorder) == ['node order']
+    assert always(lambda made: made.graph_def.node.remove(made.change('end1'))) == [
+        'names', 'dead nodes (1 against 0)']
+
+    def copies(two):
+        return graphs.graph_of(subtracted('Cast', two, SrcT=INT32, DstT=FLOAT).graph_def, ['out'])
+    assert _equivalence.Equivalence(copies(True), copies(False)).always == [
+        'dead nodes (0 against 1)', 'copies of one computation (1 against 0)']
