@@ -167,6 +167,32 @@ def test_what_can_be_worked_out_is(op, inputs, attrs, value):
     assert tensor.array().dtype == expected.dtype and tensor.array().tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize('op, inputs, attrs', [
+    ('GatherV2', ['v', 'minus', 'zero'], dict(Tparams=INT32, Tindices=INT32, Taxis=INT32)),
+    ('GatherV2', ['v', 'two', 'zero'], dict(Tparams=INT32, Tindices=INT32, Taxis=INT32)),
+    ('GatherV2', ['v', 'zero', 'two'], dict(Tparams=INT32, Tindices=INT32, Taxis=INT32)),
+    ('Slice', ['v', 'one_', 'two_'], dict(T=INT32, Index=INT32)),
+    ('Slice', ['v', 'minus_', 'one_'], dict(T=INT32, Index=INT32)),
+    ('Slice', ['v', 'three_', 'minus_'], dict(T=INT32, Index=INT32)),
+    ('Range', ['two', 'zero', 'one'], dict(Tidx=INT32)), ('Range', ['zero', 'two', 'minus'], dict(Tidx=INT32)),
+    ('Range', ['zero', 'two', 'zero'], dict(Tidx=INT32)),
+    ('ExpandDims', ['v', 'two'], dict(T=INT32, Tdim=INT32)), ('ExpandDims', ['v', 'three-'], dict(T=INT32, Tdim=INT32)),
+    ('StridedSlice', ['v', 'one_', 'zero_', 'minus_'], dict(T=INT32, Index=INT32, shrink_axis_mask=1)),
+    ('StridedSlice', ['v', 'two_', 'three_', 'one_'], dict(T=INT32, Index=INT32, shrink_axis_mask=1)),
+    ('StridedSlice', ['v', 'zero_', 'two_', 'zero_'], dict(T=INT32, Index=INT32)),
+    ('Squeeze', ['v'], dict(T=INT32, squeeze_dims=[0])), ('Reshape', ['v', 'three_'], dict(T=INT32, Tshape=INT32)),
+    ('ConcatV2', ['v', 'v', 'one'], dict(T=INT32, Tidx=INT32, N=2)), ('Pack', ['v', 'v'], dict(T=INT32, N=2, axis=2)),
+    ('Transpose', ['v', 'one_'], dict(T=INT32, Tperm=INT32)), ('Add', ['v', 'v3'], dict(T=INT32))])
+def test_what_tensorflow_refuses_is_not_worked_out(op, inputs, attrs):
+    made = Made().const('v', [7, 8], np.int32).const('v3', [1, 2, 3], np.int32)
+    for name, value in (('zero', 0), ('one', 1), ('two', 2), ('three', 3), ('minus', -1)):
+        made.const(name, value, np.int32).const(name + '_', [value], np.int32)
+    made.const('three-', -3, np.int32).node('value', op, inputs, **attrs)
+    graph = graphs.graph_of(made.graph_def, ['value'])
+    assert computed(made.graph_def) is None
+    assert _folding.evaluate(graph, graph.names.index('value')) is None
+
+
 @pytest.mark.parametrize('op', sorted(_folding.ARITHMETIC))
 def test_floating_point_arithmetic_is_worked_out_to_compare_with_and_is_written_nowhere(op):
     made = Made().const('a', [0.1, 2.5]).const('b', [0.3, 7.5])

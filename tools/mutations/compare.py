@@ -4,7 +4,8 @@ from tools.mutations import Mutation
 _TESTS = 'tests/compare/'
 _APART = [_TESTS + 'test_neighbours.py::test_a_neighbour_stays_another']
 _ONE = [_TESTS + 'test_neighbours.py::test_a_rule_makes_two_forms_one']
-_FOLDING = [_TESTS + 'test_folding.py::test_what_is_worked_out_has_tensorflows_bits_type_and_shape']
+_REFUSED = [_TESTS + 'test_folding.py::test_what_tensorflow_refuses_is_not_worked_out']
+_WORKED_OUT = [_TESTS + 'test_folding.py::test_what_can_be_worked_out_is']
 _IDENTICAL = [_TESTS + 'test_identical.py']
 _WEIGHTS = [_TESTS + 'test_weights.py']
 _SESSIONS = ['tests/test_sessions.py']
@@ -81,13 +82,13 @@ MUTATIONS = (
     _rule("if name[:1] != '_'})", "if '_' not in name})", 'keep_dims is a hint'),
     # Constants worked out otherwise than TensorFlow does.
     Mutation('compare/_folding.py', 'if not -inputs[0].ndim - 1 <= int(inputs[1]) <= inputs[0].ndim:', 'if False:',
-             _FOLDING, 'a graph that TensorFlow refuses is called equal to one that runs'),
-    Mutation('compare/_folding.py', ' or (inputs[1] < 0).any()', '', _FOLDING, 'place -1 is called the last one'),
-    Mutation('compare/_folding.py', 'begin < 0 or begin + max(size, 0) > length', 'begin < 0', _FOLDING,
+             _REFUSED, 'a graph that TensorFlow refuses is called equal to one that runs'),
+    Mutation('compare/_folding.py', ' or (inputs[1] < 0).any()', '', _REFUSED, 'place -1 is called the last one'),
+    Mutation('compare/_folding.py', 'begin < 0 or begin + max(size, 0) > length', 'begin < 0', _REFUSED,
              'a Slice beyond the end is called what numpy makes of it'),
-    Mutation('compare/_folding.py', 'or (limit - start) * delta < 0 ', '', _FOLDING,
+    Mutation('compare/_folding.py', 'or (limit - start) * delta < 0 ', '', _REFUSED,
              'a Range that TensorFlow refuses is called empty'),
-    Mutation('compare/_folding.py', "None if masks['end'] & bit else end", 'end', _FOLDING,
+    Mutation('compare/_folding.py', "None if masks['end'] & bit else end", 'end', _WORKED_OUT,
              'a StridedSlice to the end stops where it says'),
     # Graphs that differ taken for identical ones.
     Mutation('compare/_equivalence.py', 'self.equal = equal and self._outputs_agree', 'self.equal = equal', _IDENTICAL,
