@@ -64,7 +64,7 @@ def test_two_calls_of_a_function_may_be_two():
 
 def loops(second, limit=3, names=('f', 'g')):
     """Two loops that count to three (the second to ``limit``), or one that is read twice."""
-    made = Made().const('z', 0, np.int32).placeholder('x', INT32)
+    made = Made().const('z', 0, np.int32)
     for place, name in enumerate('ab'[:1 + second]):
         made.const('n' + name, limit if name == 'b' else 3, np.int32)
         frame = names[place].encode()
@@ -73,7 +73,8 @@ def loops(second, limit=3, names=('f', 'g')):
         made.node('en' + name, 'Enter', ['n' + name], T=INT32, frame_name=frame, is_constant=True)
         made.node('l' + name, 'Less', ['m' + name, 'en' + name], T=INT32).node('c' + name, 'LoopCond', ['l' + name])
         made.node('s' + name, 'Switch', ['m' + name, 'c' + name], T=INT32)
-        made.const('one' + name, 1, np.int32).node('add' + name, 'Add', ['s%s:1' % name, 'one' + name], T=INT32)
+        made.node('in' + name, 'Identity', ['s%s:1' % name], T=INT32).const('one' + name, 1, np.int32, ['^in' + name])
+        made.node('add' + name, 'Add', ['s%s:1' % name, 'one' + name], T=INT32)
         made.node('next' + name, 'NextIteration', ['add' + name], T=INT32).node('x' + name, 'Exit', ['s' + name], T=INT32)
     return made.node('out', 'Sub', ['xa', 'xb' if second else 'xa'], T=INT32)
 
@@ -146,3 +147,58 @@ def test_what_is_set_aside_without_a_rule_is_told():
         return graphs.graph_of(subtracted('Cast', two, SrcT=INT32, DstT=FLOAT).graph_def, ['out'])
     assert _equivalence.Equivalence(copies(True), copies(False)).always == [
         'dead nodes (0 against 1)', 'copies of one computation (1 against 0)']
+
+
+def form_of(made, outputs=None):
+    return _canonical.form(graphs.graph_of(made.graph_def, outputs))
+
+
+def test_an_input_that_is_an_output_keeps_its_name_in_the_canonical_form():
+    made = Made().placeholder('x').node('out', 'Neg', ['x'], T=FLOAT)
+    assert sorted(node.name for node in form_of(made, ['out', 'x']).node) == ['n1', 'out', 'x']
+    made = Made().placeholder('x').node('n0', 'Neg', ['x'], T=FLOAT).node('n1', 'Neg', ['n0'], T=FLOAT)
+    assert [node.name for node in form_of(made, ['n1']).node] == ['x', 'n1_', 'n2', 'n1']
+
+
+def test_the_canonical_form_does_not_depend_on_what_ends_are_called_nor_on_the_order_of_functions():
+    def made(names, functions):
+        one = Made().placeholder('x').node(names[0], 'Neg', ['x'], T=FLOAT).node(names[1], 'Exp', ['x'], T=FLOAT)
+        one.node(names[2], 'f0', ['x'])
+        for name in functions:
+            function = one.graph_def.library.function.add()
+            function.signature.name = name
+            function.signature.input_arg.add(name='x', type=FLOAT)
+            function.signature.output_arg.add(name='y', type=FLOAT)
+        return one
+    forms = {form_of(made(names, functions)).SerializeToString(deterministic=True)
+             for names in ('abc', 'bca', 'cab') for functions in (['f0', 'f1'], ['f1', 'f0'])}
+    assert len(forms) == 1
+
+
+def test_an_identity_behind_an_output_has_the_type_of_what_it_hands_on():
+    made = Made().placeholder('x', INT32).node('out', 'Neg', ['x'], T=INT32).placeholder('p', BOOL)
+    made.node('not', 'LogicalNot', ['p']).node('shape', 'Shape', ['p'], T=BOOL).node('rank', 'Rank', ['p'], T=BOOL)
+    made.node('split', 'Unpack', ['x'], T=INT32, num=2).node('cast', 'Cast', ['x'], SrcT=INT32, DstT=FLOAT)
+    names = ['out', 'not', 'shape', 'rank', 'split:1', 'cast']
+    form = form_of(made, names)
+    types = {node.name: node.attr['T'].type for node in form.node if node.op == 'Identity'}
+    assert types == {'out': INT32, 'not': BOOL, 'shape': INT32, 'rank': INT32, 'split_1': INT32, 'cast': FLOAT}
+
+
+def test_the_canonical_form_of_loops_runs():
+    made = loops(True, limit=5)
+    assert graphs.run(form_of(made, ['out']), ['out'], {})[0] == graphs.run(made.graph_def, ['out'], {})[0] == -2
+
+
+def test_two_nodes_that_are_handed_a_function_may_be_two():
+    def build(two):
+        made = Made().placeholder('x')
+        for name in ('a', 'b'):
+            made.node(name, 'PartitionedCall', ['x'])
+            made.graph_def.node[-1].attr['f'].func.name = 'f'
+            for listed in ('Tin', 'Tout'):
+                made.graph_def.node[-1].attr[listed].list.type.append(FLOAT)
+        function = made.graph_def.library.function.add()
+        function.signature.name = 'f'
+        return made.node('out', 'Sub', ['a', 'b' if two else 'a'], T=FLOAT)
+    assert not equal(build(True), build(False)) and equal(build(True), build(True))

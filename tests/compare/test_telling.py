@@ -486,3 +486,9 @@ def test_an_int32_bound_is_no_float():
     graph = graphs.graph_of(Made().const('k', 3, np.int32).node('out', 'Neg', ['k'], T=INT32).graph_def, ['out'])
     reading = _settings.Reading(graph, graph.final_order())
     assert reading.constant((0, 0)) == (3, 0) and isinstance(reading.constant((0, 0))[0], int)
+
+
+@pytest.mark.parametrize('other, same', [(C, True), ([[3.], [4.]], False), ([[3., 4., 5.]], False)], ids=str)
+def test_only_values_of_weights_are_no_difference_of_structure(other, same, tmp_path):
+    answer = compare(tmp_path, layers(A, B), layers(A, other), ['out'])
+    assert answer.alignment.same_weights_structure is same
