@@ -202,3 +202,27 @@ def test_two_nodes_that_are_handed_a_function_may_be_two():
         function.signature.name = 'f'
         return made.node('out', 'Sub', ['a', 'b' if two else 'a'], T=FLOAT)
     assert not equal(build(True), build(False)) and equal(build(True), build(True))
+
+
+def test_a_function_is_told_by_those_that_it_calls_and_not_by_others():
+    def build(inner, spare=1.0):
+        made = Made().placeholder('x').node('call', 'f', ['x']).node('out', 'Neg', ['call'], T=FLOAT)
+        for name, value in (('f', None), ('g', inner), ('spare', spare)):
+            function = made.graph_def.library.function.add()
+            function.signature.name = name
+            body = Made().const('k', value or 1.0) if value else Made().node('inner', 'g', ['x'])
+            function.node_def.extend(body.graph_def.node)
+        return made
+    assert not equal(build(2.0), build(3.0)) and equal(build(2.0), build(2.0))
+    left, right = [graphs.graph_of(build(2.0, spare).graph_def, ['out']) for spare in (1.0, 5.0)]
+    assert _equivalence.Equivalence(left, right).equal
+
+
+def test_which_output_of_a_node_a_signature_feeds_counts():
+    def fed(port, name='a'):
+        made = Made().placeholder('x').node('s', 'Unpack', ['x'], T=FLOAT, num=2)
+        made.node('out', 'Sub', ['s', 's:1'], T=FLOAT)
+        return _sources.Source('a', 'a', 'SavedModel', made.graph_def, [('out', 'out:0')],
+                               inputs=[(name, 's:%d' % port)]).graph()
+    assert _equivalence.Equivalence(fed(0), fed(0)).equal
+    assert not _equivalence.Equivalence(fed(0), fed(1)).equal

@@ -158,6 +158,24 @@ def test_an_attribute_is_named_with_both_its_values_and_its_default(tmp_path):
     assert (cause.kind, cause.title, cause.effect) == ('attribute', 'transpose_a False → True of MatMul', 'result')
 
 
+def test_what_differs_within_a_loop_is_found_there(tmp_path):
+    from tests.compare import test_soundness_graph
+    paths = []
+    for name, factor in (('a.pb', 2.0), ('b.pb', 3.0)):
+        paths.append(graphs.write(tmp_path / name, test_soundness_graph.shifting(factor)))
+    cause, = _verdict.compare(paths[0], paths[1], ['out']).causes
+    assert (cause.kind, cause.values) == ('constant', ('2', '3'))
+
+
+def test_a_node_that_reads_another_output_is_named(tmp_path):
+    def build(port):
+        made = Made().placeholder('x').node('u', 'Unpack', ['x'], T=FLOAT, num=2)
+        return made.node('y', 'Neg', ['u:%d' % port], T=FLOAT).node('out', 'Exp', ['y'], T=FLOAT)
+    answer = compare(tmp_path, build(0), build(1), ['out'])
+    cause, = answer.causes
+    assert cause.kind == 'rewired' and answer.names(0, cause.left) == answer.names(1, cause.right) == ['y']
+
+
 def test_asserts_that_went_are_counted(tmp_path):
     def build(checks):
         made = Made().placeholder('x').check()

@@ -77,12 +77,31 @@ def test_a_variable_that_nothing_restores_is_missed_only_where_an_output_needs_i
 @pytest.mark.parametrize('value, words', [
     (np.float32([1, 2, 3]), 'bias: float [2] in the graph, float [3] in the bundle'),
     (np.float32([[1, 2]]), 'bias: float [2] in the graph, float [1, 2] in the bundle'),
+    (np.float32([[1], [2]]), 'bias: float [2] in the graph, float [2, 1] in the bundle'),
     (np.float64([1, 2]), 'bias: float [2] in the graph, double [2] in the bundle')])
 def test_a_tensor_that_does_not_fit_its_variable_is_named(export, value, words):
     with defects.bundle(defects.variables(export)) as values:
         values['bias'] = value
     check = told(export)['files', 'restore']
     assert check.status == 'wrong' and check.details == (words,)
+
+
+def test_where_loading_restores_nothing_every_variable_is_missed(export):
+    with defects.saved_model(export) as meta_graph:
+        meta_graph.saver_def.restore_op_name = ''
+    check = told(export)['files', 'restore']
+    assert check.status == 'wrong' and check.details == ('bias', 'weights')
+
+
+def test_a_variable_that_no_output_needs_may_be_without_a_value_and_one_of_any_size_fits(export):
+    with defects.saved_model(export) as meta_graph:
+        node = meta_graph.graph_def.node.add(name='spare', op='VariableV2')
+        node.attr['dtype'].type = 1
+        defects.node_of(meta_graph.graph_def, 'bias').attr['shape'].shape.dim[0].size = -1
+    assert told(export)['files', 'restore'].status == 'ok'
+    with defects.saved_model(export) as meta_graph:
+        defects.node_of(meta_graph.graph_def, 'weights').attr['shape'].shape.unknown_rank = True
+    assert told(export)['files', 'restore'].status == 'ok'
 
 
 def test_a_tensor_that_loading_asks_for_and_that_is_not_there_is_named(export):
