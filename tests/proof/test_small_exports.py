@@ -495,3 +495,49 @@ def test_sizes_say_which_file_is_too_large():
     assert check.status == 'note' and check.text.startswith('frozen graph: 1 GiB or more')
     check = _portability._sizes([('saved_model.pb', 2 * gib), ('frozen graph', 2 * gib)])
     assert check.status == 'wrong' and check.text.startswith('saved_model.pb and frozen graph: 2 GiB or more')
+
+
+def test_a_variable_that_is_restored_from_a_part_of_a_tensor_fits(export):
+    import tensorflow
+    with defects.bundle(defects.variables(export)) as values:
+        values['bias'] = np.concatenate([values['bias'], values['bias']])
+    with defects.saved_model(export) as meta_graph:
+        restore = restore_of(meta_graph)
+        names, slices = [defects.node_of(meta_graph.graph_def, restore.input[place]).attr['value'].tensor
+                         for place in (1, 2)]
+        words = [b'4 2,2' if name == b'bias' else b'' for name in tensorflow.make_ndarray(names).reshape(-1)]
+        slices.CopyFrom(tensorflow.make_tensor_proto(words))
+    checks = told(export)
+    assert checks['files', 'restore'].status == 'ok'
+    assert checks['weights', 'SavedModel = model.ckpt'].status == 'ok'
+    with defects.bundle(defects.variables(export)) as values:
+        values['bias'][2] += 1
+    assert told(export)['weights', 'SavedModel = model.ckpt'].details == ('bias: 1 of 2 elements differ, by 1 at most',)
+
+
+def test_a_record_leads_to_no_file_outside_the_export(export):
+    path = os.path.join(os.path.dirname(export), 'outside')
+    with open(path, 'w') as file:
+        file.write('x')
+    digest = hashlib.sha256(b'x').hexdigest()
+    write_record(export, sha256={'../outside': digest, path: digest})
+    check = told(export)['files', 'od_patch.json']
+    assert check.status == 'note' and check.text.startswith('0 files are')
+
+
+def test_a_saved_model_by_itself_is_not_held_against_its_record(export):
+    write_record(export, sha256={'model.ckpt.index': '00'})
+    assert ('files', 'od_patch.json') not in told(os.path.join(export, 'saved_model'))
+    assert ('files', 'od_patch.json') in told(export)
+
+
+def test_only_variables_of_the_graph_itself_are_variables(export):
+    with defects.saved_model(export) as meta_graph:
+        graph_def = meta_graph.graph_def
+        graph_def.node.add(name='scratch', op='TemporaryVariable').attr['dtype'].type = 1
+        graph_def.node.add(name='handed in', op='Placeholder').attr['dtype'].type = 20
+        extra = graph_def.node.add(name='extra', op='AssignVariableOp')
+        extra.input.extend(['handed in', restore_of(meta_graph).name])
+        defects.node_of(graph_def, meta_graph.saver_def.restore_op_name).input.append('^extra')
+    servable = _servable.Servable(os.path.join(export, 'saved_model'))
+    assert set(servable.variables) == set(servable.restored) == {'weights', 'bias'}
