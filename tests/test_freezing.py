@@ -1,4 +1,4 @@
-"""The export's own freezing: what TensorFlow's would write, from the checkpoint; what it does not understand it leaves."""
+"""The export's own freezing: what TensorFlow's would write, from the checkpoint; the rest is left to TensorFlow."""
 import os
 
 import numpy as np
@@ -15,7 +15,8 @@ from tests.support import checkpoints  # noqa: E402
 def graph_def(resource=False):
     made = Made().placeholder('x')
     if resource:
-        made.node('v', 'VarHandleOp', dtype=FLOAT, shared_name=b'v').node('v/read', 'ReadVariableOp', ['v'], dtype=FLOAT)
+        made.node('v', 'VarHandleOp', dtype=FLOAT, shared_name=b'v').node(
+            'v/read', 'ReadVariableOp', ['v'], dtype=FLOAT)
         made.change('v').attr['shape'].shape.dim.add(size=2)
     else:
         made.node('v', 'VariableV2', dtype=FLOAT, container=b'', shared_name=b'').node(

@@ -75,7 +75,8 @@ def loops(second, limit=3, names=('f', 'g')):
         made.node('s' + name, 'Switch', ['m' + name, 'c' + name], T=INT32)
         made.node('in' + name, 'Identity', ['s%s:1' % name], T=INT32).const('one' + name, 1, np.int32, ['^in' + name])
         made.node('add' + name, 'Add', ['s%s:1' % name, 'one' + name], T=INT32)
-        made.node('next' + name, 'NextIteration', ['add' + name], T=INT32).node('x' + name, 'Exit', ['s' + name], T=INT32)
+        made.node('next' + name, 'NextIteration', ['add' + name], T=INT32)
+        made.node('x' + name, 'Exit', ['s' + name], T=INT32)
     return made.node('out', 'Sub', ['xa', 'xb' if second else 'xa'], T=INT32)
 
 

@@ -152,14 +152,14 @@ def variables(kind):
     made.node('save/restored', 'RestoreV2', ['save/prefix', 'save/names', 'save/slices'])
     for index, name in enumerate('ab'):
         made.node('save/value_' + name, 'Identity', ['save/restored:%d' % index], T=FLOAT)
-        made.node('save/' + name, 'Assign' if kind == 'VariableV2' else 'AssignVariableOp', [name, 'save/value_' + name])
+        made.node('save/' + name, 'Assign' if kind == 'VariableV2' else 'AssignVariableOp',
+                  [name, 'save/value_' + name])
     made.change('out').device = '/gpu:0'
     return made
 
 
-def write_values(tmp_path, **more):
-    checkpoints.write_v2(str(tmp_path / 'v'), dict({'key of a': np.float32([1, 2]), 'key of b': np.float32([5, 6, 7, 8])},
-                                                   **more))
+def write_values(tmp_path):
+    checkpoints.write_v2(str(tmp_path / 'v'), {'key of a': np.float32([1, 2]), 'key of b': np.float32([5, 6, 7, 8])})
     return str(tmp_path / 'v')
 
 

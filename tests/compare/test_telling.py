@@ -44,8 +44,8 @@ A, B, C = [[1., 2.]], [[3., 4.]], [[5., 6.]]
 
 @pytest.mark.parametrize('one, other, verdict, words', [
     ([A, B], [A, B], 'identical', 'node by node'),
-    ([A, B], [A, C], 'different weights', '1 of 2 weights differ, by 2 at most (scope1/w); the graph around them is the '
-     'same.'),
+    ([A, B], [A, C], 'different weights', '1 of 2 weights differ, by 2 at most (scope1/w); the graph around them is '
+     'the same.'),
     ([A, B], [A, [[1.], [2.]]], 'different weights', '1 of 2 weights differ; 1 has another shape'),
     ([A, B, C], [A, [[1.]], [[2.]]], 'not comparable', 'of 3 and 3 weights only 1 have a partner of the same shape'),
     ([A, B, C, A], [A, [[1.]], [[2.]], A], 'different weights', '2 of 4 weights differ; 2 have another shape'),
@@ -128,7 +128,8 @@ def test_causes_are_ranked_by_what_they_do():
     assert _causes.Cause('k', 't', 'result', [3, 1, 3]).left == [1, 3]
 
 
-@pytest.mark.parametrize('value, text', [(0.6, '0.6'), (0.1 + 0.2, '0.3'), ([0.5, 2], '[0.5, 2]'), ('x', 'x'), (7, '7')])
+@pytest.mark.parametrize('value, text', [
+    (0.6, '0.6'), (0.1 + 0.2, '0.3'), ([0.5, 2], '[0.5, 2]'), ('x', 'x'), (7, '7')])
 def test_a_setting_is_shown_as_a_person_writes_it(value, text):
     assert _causes.show(value) == text
 
@@ -302,7 +303,8 @@ def test_a_graph_with_two_inputs_cannot_be_run(tmp_path):
 # JSON and page --------------------------------------------------------------------------------------------------------
 
 def test_json_is_strict():
-    text = _report.as_json({'a': [1.5, float('inf'), -float('inf'), float('nan')], 'b': (True, None, 'é'), 'c': {'d': 1}})
+    text = _report.as_json({'a': [1.5, float('inf'), -float('inf'), float('nan')], 'b': (True, None, 'é'),
+                            'c': {'d': 1}})
     assert json.loads(text) == {'a': [1.5, 'inf', '-inf', 'nan'], 'b': [True, None, 'é'], 'c': {'d': 1}}
     assert 'é' in text and ' ' not in text
     assert _report.as_json({'a': 1}, 2) == '{\n  "a": 1\n}'
@@ -374,7 +376,8 @@ def convolution(steps, op='Conv2D', channels=4):
 VECTORS = [RANDOM.uniform(0.5, 2, 4).astype('f4') for _ in range(5)]
 STEPS = [
     [('BiasAdd', VECTORS[0])], [('Mul', VECTORS[0])], [('Mul', VECTORS[0], 'first')], [('Add', VECTORS[0], 'first')],
-    [('Sub', VECTORS[0])], [('Mul', VECTORS[0]), ('BiasAdd', VECTORS[1])], [('BiasAdd', VECTORS[1]), ('Mul', VECTORS[0])],
+    [('Sub', VECTORS[0])], [('Mul', VECTORS[0]), ('BiasAdd', VECTORS[1])],
+    [('BiasAdd', VECTORS[1]), ('Mul', VECTORS[0])],
     [('Sub', VECTORS[1]), ('Mul', VECTORS[0]), ('Add', VECTORS[2])], [('norm',) + tuple(VECTORS[:4]) + (0.01,)],
     [('BiasAdd', VECTORS[4]), ('norm',) + tuple(VECTORS[:4]) + (0.5,), ('Mul', VECTORS[4])]]
 

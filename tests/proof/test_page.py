@@ -21,7 +21,8 @@ def test_corners_are_in_pixels_and_within_the_picture(box, corners):
 
 
 @pytest.mark.parametrize('scores, rows', [
-    ([0.9, 0.3, 0.29], [0, 1]), ([0.2, 0.1, 0.1, 0.1], [0, 1, 2]), ([0.2], [0]), ([], []), ([0.5] * 30, list(range(20)))])
+    ([0.9, 0.3, 0.29], [0, 1]), ([0.2, 0.1, 0.1, 0.1], [0, 1, 2]), ([0.2], [0]), ([], []),
+    ([0.5] * 30, list(range(20)))])
 def test_the_surest_are_drawn_else_the_first_three(scores, rows):
     assert _page._chosen({'scores': np.array(scores)}) == rows
 

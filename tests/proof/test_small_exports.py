@@ -218,9 +218,10 @@ def test_the_checkpoint_that_was_exported_is_the_one_named_else_the_one_recorded
 
 
 def test_a_config_without_a_checkpoint_to_mean_is_refused(export, tmp_path):
-    (tmp_path / 'pipeline.config').write_text('eval_config { use_moving_averages: true }')
+    config = tmp_path / 'pipeline.config'
+    config.write_text('eval_config { use_moving_averages: true }')
     with pytest.raises(_errors.UsageError, match='there is none'):
-        _subject.find(saved_model=os.path.join(export, 'saved_model'), pipeline_config=str(tmp_path / 'pipeline.config'))
+        _subject.find(saved_model=os.path.join(export, 'saved_model'), pipeline_config=str(config))
 
 
 # servable and models --------------------------------------------------------------------------------------------------
@@ -362,7 +363,10 @@ def test_another_signature_must_answer_as_the_default_does(export):
                 del signature.outputs[key]
     check, = second_signature(export, others)
     assert check.status == 'not checked' and 'no output in common' in check.text
-    assert second_signature(export, lambda signature: signature.inputs['more'].CopyFrom(signature.inputs['inputs'])) == []
+
+    def second_input(signature):
+        signature.inputs['more'].CopyFrom(signature.inputs['inputs'])
+    assert second_signature(export, second_input) == []
 
 
 def test_a_model_that_fails_alone_is_wrong_and_both_together_are_told(export):
@@ -469,7 +473,8 @@ def test_a_verdict_follows_from_the_checks(checks, verdict, code):
 
 
 def test_numbers_and_lists_in_words():
-    assert [_answer.number(count, 'file') for count in (0, 1, 2, 1234)] == ['0 files', '1 file', '2 files', '1,234 files']
+    assert [_answer.number(count, 'file') for count in (0, 1, 2, 1234)] == [
+        '0 files', '1 file', '2 files', '1,234 files']
     assert _answer.few('abcd') == 'a, b, c, d' and _answer.few('abcde') == 'a, b, c, d, … (5 in all)'
     assert _answer.few('abcd', 3) == 'a, b, c, … (4 in all)'
 

@@ -1,4 +1,4 @@
-"""Faults in ``compare/``: two graphs taken for one, one taken for two, weights paired wrongly, words that are not so."""
+"""Faults in ``compare/``: two graphs taken for one, one taken for two, weights paired wrongly, false words."""
 from tools.mutations import Mutation
 
 _TESTS = 'tests/compare/'
@@ -118,6 +118,6 @@ MUTATIONS = (
              'an earlier session of the process says how many threads there are'),
     Mutation('compare/_run.py', 'config.graph_options.optimizer_options.opt_level = -1  # L0', 'pass', _SESSIONS,
              'constants are folded in one graph and not in the other'),
-    Mutation('proof/_outputs.py', "for mode, config in ((OFF,", "config = object()\n    config.opt_level = -1\n    for mode,"
-             " config in ((OFF,", _SESSIONS, 'another place switches the optimizers off', 'any'),
+    Mutation('proof/_outputs.py', "for mode, config in ((OFF,", "config = object()\n    config.opt_level = -1\n    "
+             "for mode, config in ((OFF,", _SESSIONS, 'another place switches the optimizers off', 'any'),
 )

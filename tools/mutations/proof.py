@@ -39,7 +39,8 @@ MUTATIONS = (
              'the smallest differences are shown first'),
     # Outputs.
     Mutation('proof/_outputs.py', "bool(paired['alone'] or paired['moved'])", "bool(paired['alone'])",
-             [_PARTS + 'test_a_detection_that_moved_is_more_than_last_digits'], 'detections that moved are last digits'),
+             [_PARTS + 'test_a_detection_that_moved_is_more_than_last_digits'],
+             'detections that moved are last digits'),
     Mutation('proof/_outputs.py', "far = most > _LAST_DIGITS or ", "far = ",
              [_PARTS + 'test_last_digits_are_those_below_a_thousandth'], 'any difference is one of last digits'),
     Mutation('proof/_outputs.py', '_LAST_DIGITS = 1e-3', '_LAST_DIGITS = 1e-2',
