@@ -546,3 +546,62 @@ def test_only_variables_of_the_graph_itself_are_variables(export):
         defects.node_of(graph_def, meta_graph.saver_def.restore_op_name).input.append('^extra')
     servable = _servable.Servable(os.path.join(export, 'saved_model'))
     assert set(servable.variables) == set(servable.restored) == {'weights', 'bias'}
+
+
+def test_what_is_bound_to_a_machine_of_ones_own_runs_here_and_is_told(export):
+    with defects.saved_model(export) as meta_graph:
+        defects.node_of(meta_graph.graph_def, 'detection_scores').device = '/device:GPU:0'
+    answer = proof.verify(export)
+    assert {check.status for check in answer.of('outputs')} == {'ok'}
+    assert [check.name for check in answer.wrong] == ['devices, SavedModel']
+
+
+def test_a_graph_that_goes_round_for_ever_comes_to_an_end():
+    from od_patch import _tensorflow
+    config = _tensorflow.tf1().ConfigProto()
+    with _models._session(config):
+        assert 0 < config.operation_timeout_in_ms <= 10 * 60 * 1000
+
+
+def test_a_signature_that_hands_out_another_tensor_is_seen(export):
+    with defects.saved_model(export) as meta_graph:
+        outputs = meta_graph.signature_def['serving_default'].outputs
+        names = [outputs[key].name for key in ('detection_scores', 'detection_classes')]
+        outputs['detection_scores'].name, outputs['detection_classes'].name = reversed(names)
+    wrong = {check.name: check.text for check in proof.verify(export).wrong}
+    assert wrong == {'unoptimized, batch of {}'.format(batch): 'outputs are swapped: detection_classes and '
+                     'detection_scores' for batch in (1, 2)}
+
+
+def test_an_output_that_the_frozen_graph_has_under_another_name_is_found_by_its_tensor(export):
+    with defects.saved_model(export) as meta_graph:
+        outputs = meta_graph.signature_def['serving_default'].outputs
+        outputs['mine'].CopyFrom(outputs['detection_scores'])
+    answer = proof.verify(export)
+    assert not answer.wrong and 'mine' in {row.name for row in answer.runs[0].rows}
+    with defects.frozen_graph(export) as graph_def:
+        node = defects.node_of(graph_def, 'detection_scores')
+        node.name = 'elsewhere'
+    answer = proof.verify(export)
+    assert [check.details[-1] for check in answer.wrong if check.part == 'outputs'] == [
+        'mine: the frozen graph has no such output'] * 4
+
+
+def test_images_that_fill_a_fixed_batch_count_once(tmp_path):
+    folder = tmp_path / 'export'
+    folder.mkdir()
+    small.export(str(folder), shape=(2, 24, 32, 3))
+    from PIL import Image
+    for number in range(3):
+        Image.fromarray(np.full((24, 32, 3), 50 * number, 'u1')).save(str(tmp_path / '{}.png'.format(number)))
+    answer = proof.verify(str(folder), images=[str(tmp_path / '{}.png'.format(number)) for number in range(3)])
+    assert [(run.batch, run.images, len(run.matchings)) for run in answer.runs] == [(2, 3, 3), (2, 3, 3)]
+    assert not answer.wrong
+
+
+def test_a_single_image_is_run_twice_in_a_batch_of_two(export, tmp_path):
+    from PIL import Image
+    Image.fromarray(np.full((24, 32, 3), 50, 'u1')).save(str(tmp_path / 'a.png'))
+    answer = proof.verify(export, images=[str(tmp_path / 'a.png')])
+    assert [(run.mode, run.batch, run.images) for run in answer.runs] == [
+        ('unoptimized', 1, 1), ('unoptimized', 2, 2), ('defaults', 1, 1), ('defaults', 2, 2)]

@@ -9,6 +9,7 @@ _WORKED_OUT = [_TESTS + 'test_folding.py::test_what_can_be_worked_out_is']
 _IDENTICAL = [_TESTS + 'test_identical.py']
 _WEIGHTS = [_TESTS + 'test_weights.py']
 _SESSIONS = ['tests/test_sessions.py']
+_COPIES = [_TESTS + 'test_copies.py']
 
 
 def _rule(old, new, why, tests=None):
@@ -111,6 +112,38 @@ MUTATIONS = (
              "if users and any(graph.ops[user] == 'Identity'", _WEIGHTS, 'a constant counts as a weight'),
     Mutation('compare/_weights.py', 'apart[numpy.isnan(apart)] = numpy.inf', 'pass', _WEIGHTS,
              'a weight that is no number any more differs by nothing that is told'),
+    # Nodes that look alike, and the one file of all ways to write a graph.
+    Mutation('compare/_hashing.py', "parts.append(b'\\1%d:' % port + hashes[source])",
+             "parts.append(b'\\1' + hashes[source])", _COPIES, 'two outputs of one node are one value'),
+    Mutation('compare/_hashing.py', 'row.stateful and op not in _WITHOUT_IDENTITY', 'False', _COPIES,
+             'two random numbers are one'),
+    Mutation('compare/_hashing.py', ' or _graph.FUNCTIONS in graph.attrs[node]\n', '\n', _COPIES,
+             'two calls of a function that keeps state are one'),
+    Mutation('compare/_hashing.py', 'return left.merged() == right.merged()', 'return True',
+             [_TESTS + 'test_soundness_graph.py::test_a_difference_that_takes_many_iterations_to_come_out_is_found'],
+             'loops that differ after some iterations are equivalent'),
+    Mutation('compare/_graph.py', 'waiting.extend(self.called(node))', 'pass', _COPIES,
+             'a function that calls another one is the same whatever that does'),
+    Mutation('compare/_equivalence.py', 'if _graph.without_ports(name) in common}', 'if name in common}', _COPIES,
+             'signatures that feed two outputs of one node are one'),
+    Mutation('compare/_canonical.py', '        self._pivots()\n', '', _COPIES,
+             'the canonical form of a loop does not load'),
+    Mutation('compare/_canonical.py', "return name if not port else '{}:{}'.format(name, port)", 'return name', _COPIES,
+             'the canonical form reads the first output of every node'),
+    # Reading and telling.
+    Mutation('compare/_freezing.py', "slices[index] if index < len(slices) else ''", "''",
+             [_TESTS + 'test_reading.py::test_a_variable_becomes_what_restoring_would_fill_it_with'],
+             'a variable that is a slice of a tensor is frozen as all of it'),
+    Mutation('compare/_alignment.py', 'self._walk_loops(cuts)', 'pass',
+             [_TESTS + 'test_telling.py::test_what_differs_within_a_loop_is_found_there'],
+             'what differs within a loop is not named'),
+    Mutation('compare/_page.py', "text.replace('<', '\\\\u003c')", "text.replace('</b', '\\\\u003c/b')",
+             [_TESTS + 'test_telling.py::test_nothing_in_the_page_ends_its_script'],
+             'a name of a node becomes a script in the page'),
+    Mutation('_regenerate.py', "if '?' not in (least, most):", 'if True:',
+             [_TESTS + 'test_telling.py::test_what_no_setting_removes_is_left'], 'a size of ? is written into a config'),
+    Mutation('_freezing.py', 'if any(value for name, value in arguments.items() if name not in _UNDERSTOOD) or not',
+             'if not', ['tests/test_freezing.py'], 'an argument of the exporter is not heeded'),
     # Running.
     Mutation('compare/_run.py', 'inter_op_parallelism_threads=1', 'inter_op_parallelism_threads=2', _SESSIONS,
              'TensorFlow 1.12 corrupts its heap'),

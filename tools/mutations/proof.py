@@ -2,6 +2,7 @@
 from tools.mutations import Mutation
 
 _PARTS = 'tests/proof/test_parts.py::'
+_SMALL = 'tests/proof/test_small_exports.py::'
 _MATCHING = 'tests/proof/test_matching.py'
 _DIFFERS = [_PARTS + 'test_a_tensor_differs_in_type_shape_or_bits']
 _OPS = [_PARTS + 'test_an_op_is_known_from_its_first_release_to_its_last']
@@ -37,7 +38,22 @@ MUTATIONS = (
     Mutation('proof/_weights.py', "-float('inf') if row[2] is None else -row[2]", "0 if row[2] is None else row[2]",
              [_PARTS + 'test_the_largest_difference_comes_first_and_shapes_before_all'],
              'the smallest differences are shown first'),
+    # Files.
+    Mutation('proof/_files.py', 'os.path.join(subject.export, os.path.basename(file))',
+             'os.path.join(subject.export, file)', [_SMALL + 'test_a_record_leads_to_no_file_outside_the_export'],
+             'a record has any file of the machine read'),
+    Mutation('proof/_files.py', 'len(shapes[0]) != len(shapes[1]) or ', '',
+             [_SMALL + 'test_a_tensor_that_does_not_fit_its_variable_is_named'], 'a tensor of another rank fits'),
+    Mutation('proof/_files.py', 'empty = sorted(servable.needed - set(servable.restored))', 'empty = []',
+             [_SMALL + 'test_a_variable_that_nothing_restores_is_missed_only_where_an_output_needs_it'],
+             'a variable without a value is found at the first request'),
     # Outputs.
+    Mutation('proof/_models.py', 'config.allow_soft_placement = True', 'pass',
+             [_SMALL + 'test_what_is_bound_to_a_machine_of_ones_own_runs_here_and_is_told'],
+             'an export that is bound to a GPU is not run'),
+    Mutation('proof/_models.py', "for candidate in (key + ':0', info.name):", 'for candidate in (info.name,):',
+             [_SMALL + 'test_a_signature_that_hands_out_another_tensor_is_seen'],
+             'a signature that swaps two outputs passes'),
     Mutation('proof/_outputs.py', "bool(paired['alone'] or paired['moved'])", "bool(paired['alone'])",
              [_PARTS + 'test_a_detection_that_moved_is_more_than_last_digits'],
              'detections that moved are last digits'),
