@@ -227,3 +227,10 @@ def test_which_output_of_a_node_a_signature_feeds_counts():
                                inputs=[(name, 's:%d' % port)]).graph()
     assert _equivalence.Equivalence(fed(0), fed(0)).equal
     assert not _equivalence.Equivalence(fed(0), fed(1)).equal
+
+
+def test_what_reads_another_output_of_a_node_is_another_node():
+    def build(port):
+        made = Made().placeholder('x').node('u', 'Unpack', ['x'], T=FLOAT, num=2)
+        return made.node('out', 'Neg', ['u:%d' % port], T=FLOAT)
+    assert equal(build(1), build(1)) and not equal(build(0), build(1))

@@ -513,3 +513,25 @@ def test_an_int32_bound_is_no_float():
 def test_only_values_of_weights_are_no_difference_of_structure(other, same, tmp_path):
     answer = compare(tmp_path, layers(A, B), layers(A, other), ['out'])
     assert answer.alignment.same_weights_structure is same
+
+
+def test_graphs_with_neither_weights_nor_outputs_nor_ops_in_common_are_not_comparable(tmp_path):
+    def build(*ops):
+        made = Made().placeholder('x')
+        for op in ops:
+            made.node('end of ' + op, op, ['x'], T=FLOAT)
+        return made
+    answer = compare(tmp_path, build('Neg', 'Exp', 'Abs'), build('Floor', 'Ceil', 'Relu'))
+    assert answer.verdict == 'not comparable' and 'neither weights nor outputs nor most ops' in answer.reason
+    assert compare(tmp_path, build('Neg', 'Exp', 'Abs'), build('Neg', 'Exp', 'Relu')).verdict != 'not comparable'
+
+
+def test_the_largest_difference_is_that_of_all_images(tmp_path):
+    def build(factor):
+        made = Made().placeholder('image', 4, [-1, -1, -1, 3]).node('cast', 'Cast', ['image'], SrcT=4, DstT=FLOAT)
+        made.const('all', [0, 1, 2, 3], np.int32).const('k', factor)
+        return made.node('mean', 'Mean', ['cast', 'all'], T=FLOAT, Tidx=INT32).node('out', 'Mul', ['mean', 'k'], T=FLOAT)
+    means = [float(image.mean()) for image in _run.images(4)]
+    count = next(count for count in (2, 3, 4) if max(means[:count]) != means[count - 1])
+    row, = ran(tmp_path, build(2.), build(3.), count=count).outputs
+    assert row['largest'] == pytest.approx(max(means[:count]), rel=1e-5) and row['differing'] == row['elements'] == count

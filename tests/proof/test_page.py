@@ -43,9 +43,9 @@ def test_text_and_attributes_are_escaped():
     ('wrong', 300, 5, '295 more')])
 def test_details_are_shown_where_something_is_wrong_and_opened_elsewhere(status, count, shown, opened):
     details = tuple('detail {};'.format(number) for number in range(count))
-    row = _page._row(_answer.Check('files', '<name>', status, 'text', details))
+    row = _page._row(_answer.Check('files', '<name>', status, '<i>text', details))
     before, _, after = row.partition('<details>')
-    assert before.count('<li>') == shown and '&lt;name&gt;' in row and 'class="tag ' in row
+    assert before.count('<li>') == shown and '&lt;name&gt;' in row and '<td>&lt;i&gt;text' in row and 'class="tag ' in row
     assert ('<summary>{}</summary>'.format(opened) in after) if opened else not after
     assert after.count('<li>') == min(count - shown, 201)
     assert ('… 95 more' in after) == (count == 300)

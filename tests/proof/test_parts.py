@@ -396,3 +396,49 @@ def test_not_a_number_beside_itself_is_no_difference():
     run, _ = _run(_outputs.OFF, one, dict(one, raw_boxes=np.array([[np.nan, 2.0, np.inf]], 'f4')))
     row, = [row for row in run.rows if row.name == 'raw_boxes']
     assert (row.differing, row.elements, row.largest) == (1, 3, 1.0)
+
+
+def test_where_neither_kind_of_weights_is_held_the_nearer_is_named(exported):
+    for held, kind in ((False, 'raw weights'), (True, 'moving averages')):
+        folder, trained = exported(MEANS, held)
+        with defects.bundle(defects.variables(folder)) as values:
+            values['bias'] = values['bias'] + np.float32(3)
+        check = told(proof.verify(folder, checkpoint=trained, quick=True))['weights', 'SavedModel = checkpoint']
+        assert check.status == 'wrong' and check.text == '1 of 2 variables differ from its {}'.format(kind)
+
+
+def test_a_constant_that_is_called_like_a_tensor_of_the_checkpoint_is_no_variable(exported):
+    folder, trained = exported()
+    with defects.frozen_graph(folder) as graph_def:
+        name = next(node.name for node in graph_def.node if node.op == 'Const' and node.name not in ('weights', 'bias'))
+    with defects.bundle(os.path.join(folder, 'model.ckpt')) as values:
+        values[name] = np.float32([1234])
+    check = told(proof.verify(folder, checkpoint=trained, quick=True))['weights', 'frozen graph = model.ckpt']
+    assert check.status == 'ok' and check.text == 'all 2 variables are equal bit for bit'
+
+
+def test_images_that_are_left_out_are_told(exported, tmp_path):
+    from PIL import Image
+    folder, _ = exported()
+    for name in 'ab':
+        Image.fromarray(np.full((8, 8, 3), 9, 'u1')).save(str(tmp_path / (name + '.png')))
+    answer = proof.verify(folder, images=[str(tmp_path)], most_images=1)
+    assert told(answer)['outputs', 'images'].text == 'the first 1 of 2 images'
+    assert ('outputs', 'images') not in told(proof.verify(folder, images=[str(tmp_path)], most_images=2))
+
+
+def test_with_the_defaults_what_is_paired_counts_and_not_what_it_was_made_of():
+    one = dict(_outputs_of(detections(4, 3)), raw_boxes=np.zeros((1, 2), 'f4'))
+    other = dict(one, raw_boxes=np.full((1, 2), 5, 'f4'), detection_scores=one['detection_scores'] - np.float32(1e-6))
+    _, check = _run(_outputs.DEFAULTS, one, other)
+    assert check.status == 'ok' and check.text.startswith('only the last digits differ')
+    assert any(line.startswith('raw_boxes: by 5 at most') for line in check.details)
+
+
+def test_a_signature_that_fails_is_named_whichever_it_is():
+    from od_patch.proof import _models
+    values = [{'a': np.zeros(1)}]
+    for found, name in (({'other': _models.Failure('words'), 'default': values}, 'other'),
+                        ({'other': values, 'default': _models.Failure('words')}, 'default')):
+        check = _outputs._judge_signature('other', 'default', found)
+        assert check.status == 'wrong' and check.text == name + ' fails: words'
