@@ -365,3 +365,22 @@ def test_what_a_neighbour_says_is_exact_and_its_name_is_told(tmp_path):
 def test_an_edge_of_bool_reads_as_it_is_written():
     graph = graphs.graph_of(Made().placeholder('p', BOOL).node('out', 'LogicalNot', ['p']).graph_def, ['out'])
     assert graph.inputs[1] == [(0, 0)] and graph.consumers()[0] == [(1, 0)]
+
+
+def test_an_op_that_was_dropped_bounds_the_release_from_above():
+    releases, ops = _provenance._optable.table()
+    op = next(name for name in sorted(ops._rows) if ops[name].until < len(releases) - 1)
+    first, _, last, why = range_of(Made().node('out', op))
+    assert (first, last) == (releases[ops[op].since], releases[ops[op].until])
+    assert why == 'it has {}, which later releases lack'.format(op)
+
+
+def test_a_graph_written_without_defaults_says_nothing_by_what_is_absent():
+    made = Made().placeholder('x').placeholder('s', INT32).node('a', 'MatMul', ['x', 'x'], T=FLOAT)
+    made.node('b', 'Sum', ['a', 's'], T=FLOAT, Tidx=INT32).node('c', 'Cumsum', ['b', 's'], T=FLOAT, Tidx=INT32)
+    made.node('out', 'ResizeBilinear', ['c', 's'], T=FLOAT)
+    assert range_of(made)[2:] == (_provenance._optable.table()[0][-1], '')
+    for name, attr in (('a', 'transpose_a'), ('a', 'transpose_b'), ('b', 'keep_dims'), ('c', 'exclusive'),
+                       ('c', 'reverse'), ('out', 'align_corners')):
+        made.change(name).attr[attr].b = False
+    assert range_of(made)[3] == 'ResizeBilinear is without half_pixel_centers'
