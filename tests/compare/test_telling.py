@@ -147,7 +147,7 @@ def scope_of(*names):
 
 @pytest.mark.parametrize('names, scope', [
     (('a/b/one', 'a/b/two'), 'a/b'), (('a/b/one', 'a/c/two'), 'a'), (('a/one', 'a/two', 'b/three'), 'a and 1 more'),
-    (('one',), 'one'), (('a/b/c/one',), 'a/b/c')])
+    (('one',), 'one'), (('a/b/c/one',), 'a/b/c'), (('a/a/one', 'a/two'), 'a'), (('a/two', 'a/a/one'), 'a')])
 def test_a_cause_is_where_its_nodes_have_a_scope_in_common(names, scope):
     assert scope_of(*names) == scope
 
