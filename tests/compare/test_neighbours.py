@@ -530,7 +530,7 @@ def _asserts():
 
 def _loop(spare=True, start=0, step=1, less='Less', both='LogicalAnd', bound=None, kind=np.int32, dtype=INT32,
           add='Add', between=(), waits=(), read=None, swapped=False, over=None, order='12', enter='Enter',
-          constant=True, tested=True):
+          constant=True, tested=True, counts='sc:1'):
     """A loop with an index i, and with ``spare`` a counter c beside it.
 
     Args:
@@ -539,7 +539,7 @@ def _loop(spare=True, start=0, step=1, less='Less', both='LogicalAnd', bound=Non
         bound: what the counter is compared with; None for the index's own bound, entered into the loop.
         between: names of edges of the counter that an Identity is put into: 'step', 'less', 'cond', 'bound', 'enter'.
         waits: names of nodes that wait for an Assert; read: adds what else reads the counter.
-        tested: bool, whether the loop looks at the counter's test.
+        tested: bool, whether the loop looks at the counter's test; counts: what the step is added to.
     """
     made = Made().const('z', 0, np.int32).const('n', 3, np.int32)
 
@@ -560,7 +560,7 @@ def _loop(spare=True, start=0, step=1, less='Less', both='LogicalAnd', bound=Non
         made.const('zc', start, kind).node('ec', enter, [edge('enter', 'zc', dtype)], T=dtype, **loop)
         made.node('mc', 'Merge', ['ec', 'nc'], T=dtype, N=2).node('sc', 'Switch', ['mc', 'cond'], T=dtype)
         made.node('idc', 'Identity', ['sc:1'], T=dtype).const('onec', step, kind, ['^idc'])
-        sides = [edge('step', 'sc:1', dtype), 'onec']
+        sides = [edge('step', counts, dtype), 'onec']
         made.node('ac', add, sides[::-1] if swapped else sides, T=dtype).node('nc', 'NextIteration', ['ac'], T=dtype)
         limit = 'en'
         if bound == 'inside':
@@ -599,6 +599,8 @@ def _counters():
     yield APART, 'another start', _loop(start=1), _loop(False)
     yield APART, 'another step', _loop(step=2), _loop(False)
     yield APART, 'a step back', _loop(step=-1), _loop(False)
+    yield APART, 'counts on from where the loop ends', _loop(counts='sc'), _loop(False)
+    yield APART, 'counts on from the index', _loop(counts='si:1'), _loop(False)
     yield APART, 'subtracts', _loop(add='Sub'), _loop(False)
     yield APART, 'less or equal', _loop(less='LessEqual'), _loop(False)
     yield APART, 'one of the two', _loop(both='LogicalOr'), _loop(False)
