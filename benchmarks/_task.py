@@ -128,13 +128,12 @@ def steady(paths, image, runs, optimized):
         paths: {str: str}, way to folder of its SavedModel.
         image: int, height and width of the image that is fed, in pixels.
         runs: int, number of turns that count, after a first one that does not.
-        optimized: bool, False switches all of TensorFlow's graph optimizations off.
+        optimized: bool, False switches all of TensorFlow's graph optimizations off, and to one thread: for every way
+            alike, as TensorFlow 1.12 is not to be trusted with several.
     """
+    from od_patch.compare import _run
     tf = _tensorflow()
-    config = tf.ConfigProto()
-    if not optimized:
-        config.graph_options.rewrite_options.disable_meta_optimizer = True
-        config.graph_options.optimizer_options.opt_level = -1  # L0
+    config = tf.ConfigProto() if optimized else _run.unoptimized_config()
     infer = collections.OrderedDict()
     for way, path in paths.items():
         with tf.Graph().as_default():

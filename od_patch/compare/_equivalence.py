@@ -59,13 +59,15 @@ class Equivalence:
         # Where both have a signature, its names are what callers feed by.
         signed = all(graph.signature_inputs is not None for graph in self._graphs)
         names = [_graph.inputs_of(graph, signed) for graph in self._graphs]
-        common = set(names[0].values()) & set(names[1].values())
-        self.renamed_inputs = set(names[0].values()) != set(names[1].values())
+        called = [set(map(_graph.without_ports, rows.values())) for rows in names]
+        common = called[0] & called[1]
+        self.renamed_inputs = called[0] != called[1]
         if signed or self.renamed_inputs:
             # A name that both have keeps its meaning; the others can only be told by where they are used.
             self._graphs = tuple(graph.copy() for graph in self._graphs)
             for graph, rows in zip(self._graphs, names):
-                graph.input_names = {node: name for node, name in rows.items() if name in common}
+                graph.input_names = {node: name for node, name in rows.items()
+                                     if _graph.without_ports(name) in common}
         self._cache = {}
         self.rules = collections.OrderedDict()
         equal, plain_left, plain_right = self._test(())

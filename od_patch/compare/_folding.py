@@ -101,8 +101,8 @@ def evaluate(graph, node, depth=0):
                 _graph.attr_type(graph.attrs[node], 'out_type') or 3))
         if op == 'Range':
             start, limit, delta = (value.reshape(()).item() for value in inputs)
-            if not delta or abs(limit - start) > abs(delta) * MOST:
-                return None  # an error, or more than is worth having
+            if not delta or (limit - start) * delta < 0 or abs(limit - start) > abs(delta) * MOST:
+                return None  # an error to TensorFlow, or more than is worth having
             return numpy.arange(inputs[0], inputs[1], inputs[2], dtype=inputs[0].dtype)
         if op == 'Fill':
             if _product(inputs[0].tolist()) > MOST:
@@ -113,6 +113,8 @@ def evaluate(graph, node, depth=0):
                 return None
             return numpy.tile(inputs[0], inputs[1].tolist())
         if op == 'ExpandDims':
+            if not -inputs[0].ndim - 1 <= int(inputs[1]) <= inputs[0].ndim:
+                return None  # an old numpy takes it for the nearest that there is, TensorFlow refuses
             return numpy.expand_dims(inputs[0], int(inputs[1]))
         if op == 'StridedSlice':
             return _strided(graph, node, inputs)
@@ -160,6 +162,8 @@ def _strided(graph, node, inputs):
     for index, (begin, end, step) in enumerate(zip(*(part.tolist() for part in inputs[1:4]))):
         bit = 1 << index
         if masks['shrink_axis'] & bit:
+            if step < 1:
+                return None  # TensorFlow refuses it
             places.append(begin)
         else:
             places.append(slice(None if masks['begin'] & bit else begin, None if masks['end'] & bit else end, step))

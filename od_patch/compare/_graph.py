@@ -401,6 +401,11 @@ def inputs_of(graph, by_signature=False):
     return found
 
 
+def without_ports(name):
+    """What ``inputs_of`` calls an input, without the numbers of the outputs that a signature feeds: its names alone."""
+    return '\0' + '\0'.join(name.split('\0')[1::2]) if name[:1] == '\0' else name
+
+
 def ends_as_outputs(graph):
     """The same graph with all its ends as its results, whatever they are called."""
     twin = graph.copy()

@@ -89,7 +89,7 @@ def _drop_attr(ops, name):
 _PASSING = frozenset(['Identity', 'StopGradient', 'PreventGradient', 'Snapshot'])
 _BRANCHES = frozenset(['Switch', 'RefSwitch', 'Merge', 'RefMerge'])
 _SWITCHES = frozenset(['Switch', 'RefSwitch'])
-_LOOP = 'a loop'
+_LOOP, _END = 'an iteration of a loop', 'the end of a loop'
 
 
 def _skip_identities(graph):
@@ -130,7 +130,7 @@ def _drop_const_controls(graph):
 
 
 def _branch(graph, control):
-    """(predicate edge, side) of the conditional that a control input waits for, _LOOP for a loop's, None for others."""
+    """What a control input waits for: (predicate edge, side) of a conditional, _LOOP, _END, or None for others."""
     edge = _through(graph, (control, 0))
     node, port = edge
     # The control edge of a Switch itself is alive on both sides; only what reads one of its outputs tells them apart.
@@ -138,7 +138,7 @@ def _branch(graph, control):
         return None
     predicate = _through(graph, graph.inputs[node][1])
     if graph.ops[predicate[0]] == 'LoopCond':
-        return _LOOP if port == 1 else None
+        return _LOOP if port == 1 else _END
     return predicate, port
 
 
@@ -167,12 +167,13 @@ def _deciding_consts(graph):
         return ()
     consumers = graph.consumers()
     decided = _decided(graph, consumers)
-    # What no Switch of a conditional comes before is alive whenever its loop is, whatever it is.
-    guarded = {node: {branch for control, branch in branches.items() if branch != _LOOP and control in decided}
+    # What no Switch of a conditional comes before is alive whenever its loop is, unless it waits for the loop's end.
+    guarded = {node: {branch for control, branch in branches.items()
+                      if branch == _END or branch != _LOOP and control in decided}
                for node, branches in guarded.items()}
     guarded = {node: branches for node, branches in guarded.items() if branches}
     held = {node for node, branches in guarded.items()
-            if None in branches or any(slot == -1 for _, slot in consumers[node])}
+            if None in branches or _END in branches or any(slot == -1 for _, slot in consumers[node])}
     held.update(node for _, node, _ in graph.outputs if node in guarded)
     for node, row in enumerate(graph.inputs):
         for source, _ in row:
@@ -453,8 +454,11 @@ def _while_counter(graph):
 def _used_nowhere_else(graph, consumers, test):
     """Whether a counter serves its own Less and its own step only; an Exit that nobody reads is allowed."""
     less, merge, (switch, step), _ = test
+    results = {node for _, node, _ in graph.outputs}
 
     def only(node, allowed):
+        if node in results:
+            return False
         for consumer, slot in consumers[node]:
             if consumer in allowed:
                 continue
@@ -462,7 +466,7 @@ def _used_nowhere_else(graph, consumers, test):
                 if not only(consumer, allowed):
                     return False
             elif graph.ops[consumer] == 'Exit':
-                if consumers[consumer] or any(consumer == row[1] for row in graph.outputs):
+                if consumers[consumer] or consumer in results:
                     return False
             elif slot == -1 and graph.ops[consumer] == 'Const':
                 continue  # says only in which frame the Const is

@@ -108,7 +108,9 @@ class Model:
 def unoptimized_config():
     """A ``ConfigProto`` with every graph optimization off and one thread, so that one graph gives one result.
 
-    The thread is the session's own: else the first session of the process says how many there are, for all that follow.
+    No other place switches them off (``tests/test_sessions.py``): with several threads TensorFlow 1.12 then corrupts
+    its heap, which aborts the process or, worse, gives other boxes (docs/verify.md). The thread is the session's own:
+    else the first session of the process says how many there are, for all that follow.
     """
     from od_patch import _tensorflow
     config = _tensorflow.tf1().ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1,
@@ -206,7 +208,8 @@ def difference(one, other):
         different = int((one != other).sum())
         return (0.0 if not different else math.inf), different, one.size, ''
     same = (one == other) | ((one != one) & (other != other))
-    apart = numpy.abs(one.astype('f8') - other.astype('f8'))
+    with numpy.errstate(invalid='ignore'):  # two infinities are the same, whatever their difference is
+        apart = numpy.abs(one.astype('f8') - other.astype('f8'))
     apart = apart[~same]
     largest = float(apart.max()) if apart.size else 0.0
     return (largest if largest == largest else math.inf), int(apart.size), one.size, ''

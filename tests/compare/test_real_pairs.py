@@ -165,13 +165,14 @@ def test_another_architecture_is_not_comparable(exported):
 
 TRANSFORMS = [
     ('strip_unused_nodes', 'identical', []),
-    ('remove_nodes(op=Identity)', None, ['asserts']),
-    ('remove_nodes(op=Assert)', None, ['asserts']),
-    ('fold_constants(ignore_errors=true)', None, ['folded.constants', 'asserts']),
+    ('remove_nodes(op=Identity)', 'same weights, different graph', ['asserts']),
+    ('remove_nodes(op=Assert)', 'identical', []),  # the tool leaves an Assert, as nodes wait for it
+    ('fold_constants(ignore_errors=true)', 'same weights, different graph', ['folded.constants', 'asserts']),
     ('fold_constants(ignore_errors=true)+fold_batch_norms+fold_old_batch_norms', 'same weights, different graph',
      ['folded.batch_norms', 'folded.constants', 'asserts']),
     ('quantize_weights', 'different weights', ['quantized.weights']),
-    ('grappler', 'same weights, different graph', ['batch_norm.rewritten'])]
+    ('grappler', 'same weights, different graph',
+     ['grappler', 'folded.batch_norms', 'batch_norm.rewritten', 'folded.constants', 'asserts'])]
 
 
 @pytest.fixture(scope='module')
@@ -187,15 +188,11 @@ def transformed(exported, tmp_path_factory):
 @pytest.mark.parametrize('transforms, verdict, expected', TRANSFORMS, ids=[row[0][:40] for row in TRANSFORMS])
 def test_transforms_are_recognised_by_their_traces(transformed, transforms, verdict, expected):
     answer = _verdict.compare(*transformed(transforms))
-    if verdict is not None:
-        assert answer.verdict == verdict, answer.reason
-    found = kinds(answer)
-    assert set(found) <= set(expected) | {'asserts'} or transforms == 'grappler', found
-    if expected and expected[0] not in ('asserts', 'folded.constants'):
-        assert expected[0] in found
+    assert answer.verdict == verdict, answer.reason
+    assert sorted(kinds(answer)) == sorted(expected)
     for cause in answer.causes:
         if cause.kind == 'folded.batch_norms':
-            assert cause.detail['agree'] == cause.detail['convolutions'] > 10
+            assert cause.detail['agree'] == cause.detail['convolutions'] > (0 if transforms == 'grappler' else 10)
             assert cause.detail['largest_relative_difference'] < 1e-5
         if cause.kind == 'quantized.weights':
             assert cause.detail['within_a_step'] == cause.detail['weights'] > 10

@@ -16,44 +16,7 @@ from od_patch.compare import _freezing  # noqa: E402
 from od_patch.compare import _verdict  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.test_bad_input import od_patch  # noqa: E402
-
-FLOAT, INT32, STRING, BOOL = 1, 3, 7, 10
-
-
-class Made:
-    """A GraphDef written node by node, as no Python API would let one write it."""
-
-    def __init__(self):
-        from tensorflow.core.framework import graph_pb2
-        self.graph_def = graph_pb2.GraphDef()
-
-    def node(self, name, op, inputs=(), **attrs):
-        """Adds a node; capitalised attributes are types, ``N`` and the others integers or what they are."""
-        made = self.graph_def.node.add(name=name, op=op)
-        made.input.extend(inputs)
-        for key, value in attrs.items():
-            if isinstance(value, bool):
-                made.attr[key].b = value
-            elif isinstance(value, bytes):
-                made.attr[key].s = value
-            elif key != 'N' and (key[0] == 'T' or key in ('dtype', 'Index')):
-                made.attr[key].type = value
-            else:
-                made.attr[key].i = value
-        return self
-
-    def const(self, name, value, dtype=np.float32, controls=()):
-        from od_patch import _tensorflow
-        proto = _tensorflow.tf1().make_tensor_proto(np.array(value, dtype))
-        self.node(name, 'Const', controls, dtype=proto.dtype)
-        self.graph_def.node[-1].attr['value'].tensor.CopyFrom(proto)
-        return self
-
-    def placeholder(self, name, dtype=FLOAT):
-        return self.node(name, 'Placeholder', dtype=dtype)
-
-    def change(self, name):
-        return next(node for node in self.graph_def.node if node.name == name)
+from tests.compare.written import BOOL, FLOAT, INT32, Made  # noqa: E402
 
 
 def equal(one, other, outputs=None):

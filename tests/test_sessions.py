@@ -1,0 +1,132 @@
+"""One function makes the sessions whose graph optimizers are off, on a thread of their own; no other place does.
+
+With several threads and the optimizers off, TensorFlow 1.12 corrupts its heap (docs/verify.md).
+"""
+import io
+import os
+import re
+import tokenize
+
+import pytest
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_WORDS = ('opt_level', 'L0', 'L1', 'optimizer_options', 'rewrite_options', 'OptimizerOptions', 'RewriterConfig',
+          'rewriter_config_pb2', 'disable_meta_optimizer', 'set_experimental_options', 'do_constant_folding')
+_SWITCH = re.compile(r'\b({})\b'.format('|'.join(_WORDS)))
+# Where the words may stand: the one function, and a script that has Grappler itself work on a graph, in no session.
+_ALLOWED = {
+    'od_patch/compare/_run.py': ('unoptimized_config', {'optimizer_options', 'opt_level', 'rewrite_options',
+                                                        'disable_meta_optimizer'}),
+    'tests/compare/pairs.py': ('TRANSFORM', {'rewriter_config_pb2', 'RewriterConfig'})}
+
+
+def switches(text):
+    """Set of the words in Python code that switch optimizers off; those of its strings count, of comments do not."""
+    found = set()
+    if not _SWITCH.search(text):
+        return found
+    previous = tokenize.NEWLINE
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        statement = previous in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.NL)
+        if token.type == tokenize.NAME or token.type == tokenize.STRING and not statement:  # a docstring only tells
+            found.update(_SWITCH.findall(token.string))
+        if token.type != tokenize.COMMENT:
+            previous = token.type
+    return found
+
+
+def _without(text, name):
+    """Code without the function, or the assignment, of a name at its outermost level."""
+    taken = re.compile(r'^(def {0}\(|{0} = )'.format(name))
+    kept, skipping, quoted = [], False, False
+    for line in text.splitlines(keepends=True):
+        if quoted:
+            quoted = "'''" not in line
+            continue
+        if taken.match(line):
+            skipping, quoted = True, line.count("'''") == 1
+            continue
+        if skipping and line[:1].strip():
+            skipping = False
+        if not skipping:
+            kept.append(line)
+    assert len(kept) < len(text.splitlines()), name
+    return ''.join(kept)
+
+
+def _sources():
+    """Paths of all modules, as seen from the root of the repository."""
+    found = [name for name in os.listdir(_ROOT) if name.endswith('.py')]
+    for room in ('od_patch', 'tests', 'tools', 'benchmarks', 'examples', '.ci'):
+        for folder, _, names in os.walk(os.path.join(_ROOT, room)):
+            found += [os.path.relpath(os.path.join(folder, name), _ROOT) for name in names if name.endswith('.py')]
+    return sorted(name for name in found if not name.startswith('tools/mutations/'))  # which quote such lines
+
+
+def test_no_other_place_switches_the_optimizers_off():
+    sources = _sources()
+    assert {'benchmarks/_task.py', 'tests/support/parity.py', 'examples/shapes/detector.py', 'tools/readers.py',
+            'od_patch/proof/_outputs.py'} <= set(sources)
+    found = {}
+    for name in sources:
+        with open(os.path.join(_ROOT, name), encoding='utf-8') as file:
+            text = file.read()
+        if name == 'tests/' + os.path.basename(__file__):
+            continue
+        if name in _ALLOWED:
+            where, words = _ALLOWED[name]
+            assert switches(text) == words
+            text = _without(text, where)
+        if switches(text):
+            found[name] = switches(text)
+    assert not found, 'use od_patch.compare._run.unoptimized_config, which has one thread: {}'.format(found)
+
+
+@pytest.mark.parametrize('line', [
+    'config.graph_options.optimizer_options.opt_level = -1', 'x = OptimizerOptions.L0', 'a = b.rewrite_options',
+    'tf.Session(config=tf.ConfigProto(graph_options=tf.GraphOptions(rewrite_options=off)))',
+    'from tensorflow.core.protobuf import rewriter_config_pb2', 'RewriterConfig(constant_folding=2)',
+    'r.disable_meta_optimizer = True', 'tf.config.optimizer.set_experimental_options({})',
+    "setattr(rewrites, 'disable_meta_optimizer', True)", "run(['-c', 'c.opt_level = -1'])"])
+def test_a_place_that_does_is_noticed(line):
+    assert switches('def f():\n    """Docstring."""\n    {}\n'.format(line))
+    assert not switches('def f():\n    """{0}"""\n    # {0}\n    return 1\n'.format(line.replace('"', "'")))
+
+
+@pytest.fixture(scope='module')
+def config():
+    pytest.importorskip('tensorflow')
+    from od_patch.compare import _run
+    return _run.unoptimized_config()
+
+
+def test_such_a_session_has_one_thread_of_its_own(config):
+    assert (config.intra_op_parallelism_threads, config.inter_op_parallelism_threads) == (1, 1)
+    assert config.use_per_session_threads is True
+    assert not config.session_inter_op_thread_pool  # pools that are named count and not the number above
+
+
+def test_every_optimizer_is_off_in_it(config):
+    assert config.graph_options.optimizer_options.opt_level == -1
+    rewrites = config.graph_options.rewrite_options
+    toggles = [field.name for field in rewrites.DESCRIPTOR.fields
+               if field.enum_type is not None and field.enum_type.name == 'Toggle']
+    assert len(toggles) > 5 and {getattr(rewrites, name) for name in toggles} == {type(rewrites).OFF}
+    assert rewrites.disable_meta_optimizer is True
+
+
+def test_a_graph_is_run_as_it_is_written(config):
+    """What the executor got: with the defaults, the sum of two constants is not in it any more."""
+    from od_patch import _tensorflow
+    tf = _tensorflow.tf1()
+
+    def executed(given):
+        with tf.Graph().as_default() as graph, tf.Session(graph=graph, config=given) as session:
+            x = tf.placeholder(tf.float32, [2], name='x')
+            with tf.device('/cpu:0'):
+                y = tf.multiply(x, tf.add(tf.constant([1., 2.]), tf.constant([3., 4.]), name='sum'), name='y')
+            metadata = tf.RunMetadata()
+            session.run(y, {x: [1., 1.]}, tf.RunOptions(output_partition_graphs=True), metadata)
+            return {node.name: node.op for part in metadata.partition_graphs for node in part.node}
+    assert executed(config)['sum'] in ('Add', 'AddV2')
+    assert executed(tf.ConfigProto()).get('sum') not in ('Add', 'AddV2')
