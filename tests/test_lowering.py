@@ -1,4 +1,4 @@
-"""What ``--target_tf`` does to a graph, on small ones that are written by hand: they need no TensorFlow of their time."""
+"""What ``--target_tf`` does to a graph, on small ones written by hand: they need no TensorFlow of their time."""
 import hypothesis
 import hypothesis.strategies
 import numpy as np
@@ -76,7 +76,7 @@ _SCORES = np.array([.5, .75, .25, .125], np.float32)
 
 
 def _suppression(graph_def, name='nms', sigma=0.0, read=(0, 1, 2), control=(), sigma_as=None, **attrs):
-    """Adds a non-maximum suppression, some of whose outputs are read; of the four boxes, numbers 1, 2 and 3 are left."""
+    """Adds a non-maximum suppression, some of whose outputs are read; of four boxes, numbers 1, 2 and 3 are left."""
     _input(graph_def, name + '/boxes')
     _input(graph_def, name + '/scores')
     for part, value in (('most', np.int32(9)), ('iou', np.float32(.5)), ('least', np.float32(.1))):
@@ -91,8 +91,8 @@ def _suppression(graph_def, name='nms', sigma=0.0, read=(0, 1, 2), control=(), s
                 **dict(dict(T=('type', _FLOAT)), **attrs))
     for output in read:
         dtype = _FLOAT if output == 1 else _INT32
-        _add(graph_def, '{}/read_{}'.format(name, output), 'Identity', ['{}:{}'.format(name, output) if output else name],
-             T=('type', dtype))
+        _add(graph_def, '{}/read_{}'.format(name, output), 'Identity',
+             ['{}:{}'.format(name, output) if output else name], T=('type', dtype))
     return node
 
 
@@ -178,7 +178,8 @@ def test_a_factor_that_inference_does_not_look_at_keeps_no_batch_norm_from_being
 
 @pytest.mark.parametrize('attrs, goes', [
     ({}, True), ({'pad_to_max_output_size': False}, True), ({'pad_to_max_output_size': True}, False),
-    ({'sigma_as': 'nms/sigma:0'}, True), ({'sigma': .5}, False), ({'sigma': -1.0}, False), ({'sigma': 1e-9}, False), ({'sigma': None}, False)])
+    ({'sigma_as': 'nms/sigma:0'}, True), ({'sigma': .5}, False), ({'sigma': -1.0}, False), ({'sigma': 1e-9}, False),
+    ({'sigma': None}, False)])
 def test_a_suppression_is_put_back_where_the_earlier_op_does_the_same(attrs, goes):
     graph_def = graph_pb2.GraphDef()
     _suppression(graph_def, **attrs)

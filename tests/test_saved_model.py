@@ -283,7 +283,8 @@ def test_what_waits_for_a_constant_waits_for_the_one_that_stays(write):
 
 @pytest.mark.parametrize('one, other, alike', [
     (np.float32(0), np.float32(0), True), (np.float32(0), np.float32(-0.0), False), (np.int32(1), np.int64(1), False),
-    (np.ones(1, np.float32), np.ones(1, np.float32), True), (np.ones(1, np.float32), np.ones([1, 1], np.float32), False),
+    (np.ones(1, np.float32), np.ones(1, np.float32), True),
+    (np.ones(1, np.float32), np.ones([1, 1], np.float32), False),
     (np.float32('nan'), np.float32('nan'), True), ('a', 'a', True), ('a', 'b', False)])
 def test_constants_are_one_where_type_shape_and_every_bit_are_the_same(write, one, other, alike):
     def build(tf, x):
