@@ -67,7 +67,7 @@ def test_inventory_of_a_v1_checkpoint(tmp_path):
 
 @pytest.mark.parametrize('sharded', [False, True])
 def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_reads_it(tmp_path, sharded):
-    """Of one file or of several; of other lies than this one, TensorFlow aborts the process."""
+    """Of one file or of several. TensorFlow takes this lie for the truth; for others it aborts the process."""
     from tensorflow.core.util import saved_tensor_slice_pb2
     from tests.faults import tables
     path = str(tmp_path / 'model')
@@ -76,8 +76,7 @@ def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_reads_it(tmp_pat
         items = tables.items(table_file.read())
     number = next(number for number, (key, _) in enumerate(items) if key)
     values = saved_tensor_slice_pb2.SavedTensorSlices.FromString(items[number][1])
-    values.data.data.ClearField('int64_val')
-    values.data.data.ClearField('float_val')
+    values.data.name = 'other'
     items[number] = (items[number][0], values.SerializeToString())
     files = [path + '-0000{}-of-00002'.format(part) for part in range(2)] if sharded else [path]
     for name in files:
@@ -86,7 +85,7 @@ def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_reads_it(tmp_pat
     if sharded:
         os.unlink(path)
     assert _checkpoint.resolve(path) == path
-    with pytest.raises(od_patch.InputRefused, match='is damaged: .* has .* values for') as refusal:
+    with pytest.raises(od_patch.InputRefused, match="is damaged: the values of 'other' are those of no tensor") as refusal:
         _checkpoint.take_inventory(path)
     assert files[0] in refusal.value.problem or files[-1] in refusal.value.problem
 
@@ -213,14 +212,14 @@ def test_where_there_is_no_checkpoint_those_that_there_are_are_named(tmp_path, m
 
 
 def _graph(variables):
-    """Returns a graph with {name: shape}; a shape of None is one that is not known."""
+    """Returns a graph with {name: shape}; None is a shape that is not known, and what is below fixed/ is not trained."""
     tf = _tensorflow.tf1()
     with tf.Graph().as_default() as graph:
         for name, shape in variables.items():
             if shape is None:
                 tf.Variable(tf.placeholder(tf.float32), validate_shape=False, name=name)
             else:
-                tf.get_variable(name, shape)
+                tf.get_variable(name, shape, trainable=not name.startswith('fixed/'))
     return graph
 
 
@@ -247,6 +246,7 @@ def _mismatch(graph_variables, held, use_moving_averages=False):
     # Of each cause, neighbours that are one thing away from it, and so of another.
     ({'a/weights': [2]}, {'a/weights/ExponentialMovingAverage': [1]}, True, _ANOTHER_CONFIG),
     ({'a/weights': [1]}, {'b/weights': [1]}, False, _ANOTHER_CONFIG),
+    ({'a/weights': [1], 'fixed/mean': [1]}, {'b/weights': [1]}, True, _ANOTHER_CONFIG),
     ({'a/act_quant/min': [1]}, {'a/weights': [1]}, True, 'asks for moving averages, and the checkpoint holds none'),
     ({'a/weights_quant/min': []}, {'a/weights': [1]}, False, _QUANTIZED),
     ({'a/quant/min': []}, {'a/weights': [1]}, False, _QUANTIZED),

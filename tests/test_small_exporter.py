@@ -139,7 +139,7 @@ def test_an_exporter_whose_helper_does_nothing_is_declined(variant):
     (lambda text: text.replace("'model.ckpt'", "'model.' + 'checkpoint'"), 'does not write model.ckpt'),
     (lambda text: text.replace('import tempfile', 'from tempfile import mkdtemp').replace(
         'tempfile.mkdtemp', 'mkdtemp'), 'it does not import tempfile'),
-    (lambda text: text.replace('import freeze_graph', 'import freeze_graph as freezer').replace(
+    (lambda text: text.replace('class freeze_graph:', 'class freezer:').replace(
         'freeze_graph.freeze', 'freezer.freeze'), 'it freezes neither by itself nor with the module freeze_graph')])
 def test_an_exporter_that_lacks_one_thing_is_declined_for_that(variant, change, words):
     problem = _declined(variant(change))
@@ -171,12 +171,9 @@ def _export_inference_graph''')
 
 def test_an_exporter_that_freezes_by_itself_is_taken(variant):
     def change(text):
-        return text.replace('from tensorflow.python.tools import freeze_graph', '''
-
-def freeze_graph_with_def_protos(**options):
-    from tensorflow.python.tools import freeze_graph
-    return freeze_graph.freeze_graph_with_def_protos(**options)
-''').replace('= freeze_graph.', '= ')
+        return text.replace('class freeze_graph:', 'class _Freezer:').replace('= freeze_graph.', '= ').replace(
+            'def build_detection_graph', 'freeze_graph_with_def_protos = _Freezer.freeze_graph_with_def_protos\n\n\n'
+            'def build_detection_graph')
     recognised = _patching.recognise(variant(change))
     assert recognised.names['freeze_graph_with_def_protos'] and 'freeze_graph' not in recognised.names
 
@@ -515,6 +512,41 @@ def test_an_export_is_replaced_where_that_is_meant(export, values, tmp_path):
     export(averages=True, output=output, overwrite=True, _observer=seen)
     assert seen.reports[0].replaced and _record(output)['moving_averages']
     _assert_weights(output, values, True)
+
+
+def test_an_unknown_exporter_is_run_to_its_end(export, variant, tmp_path):
+    """Only of the pinned ones it is known that nothing is left to do once the graph is there."""
+    module = variant(lambda text: text.replace(
+        "    write_saved_model(os.path.join(output_directory, 'saved_model'), frozen, placeholder, outputs)",
+        "    outputs = dict(outputs, more=tf.identity(outputs['detection_boxes'], name='more'))\n"
+        "    write_saved_model(os.path.join(output_directory, 'saved_model'), frozen, placeholder, outputs)"))
+    output = export(module=module, artifacts=['saved_model'])
+    signature = parity.read_meta_graph(os.path.join(output, 'saved_model')).signature_def['serving_default']
+    assert sorted(signature.outputs) == ['detection_boxes', 'detection_scores', 'more']
+
+
+def test_options_are_those_of_their_context(export, exporter, prefix, tmp_path):
+    from object_detection.protos import pipeline_pb2
+    config = pipeline_pb2.TrainEvalPipelineConfig()
+    config.model.ssd.num_classes = 2
+    numbers = itertools.count()
+
+    def parts():
+        output = str(tmp_path / 'in_{}'.format(next(numbers)))
+        with _tensorflow.tf1().Graph().as_default():
+            exporter.export_inference_graph('image_tensor', config, prefix, output)
+        return len(os.listdir(output))
+
+    with od_patch.patched(exporter, artifacts=['saved_model']):
+        assert parts() == 1
+        with od_patch.patched(exporter, artifacts=['checkpoint']):
+            assert parts() == 4
+        assert parts() == 1
+    od_patch.install(exporter)
+    try:
+        assert parts() == 7
+    finally:
+        od_patch.uninstall(exporter)
 
 
 def test_a_function_kept_from_when_the_patch_was_on_is_the_releases_own_again(exporter, prefix, tmp_path):
