@@ -90,7 +90,8 @@ def test_a_bridge_is_needed_where_every_version_is_met(bridges, monkeypatch, app
 
 
 @pytest.mark.parametrize('version, numbers', [
-    ('1.24.0rc1', (1, 24, 0)), ('2.21.0', (2, 21, 0)), ('1.9', (1, 9)), ('3', (3,)), ('dev', ()), ('2.0.0-beta1', (2, 0, 0))])
+    ('1.24.0rc1', (1, 24, 0)), ('2.21.0', (2, 21, 0)), ('1.9', (1, 9)), ('3', (3,)), ('dev', ()),
+    ('2.0.0-beta1', (2, 0, 0))])
 def test_the_numbers_of_a_version(version, numbers):
     assert _versions.as_tuple(version) == numbers
 
@@ -153,7 +154,8 @@ def test_stand_ins_are_there_and_are_refused_when_they_are_called():
     assert repr(stand_in.more) == '<stand-in for tensorflow.contrib.quantize.experimental_create_eval_graph.more>'
     with pytest.raises(od_patch.EnvironmentRefused, match='needs tensorflow.contrib.quantize.experimental_create_eval'):
         stand_in(1, graph=2)
-    for owner, name in ((_contrib._make('tensorflow.contrib'), 'lookup'), (module, '__all__'), (stand_in, '__wrapped__'),
+    for owner, name in ((_contrib._make('tensorflow.contrib'), 'lookup'), (module, '__all__'),
+                        (stand_in, '__wrapped__'),
                         (_contrib._make('tensorflow.contrib.image'), 'python')):
         assert not hasattr(owner, name), name
 
@@ -230,15 +232,18 @@ _DESCRIPTOR = b'\x0a\x01x\xff'
 
 
 @pytest.mark.parametrize('source, maker', [
-    ("D = _descriptor.FileDescriptor(\n  name='x',\n  serialized_pb=_b('\\n\\x01x\\xff')\n)\n_descriptor.FieldDescriptor(",
+    ("D = _descriptor.FileDescriptor(\n  name='x',\n  serialized_pb=_b('\\n\\x01x\\xff')\n)\n"
+     "_descriptor.FieldDescriptor(",
      'protoc 3.18 or earlier'),
     ("D = _descriptor.FileDescriptor(\n  serialized_pb=b'\\n\\x01x\\xff'\n)\n_descriptor.FieldDescriptor(",
      'protoc 3.18 or earlier'),
-    ("D = pool.Default().AddSerializedFile(b'\\n\\x01x\\xff')\n_reflection.GeneratedProtocolMessageType(", 'protoc 3.19'),
+    ("D = pool.Default().AddSerializedFile(b'\\n\\x01x\\xff')\n_reflection.GeneratedProtocolMessageType(",
+     'protoc 3.19'),
     ("D = pool.Default().AddSerializedFile(b'\\n\\x01x\\xff')\n_builder.BuildTopDescriptorsAndMessages(",
      'protoc 3.20 to 26'),
     ("r.ValidateProtobufRuntimeVersion(\n  r.Domain.PUBLIC,\n  5,\n  27,\n  1,\n  '')\n"
-     "D = pool.Default().AddSerializedFile(b'\\n\\x01x\\xff')\n_builder.BuildTopDescriptorsAndMessages(", 'protoc 27.1'),
+     "D = pool.Default().AddSerializedFile(b'\\n\\x01x\\xff')\n_builder.BuildTopDescriptorsAndMessages(",
+     'protoc 27.1'),
     ("D = pool.Default().AddSerializedFile(b'\\n\\x01x\\xff')\nsomething_else(", 'nobody knows')])
 def test_the_descriptor_is_read_from_what_any_protoc_wrote(tmp_path, source, maker):
     path = tmp_path / 'x_pb2.py'

@@ -59,7 +59,7 @@ def test_inventory_of_a_v1_checkpoint(tmp_path):
     checkpoints.write_v1(path, _VALUES)
     assert _checkpoint.resolve(path) == path
     inventory = _checkpoint.take_inventory(path)
-    assert (inventory.format, inventory.step) == ('V1', 7)
+    assert (inventory.format, inventory.step, inventory.num_shards) == ('V1', 7, 1)
     os.truncate(path, os.path.getsize(path) // 2)
     with pytest.raises(od_patch.InputRefused, match='cannot be read'):
         _checkpoint.take_inventory(path)
@@ -85,7 +85,7 @@ def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_reads_it(tmp_pat
     if sharded:
         os.unlink(path)
     assert _checkpoint.resolve(path) == path
-    with pytest.raises(od_patch.InputRefused, match="is damaged: the values of 'other' are those of no tensor") as refusal:
+    with pytest.raises(od_patch.InputRefused, match="is damaged: the values of 'other' are those of no") as refusal:
         _checkpoint.take_inventory(path)
     assert files[0] in refusal.value.problem or files[-1] in refusal.value.problem
 
@@ -212,7 +212,7 @@ def test_where_there_is_no_checkpoint_those_that_there_are_are_named(tmp_path, m
 
 
 def _graph(variables):
-    """Returns a graph with {name: shape}; None is a shape that is not known, and what is below fixed/ is not trained."""
+    """Returns a graph with {name: shape}; None is an unknown shape, and what is below fixed/ is not trained."""
     tf = _tensorflow.tf1()
     with tf.Graph().as_default() as graph:
         for name, shape in variables.items():
@@ -235,11 +235,13 @@ def _mismatch(graph_variables, held, use_moving_averages=False):
 @pytest.mark.parametrize('graph, held, averages, cause', [
     ({'a/weights': [1]}, {'a/weights': [1]}, True, 'asks for moving averages, and the checkpoint holds none'),
     ({'a/weights': [1]}, {'b/weights/ExponentialMovingAverage': [1]}, True, 'belongs to another model'),
-    ({'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 12]}, {'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 273]},
+    ({'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 12]},
+     {'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 273]},
      False, 'the class count'),
     ({'FeatureExtractor/MobilenetV1/Conv2d_0/weights': [1]}, {'MobilenetV1/Conv2d_0/weights': [1]}, False,
      'a classification network'),
-    ({'FeatureExtractor/MobilenetV1/Conv2d_0/weights': [1]}, {'FeatureExtractor/InceptionV2/Conv2d_0/weights': [1]}, False,
+    ({'FeatureExtractor/MobilenetV1/Conv2d_0/weights': [1]}, {'FeatureExtractor/InceptionV2/Conv2d_0/weights': [1]},
+     False,
      'builds MobilenetV1, the checkpoint holds InceptionV2'),
     ({'a/act_quant/min': []}, {'a/weights': [1]}, False, 'a graph_rewriter with quantization'),
     ({'a/b/weights': [1]}, {'c/d/weights': [1]}, False, _ANOTHER_CONFIG),
@@ -343,6 +345,17 @@ def test_the_table_groups_by_scope():
     assert lines[1][:3] == ['box/a', '2', '0']
     assert lines[2][:3] == ['top', '0', '1']
     assert 'top: [2] in the graph, [3] in the checkpoint' in message
+
+
+def test_the_scopes_of_the_table_are_two_parts_deep_and_in_order():
+    names = ['d', 'c/x', 'b/y/z', 'b/y/a/much/deeper', 'a/very_long_name_of_a_scope/w', 'b/x/w']
+    lines = _mismatch({name: [1] for name in names}, {}).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith('  scope'))
+    rows = lines[first + 1:first + 7]
+    assert [row.split() for row in rows[:6]] == [
+        ['a/very_long_name_of_a_scope', '1', '0', 'a/very_long_name_of_a_scope/w'], ['b/x', '1', '0', 'b/x/w'],
+        ['b/y', '2', '0', 'b/y/a/much/deeper'], ['c', '1', '0', 'c/x'], ['d', '1', '0', 'd'], rows[5].split()]
+    assert len({row.index(' 0  ') for row in rows[:5]}) == 1  # one column
 
 
 def test_a_partitioned_variable_is_looked_for_as_the_whole():

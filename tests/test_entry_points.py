@@ -38,8 +38,10 @@ def test_flags_that_must_be_known_early_are_read_as_absl_reads_them(arguments, v
 
 
 @pytest.mark.parametrize('arguments, wanted', [
-    ([], None), (['--help'], 'help'), (['-h'], 'help'), (['-?'], 'help'), (['--helpshort'], 'help'), (['-help'], 'help'),
-    (['--helpfull'], 'helpfull'), (['-helpfull'], 'helpfull'), (['--', '--help'], None), (['--x', '--help', '--'], 'help'),
+    ([], None), (['--help'], 'help'), (['-h'], 'help'), (['-?'], 'help'), (['--helpshort'], 'help'),
+    (['-help'], 'help'),
+    (['--helpfull'], 'helpfull'), (['-helpfull'], 'helpfull'), (['--', '--help'], None),
+    (['--x', '--help', '--'], 'help'),
     (['--helper'], None), (['help'], None)])
 def test_what_asks_for_help(arguments, wanted):
     assert export_inference_graph._wanted_help(['--help'] + arguments) == wanted  # the first is the program's name
@@ -84,7 +86,8 @@ def test_an_input_shape_is_that_of_a_batch_of_images(shape, input_type, words):
 _CODES = [(od_patch.UsageError('p', 'r'), 2), (od_patch.EnvironmentRefused('p', 'r'), 3),
           (od_patch.ExporterDeclined('p', 'r'), 4), (od_patch.InputRefused('p', 'r'), 5),
           (od_patch.CheckpointMismatch('p', 'r'), 6), (od_patch.OutputRefused('p', 'r'), 7),
-          (_errors.SomeFailed('p', 'r'), 8), (_errors.ProofFailed('p', 'r'), 9), (KeyboardInterrupt(), 130), (export_inference_graph._Terminated(), 143),
+          (_errors.SomeFailed('p', 'r'), 8), (_errors.ProofFailed('p', 'r'), 9), (KeyboardInterrupt(), 130),
+          (export_inference_graph._Terminated(), 143),
           (ZeroDivisionError('boom'), 1), (None, 0)]
 
 
@@ -219,7 +222,8 @@ def test_flags_behind_the_script_are_the_scripts(tmp_path):
 @pytest.mark.parametrize('message, text, where, remedy', [
     ('2:5 : Message type "x" has no field named "y".', 'one\n  two  \n', ' in line 2 ("two")', 'that field'),
     ('1:1 : Enum type "x" has no value named "y".', 'one', ' in line 1 ("one")', 'that value'),
-    ('3:1 : Expected "}".', 'one\n', ' in line 3', 'Correct that line'), ('nothing known', 'x', '', 'Correct that line'),
+    ('3:1 : Expected "}".', 'one\n', ' in line 3', 'Correct that line'),
+    ('nothing known', 'x', '', 'Correct that line'),
     ('1:2: Couldn\'t parse', 'x' * 200, ' in line 1 ("{}")'.format('x' * 80), 'Correct that line'),
     ('0:2 : odd', 'x', ' in line 0', 'Correct')])
 def test_what_does_not_parse_is_told_with_its_line(message, text, where, remedy):
@@ -244,7 +248,8 @@ def test_a_config_is_read_with_what_overrides_it(pipeline, tmp_path):
 
 @pytest.mark.parametrize('content, override, words', [
     (b'', '', 'describes no model'), (b'model { }', '', 'describes no model'), (b'\xff', '', 'is not a text file'),
-    (b'model {', '', r'pipeline.config does not parse'), (b'model { ssd { } }', 'modl { }', '--config_override does not'),
+    (b'model {', '', r'pipeline.config does not parse'),
+    (b'model { ssd { } }', 'modl { }', '--config_override does not'),
     (None, '', 'There is no pipeline config'), ('a folder', '', 'is a directory')])
 def test_a_config_that_is_none_is_refused(pipeline, tmp_path, content, override, words):
     path = tmp_path / 'pipeline.config'
@@ -326,7 +331,8 @@ def _findings(**changes):
 
 
 @pytest.mark.parametrize('changes, lines, without', [
-    ({}, ['tensorflow       1.12.0', 'numpy            1.19.5', 'Object Detection /research', '  release        r1.12.0',
+    ({}, ['tensorflow       1.12.0', 'numpy            1.19.5', 'Object Detection /research',
+      '  release        r1.12.0',
           '  exporter.py    abc', '  slim           /research/slim', '  protos         30 modules, by protoc 3.19',
           'bridges          none are needed', 'Usable: export'], ['keras', 'Not usable', '✗']),
     ({'object_detection': None}, ['Object Detection not found'], ['  slim', '  protos']),
@@ -381,7 +387,8 @@ def test_outputs_are_nodes_or_one_of_their_outputs(text, names):
     (['read'], ['read'], True, 'belongs to what is read'), (['link'], ['read'], True, 'belongs to what is read'),
     (['folder/inner'], ['folder'], True, 'belongs to what is read'), (['folder/new'], ['folder'], True, None),
     (['folders'], ['folder'], True, None), (['new', './new'], [], True, 'Two results'),
-    (['new', 'other'], [], False, None), (['new', 'old'], [], False, 'old is there already'), (['old'], ['missing'], True, None)])
+    (['new', 'other'], [], False, None), (['new', 'old'], [], False, 'old is there already'),
+    (['old'], ['missing'], True, None)])
 def test_what_is_read_is_never_written_over(tmp_path, monkeypatch, paths, inputs, overwrite, words):
     monkeypatch.chdir(str(tmp_path))
     (tmp_path / 'folder').mkdir()

@@ -422,7 +422,7 @@ def test_what_the_release_wrote_is_changed_and_the_rest_of_it_stays(write):
     path, _, expected = write(lambda tf, x: tf.matmul(x, _variable(tf)), extra_assets={'record': b'1'})
 
     def add(meta_graph):
-        meta_graph.graph_def.node.add(name='more', op='NoOp')
+        meta_graph.graph_def.node.add(name='more', op='ControlTrigger')
 
     def remove(meta_graph):
         assert meta_graph.graph_def.node[-1].name == 'more'  # they come in their order
@@ -430,14 +430,15 @@ def test_what_the_release_wrote_is_changed_and_the_rest_of_it_stays(write):
 
     _saved_model.revise(path, [add, remove], {'words.txt': b'words'})
     meta_graph = parity.read_meta_graph(path)
-    assert 'NoOp' in {op.name for op in meta_graph.meta_info_def.stripped_op_list.op}
-    assert _node(path, 'more').op == 'NoOp' and sorted(meta_graph.signature_def) == ['other', 'serving_default']
+    assert 'ControlTrigger' in {op.name for op in meta_graph.meta_info_def.stripped_op_list.op}
+    assert _node(path, 'more').op == 'ControlTrigger' and sorted(meta_graph.signature_def) == ['other', 'serving_default']
     assert os.listdir(os.path.join(path, 'assets')) == ['words.txt']
     outputs, _ = parity.run_saved_model(path, {'inputs': _INPUT})
     parity.assert_bit_equal(outputs, {'y': expected})
 
 
-def test_changes_come_before_the_graph_is_measured_against_a_release(write):
+@pytest.mark.parametrize('kind', ['resource', 'reference'])
+def test_changes_come_before_the_graph_is_measured_against_a_release(kind):
     tf = _tensorflow.tf1()
 
     def change(meta_graph):
@@ -446,7 +447,7 @@ def test_changes_come_before_the_graph_is_measured_against_a_release(write):
     with tf.Graph().as_default() as graph:
         x = tf.placeholder(tf.float32, [], name='x')
         y = tf.identity(x, name='y')
-        composed = _saved_model.compose(graph, x, {'y': y}, target_tf='1.4', changes=[change])
+        composed = _saved_model.compose(graph, x, {'y': y}, kind, target_tf='1.4', changes=[change])
     assert composed.notes == ['for TensorFlow 1.4: AddV2 → Add (1)']
 
 

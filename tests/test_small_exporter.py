@@ -1,4 +1,5 @@
 """What is recognised, declined and made around an exporter, asked of one that exports in a second."""
+import contextlib
 import gc
 import itertools
 import json
@@ -421,7 +422,9 @@ def test_of_a_pinned_exporter_no_more_is_run_than_is_needed(export, pinned, valu
 
 @pytest.mark.parametrize('by', ['argument', 'option', 'both'])
 def test_additional_outputs_are_exported_however_they_are_asked_for(export, by):
-    names = ['shifted', 'layer/weights/read']
+    names = ['beside', 'shifted']
+    if by == 'both':
+        names = names[::-1]
     arguments = {'additional_output_tensor_names': names if by == 'argument' else names[:1]} if by != 'option' else {}
     options = {'additional_output_tensor_names': names} if by != 'argument' else {}
     for artifacts in (None, ['saved_model']):
@@ -551,12 +554,27 @@ def test_options_are_those_of_their_context(export, exporter, prefix, tmp_path):
 
 def test_a_function_kept_from_when_the_patch_was_on_is_the_releases_own_again(exporter, prefix, tmp_path):
     from object_detection.protos import pipeline_pb2
+    under_way = []
+
+    def build(*args):
+        under_way.append(_export.current())
+        raise ZeroDivisionError
+
+    exporter.build_detection_graph = build
     with od_patch.patched(exporter):
         kept = exporter.export_inference_graph
-    with _tensorflow.tf1().Graph().as_default():
-        kept('image_tensor', pipeline_pb2.TrainEvalPipelineConfig(), prefix, str(tmp_path / 'out'))
-    assert os.listdir(str(tmp_path / 'out' / 'saved_model')) and not os.path.exists(
-        str(tmp_path / 'out' / 'saved_model' / 'assets.extra'))
+    for export, expected in ((kept, False), (None, True)):
+        with od_patch.patched(exporter) if expected else contextlib.ExitStack(), pytest.raises(ZeroDivisionError):
+            (export or exporter.export_inference_graph)(
+                'image_tensor', pipeline_pb2.TrainEvalPipelineConfig(), prefix, str(tmp_path / 'out'))
+        assert (under_way.pop() is not None) == expected
+
+
+def test_what_somebody_else_has_replaced_since_is_left_to_them(exporter, caplog):
+    with od_patch.patched(exporter):
+        exporter.write_saved_model = theirs = lambda *args: None
+    assert exporter.write_saved_model is theirs and exporter.tempfile is tempfile
+    assert 'write_saved_model was replaced by somebody else' in caplog.text
 
 
 def test_temporary_files_of_the_exporter_go_where_they_are_removed_unless_it_says_where(exporter, export, tmp_path):

@@ -55,8 +55,10 @@ MUTATIONS = tuple(Mutation('_checkpoint.py', old, new, [test], why, 'any') for o
      _TESTS + 'test_a_checkpoint_may_be_called_checkpoint_or_like_a_folder_beside_it',
      'a folder beside a checkpoint is taken for it'),
     ("_STEP = re.compile(r'-(\\d+)$')", "_STEP = re.compile(r'-(\\d+)')",
-     _TESTS + 'test_the_step_in_a_name_is_the_number_that_a_saver_puts_at_its_end', 'the number of a run is taken for a step'),
-    ("_STUCK_ON = re.compile(r'\\.(index|meta|data-\\d{5}-of-\\d{5})$')", "_STUCK_ON = re.compile(r'\\.(index|meta|data)$')",
+     _TESTS + 'test_the_step_in_a_name_is_the_number_that_a_saver_puts_at_its_end',
+     'the number of a run is taken for a step'),
+    ("_STUCK_ON = re.compile(r'\\.(index|meta|data-\\d{5}-of-\\d{5})$')",
+     "_STUCK_ON = re.compile(r'\\.(index|meta|data)$')",
      _TESTS + 'test_what_a_file_of_a_checkpoint_is_called_begins_with_its_prefix',
      'the path of a data file is no checkpoint'),
 ))
