@@ -11,7 +11,9 @@ import od_patch
 from od_patch import legacy
 from od_patch.legacy import _contrib
 from od_patch.legacy import _finder
+from od_patch.legacy import _graph_mode
 from od_patch.legacy import _legacy_layers
+from od_patch.legacy import _moved_ops
 from od_patch.legacy import _numpy_aliases
 from od_patch.legacy import _old_protos
 from od_patch.legacy import _slim_folder
@@ -174,6 +176,42 @@ def test_names_of_numpy_that_are_gone_are_there_while_the_bridge_is_on(monkeypat
     take_off()
     assert set(vars(np)) == before | {'int'} and np.int == 'somebody else\'s'
     del np.int
+
+
+def test_names_that_have_moved_are_where_they_were_while_the_bridge_is_on(monkeypatch):
+    pytest.importorskip('tensorflow')
+    from od_patch import _tensorflow
+    module = types.ModuleType('asked_by_the_test')
+    module.there = 'before'
+    monkeypatch.setitem(sys.modules, 'asked_by_the_test', module)
+    monkeypatch.setattr(_moved_ops, '_MOVED', {'asked_by_the_test': {
+        'there': 'Tensor', 'Graph': 'Graph', 'variable': 'Variable'}})
+    assert _moved_ops.is_needed()
+    take_off = _moved_ops.put_on()
+    assert (module.there, module.Graph, module.variable) == (
+        'before', _tensorflow.tf1().Graph, _tensorflow.tf1().Variable)
+    assert not _moved_ops.is_needed()
+    module.variable = 'somebody else\'s'
+    take_off()
+    assert not hasattr(module, 'Graph') and (module.there, module.variable) == ('before', 'somebody else\'s')
+
+
+def test_the_switches_of_tensorflow_2_are_turned_and_turned_back():
+    tensorflow = pytest.importorskip('tensorflow')
+    if tensorflow.__version__.startswith('1.'):
+        with legacy.tf1_behaviour():
+            assert tensorflow.get_default_graph() is not None
+        return
+    before = [switch.is_on() for switch in _graph_mode._switches()]
+    assert all(before) and tensorflow.executing_eagerly()
+    with pytest.raises(ZeroDivisionError):
+        with legacy.tf1_behaviour():
+            with legacy.tf1_behaviour():
+                pass
+            assert not tensorflow.executing_eagerly()
+            assert not any(switch.is_on() for switch in _graph_mode._switches())
+            raise ZeroDivisionError
+    assert [switch.is_on() for switch in _graph_mode._switches()] == before and tensorflow.executing_eagerly()
 
 
 def _fake(folder, *paths):

@@ -431,7 +431,8 @@ def test_what_the_release_wrote_is_changed_and_the_rest_of_it_stays(write):
     _saved_model.revise(path, [add, remove], {'words.txt': b'words'})
     meta_graph = parity.read_meta_graph(path)
     assert 'ControlTrigger' in {op.name for op in meta_graph.meta_info_def.stripped_op_list.op}
-    assert _node(path, 'more').op == 'ControlTrigger' and sorted(meta_graph.signature_def) == ['other', 'serving_default']
+    assert _node(path, 'more').op == 'ControlTrigger'
+    assert sorted(meta_graph.signature_def) == ['other', 'serving_default']
     assert os.listdir(os.path.join(path, 'assets')) == ['words.txt']
     outputs, _ = parity.run_saved_model(path, {'inputs': _INPUT})
     parity.assert_bit_equal(outputs, {'y': expected})
