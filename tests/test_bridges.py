@@ -11,7 +11,6 @@ import od_patch
 from od_patch import legacy
 from od_patch.legacy import _contrib
 from od_patch.legacy import _finder
-from od_patch.legacy import _graph_mode
 from od_patch.legacy import _legacy_layers
 from od_patch.legacy import _moved_ops
 from od_patch.legacy import _numpy_aliases
@@ -194,24 +193,6 @@ def test_names_that_have_moved_are_where_they_were_while_the_bridge_is_on(monkey
     module.variable = 'somebody else\'s'
     take_off()
     assert not hasattr(module, 'Graph') and (module.there, module.variable) == ('before', 'somebody else\'s')
-
-
-def test_the_switches_of_tensorflow_2_are_turned_and_turned_back():
-    tensorflow = pytest.importorskip('tensorflow')
-    if tensorflow.__version__.startswith('1.'):
-        with legacy.tf1_behaviour():
-            assert tensorflow.get_default_graph() is not None
-        return
-    before = [switch.is_on() for switch in _graph_mode._switches()]
-    assert all(before) and tensorflow.executing_eagerly()
-    with pytest.raises(ZeroDivisionError):
-        with legacy.tf1_behaviour():
-            with legacy.tf1_behaviour():
-                pass
-            assert not tensorflow.executing_eagerly()
-            assert not any(switch.is_on() for switch in _graph_mode._switches())
-            raise ZeroDivisionError
-    assert [switch.is_on() for switch in _graph_mode._switches()] == before and tensorflow.executing_eagerly()
 
 
 def _fake(folder, *paths):

@@ -3,7 +3,6 @@ from tools.mutations import Mutation
 
 _TESTS = 'tests/test_bridges.py::'
 _ORDER = _TESTS + 'test_bridges_are_put_on_in_their_order_once_and_taken_off_in_the_other_at_the_end'
-_SWITCHES = _TESTS + 'test_the_switches_of_tensorflow_2_are_turned_and_turned_back'
 
 MUTATIONS = tuple(Mutation('legacy/' + path, old, new, [test], why, 'any') for path, old, new, test, why in (
     ('__init__.py', '_take_off.pop()()', '_take_off.pop(0)()', _ORDER,
@@ -39,8 +38,6 @@ MUTATIONS = tuple(Mutation('legacy/' + path, old, new, [test], why, 'any') for p
     ('_old_protos.py', 'made_by <= version and version[0] - made_by[0] <= 1', 'made_by <= version',
      'tests/test_legacy.py::test_what_runs_is_known_from_the_text', 'protos are imported that protobuf refuses'),
 )) + (
-    Mutation('legacy/_graph_mode.py', '_turned_off.pop().turn_on()', '_turned_off.pop()', [_SWITCHES],
-             'a process that has exported stays in the ways of TensorFlow 1', 'tf2'),
     Mutation('legacy/_moved_ops.py', 'if vars(module).get(name) is value:', 'if True:',
              [_TESTS + 'test_names_that_have_moved_are_where_they_were_while_the_bridge_is_on'],
              "another program's name is taken away", 'any'),
