@@ -214,10 +214,12 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources, changes, notes
     meta_graph.meta_info_def.tensorflow_version = version
     meta_graph.meta_info_def.tensorflow_git_version = git_version
     meta_graph.meta_info_def.stripped_op_list.CopyFrom(tf_meta_graph.stripped_op_list_for_graph(meta_graph.graph_def))
-    if hasattr(tf_meta_graph, 'strip_graph_default_valued_attrs'):  # TF 1.7 and later
-        # A server of an older release does not know the attributes that newer ones added, and needs none of those
-        # that have their default value. Sets meta_info_def.stripped_default_attrs, too.
-        tf_meta_graph.strip_graph_default_valued_attrs(meta_graph)
+    # A server of an older release does not know the attributes that newer ones added, and needs none of those that have
+    # their default value. Sets meta_info_def.stripped_default_attrs, too. TF 1.7 and later; private in 1.12.
+    strip = getattr(tf_meta_graph, 'strip_graph_default_valued_attrs', None) or getattr(
+        tf_meta_graph, '_strip_graph_default_valued_attrs', None)
+    if strip:
+        strip(meta_graph)
 
     tf = _tensorflow.tf1()
     trainable = {variable.name for variable in graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)}

@@ -164,6 +164,23 @@ def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_sees_it(tmp_path
         _bundle.check_v1(path)
 
 
+@hypothesis.given(hypothesis.strategies.integers(0, (1 << 64) - 1), hypothesis.strategies.binary(max_size=3))
+@hypothesis.example(127, b'')
+@hypothesis.example(128, b'')
+@hypothesis.example(1 << 14, b'x')
+@hypothesis.example((1 << 63) - 1, b'x')
+def test_a_number_is_read_as_it_was_written(number, behind):
+    from od_patch import _bundle_writer
+    written = _bundle_writer._varint(number)
+    assert _bundle._varint(b'ab' + written + behind, 2) == (number, 2 + len(written))
+    assert len(written) == max(1, -(-number.bit_length() // 7))
+
+
+def test_a_number_without_an_end_is_refused():
+    with pytest.raises(_bundle.BrokenIndex, match='has no end'):
+        _bundle._varint(b'\xff' * 11, 0)
+
+
 @hypothesis.settings(deadline=None)
 @hypothesis.given(hypothesis.strategies.lists(hypothesis.strategies.binary(max_size=40), max_size=4),
                   hypothesis.strategies.binary(max_size=40))

@@ -1,6 +1,9 @@
 """The writer of bundles: TensorFlow reads what it wrote, and what was damaged is noticed while it is copied."""
 import os
+import tempfile
 
+import hypothesis
+import hypothesis.strategies
 import numpy as np
 import pytest
 
@@ -83,16 +86,82 @@ def test_the_files_are_those_that_tensorflow_writes(tmp_path, values, several_bl
             assert same, suffix
 
 
-def test_strings_are_copied(tmp_path):
-    values = {'words': np.array([b'', b'one', b'two' * 1000], dtype=object), 'x': np.float32(1)}
-    source, prefix = str(tmp_path / 'source'), str(tmp_path / 'copy')
+_WORDS = [b'', b'one', b'two' * 1000]
+
+
+@pytest.fixture
+def with_strings(tmp_path):
+    """The prefix of a checkpoint that holds strings, and a number."""
+    source = str(tmp_path / 'source')
     tf = _tensorflow.tf1()
     with tf.Graph().as_default(), tf.Session() as session:
         from tensorflow.python.ops import gen_io_ops
-        session.run(gen_io_ops.save_v2(source, ['words', 'x'], ['', ''], [tf.constant(list(values['words'])),
-                                                                      tf.constant(values['x'])]))
-    _bundle_writer.copy_tensors(source, None, prefix)
-    assert list(_read(prefix)['words']) == list(values['words'])
+        session.run(gen_io_ops.save_v2(source, ['words', 'x'], ['', ''], [tf.constant(_WORDS), tf.constant(1.0)]))
+    return source
+
+
+def test_strings_are_copied(with_strings, tmp_path):
+    prefix = str(tmp_path / 'copy')
+    _bundle_writer.copy_tensors(with_strings, {'other': 'words'}, prefix)
+    assert list(_read(prefix)['other']) == _WORDS
+
+
+@pytest.mark.parametrize('place', [0, 3, 7, 20, -1])
+def test_a_changed_byte_of_strings_is_noticed(with_strings, tmp_path, place):
+    """Their lengths come first, then a checksum of these, then their characters."""
+    prefix = str(tmp_path / 'copy')
+    entry = _bundle.read_index(with_strings).entries['words']
+    _change(_bundle.shard_path(with_strings, 0, 1), entry.offset + place % entry.size)
+    with pytest.raises(_errors.InputRefused, match='cannot be copied') as refusal:
+        _bundle_writer.copy_tensors(with_strings, None, prefix)
+    assert refusal.value.exit_code == 5 and not os.path.exists(prefix + '.index')
+    _bundle_writer.copy_tensors(with_strings, {'x': 'x'}, prefix)  # what is left out is not looked at
+    _assert_same(_read(prefix), {'x': np.float32(1)})
+
+
+def test_strings_that_were_saved_in_slices_are_refused(tmp_path):
+    """Which TensorFlow's reader cannot put together either."""
+    source = str(tmp_path / 'source')
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default(), tf.Session() as session:
+        from tensorflow.python.ops import gen_io_ops
+        session.run(gen_io_ops.save_v2(source, ['words', 'words'], ['3 0,2', '3 2,1'],
+                                       [tf.constant(_WORDS[:2]), tf.constant(_WORDS[2:])]))
+    with pytest.raises(_errors.InputRefused):
+        _bundle_writer.copy_tensors(source, None, str(tmp_path / 'copy'))
+    assert not os.path.exists(str(tmp_path / 'copy.index'))
+
+
+def test_a_tensor_that_is_not_there_is_refused(with_strings, tmp_path):
+    with pytest.raises(_errors.InputRefused, match='cannot be copied'):
+        _bundle_writer.copy_tensors(with_strings, {'y': 'no such tensor'}, str(tmp_path / 'copy'))
+
+
+def _change(path, offset):
+    """Changes one bit of a file."""
+    with open(path, 'r+b') as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+@hypothesis.settings(deadline=None, max_examples=30)
+@hypothesis.given(hypothesis.strategies.dictionaries(
+    hypothesis.strategies.text('ab/\xff\u20ac', min_size=1, max_size=6), hypothesis.strategies.tuples(
+        hypothesis.strategies.sampled_from(['float32', 'int64', 'bool', 'float16', 'complex64', 'int8']),
+        hypothesis.strategies.lists(hypothesis.strategies.integers(0, 3), max_size=3)), min_size=1, max_size=40))
+def test_tensors_of_any_name_type_and_shape_are_copied_bit_for_bit(tensors):
+    random = np.random.RandomState(0)
+    values = {name: np.asarray(random.rand(*shape) * 9).astype(dtype) for name, (dtype, shape) in tensors.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        source, prefix = os.path.join(folder, 'source'), os.path.join(folder, 'copy')
+        checkpoints.write_v2(source, values)
+        assert _bundle_writer.copy_tensors(source, None, prefix) == sum(value.nbytes for value in values.values())
+        _assert_same(_read(prefix), values)
+        with open(source + '.index', 'rb') as theirs, open(prefix + '.index', 'rb') as mine:
+            same = theirs.read() == mine.read()
+            assert same
 
 
 def test_a_tensor_that_was_saved_in_slices_is_written_whole(tmp_path):
@@ -112,15 +181,11 @@ def test_a_changed_byte_is_noticed(tmp_path, values):
     source, prefix = str(tmp_path / 'source'), str(tmp_path / 'copy')
     checkpoints.write_v2(source, values)
     entry = _bundle.read_index(source).entries['large']
-    with open(_bundle.shard_path(source, 0, 1), 'r+b') as data_file:
-        data_file.seek(entry.offset + 12345)
-        byte = data_file.read(1)
-        data_file.seek(-1, os.SEEK_CUR)
-        data_file.write(bytes([byte[0] ^ 1]))
+    _change(_bundle.shard_path(source, 0, 1), entry.offset + 12345)
     with pytest.raises(_errors.InputRefused) as refusal:
         _bundle_writer.copy_tensors(source, None, prefix)
-    assert 'large has another checksum' in str(refusal.value) and 'large' not in os.listdir(str(tmp_path))
-    assert not os.path.exists(prefix + '.index')
+    assert 'large has another checksum' in str(refusal.value)
+    assert 'copy.index' not in os.listdir(str(tmp_path))  # without which the rest is no checkpoint
 
 
 def test_a_data_file_that_ends_too_early_or_goes_is_noticed(tmp_path, values):

@@ -13,6 +13,9 @@ from od_patch import _tensorflow  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
 
 _VALUES = {'weights': np.ones((2, 3), np.float32), 'global_step': np.int64(7)}
+_CLASSES = 'BoxPredictor_0/ClassPredictor/weights'
+_ANOTHER_CONFIG = 'is not the one that this checkpoint was trained with'
+_QUANTIZED = 'a graph_rewriter with quantization'
 
 
 @pytest.fixture
@@ -56,18 +59,173 @@ def test_inventory_of_a_v1_checkpoint(tmp_path):
     checkpoints.write_v1(path, _VALUES)
     assert _checkpoint.resolve(path) == path
     inventory = _checkpoint.take_inventory(path)
-    assert (inventory.format, inventory.step) == ('V1', 7)
+    assert (inventory.format, inventory.step, inventory.num_shards) == ('V1', 7, 1)
     os.truncate(path, os.path.getsize(path) // 2)
     with pytest.raises(od_patch.InputRefused, match='cannot be read'):
         _checkpoint.take_inventory(path)
 
 
-def _mismatch(graph_variables, held, use_moving_averages=False):
-    """Returns the message for a graph with {name: shape} and a checkpoint with {name: shape}."""
+@pytest.mark.parametrize('sharded', [False, True])
+def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_reads_it(tmp_path, sharded):
+    """Of one file or of several. TensorFlow takes this lie for the truth; for others it aborts the process."""
+    from tensorflow.core.util import saved_tensor_slice_pb2
+    from tests.faults import tables
+    path = str(tmp_path / 'model')
+    checkpoints.write_v1(path, _VALUES)
+    with open(path, 'rb') as table_file:
+        items = tables.items(table_file.read())
+    number = next(number for number, (key, _) in enumerate(items) if key)
+    values = saved_tensor_slice_pb2.SavedTensorSlices.FromString(items[number][1])
+    values.data.name = 'other'
+    items[number] = (items[number][0], values.SerializeToString())
+    files = [path + '-0000{}-of-00002'.format(part) for part in range(2)] if sharded else [path]
+    for name in files:
+        with open(name, 'wb') as table_file:
+            table_file.write(tables.table(items))
+    if sharded:
+        os.unlink(path)
+    assert _checkpoint.resolve(path) == path
+    with pytest.raises(od_patch.InputRefused, match="is damaged: the values of 'other' are those of no") as refusal:
+        _checkpoint.take_inventory(path)
+    assert files[0] in refusal.value.problem or files[-1] in refusal.value.problem
+
+
+def test_a_v1_checkpoint_of_several_files_is_found_and_refused_in_words(tmp_path):
+    """TensorFlow's reader takes such a prefix for the path of one file."""
+    checkpoints.write_v1(str(tmp_path / 'model-00000-of-00001'), _VALUES)
+    prefix = str(tmp_path / 'model')
+    assert _checkpoint.resolve(prefix) == prefix
+    with pytest.raises(od_patch.InputRefused, match='cannot be read') as refusal:
+        _checkpoint.take_inventory(prefix)
+    assert 'Only checkpoints of before 2017 are a single file' in refusal.value.remedy
+    with pytest.raises(od_patch.InputRefused, match='There is no checkpoint'):
+        _checkpoint.resolve(str(tmp_path / 'mode?'))
+
+
+def test_a_folder_named_like_a_pattern_is_to_be_renamed(tmp_path):
+    folder = tmp_path / 'out[1]'
+    checkpoints.write_v2(str(tmp_path / 'model'), _VALUES)
+    files = os.listdir(str(tmp_path))
+    folder.mkdir()
+    for name in files:
+        os.rename(str(tmp_path / name), str(folder / name))
+    assert _checkpoint.resolve(str(folder)) == _checkpoint.resolve(str(folder / 'model')) == str(folder / 'model')
+    with pytest.raises(od_patch.InputRefused, match='cannot be read') as refusal:
+        _checkpoint.take_inventory(str(folder / 'model'))
+    assert 'rename the folder' in refusal.value.remedy
+
+
+@pytest.mark.parametrize('values, step', [
+    ({'global_step': np.int64(0)}, 0), ({'global_step': np.int32(9)}, 9), ({'step': np.int64(9)}, None),
+    ({'scope/global_step': np.int64(9)}, None)])
+def test_the_step_is_the_one_that_the_checkpoint_holds_whatever_its_name_says(tmp_path, values, step):
+    prefix = str(tmp_path / 'model.ckpt-123')
+    checkpoints.write_v2(prefix, values)
+    assert _checkpoint.take_inventory(prefix).step == step
+
+
+def _damaged(prefix, how):
+    data = prefix + '.data-00000-of-00001'
+    if how == 'short':
+        os.truncate(data, os.path.getsize(data) - 1)
+    elif how == 'gone':
+        os.unlink(data)
+    else:
+        os.truncate(prefix + '.index', 60)
+
+
+@pytest.mark.parametrize('how, words', [('short', 'is not whole: .* should have at least'),
+                                        ('gone', 'is not whole: .* is missing'),
+                                        ('index', 'is damaged: .* is not the index of a checkpoint')])
+def test_a_checkpoint_that_is_not_whole_is_refused_before_it_is_read(prefix, how, words):
+    _damaged(prefix, how)
+    with pytest.raises(od_patch.InputRefused, match=words) as refusal:
+        _checkpoint.take_inventory(prefix)
+    assert refusal.value.exit_code == 5 and 'Copy' in refusal.value.remedy
+
+
+def test_a_file_that_is_no_checkpoint_is_told_what_one_is(tmp_path):
+    (tmp_path / 'pipeline.config').write_text('model { }')
+    with pytest.raises(od_patch.InputRefused, match='cannot be read') as refusal:
+        _checkpoint.take_inventory(str(tmp_path / 'pipeline.config'))
+    assert 'Give the prefix of a checkpoint' in refusal.value.remedy
+
+
+@pytest.mark.parametrize('name, step', [
+    ('model.ckpt-7', 7), ('model.ckpt-0012', 12), ('model.ckpt', None), ('model-7.ckpt', None), ('a-5/model', None),
+    ('model-7-8', 8), ('model.ckpt-7x', None), ('model.ckpt7', None), ('-7', 7)])
+def test_the_step_in_a_name_is_the_number_that_a_saver_puts_at_its_end(name, step):
+    assert _checkpoint.step_in_name(name) == step
+
+
+@pytest.mark.parametrize('path, prefix', [
+    ('a.index', 'a'), ('a.meta', 'a'), ('a.data-00000-of-00001', 'a'), ('a.data-00012-of-99999', 'a'), ('a', 'a'),
+    ('a.index.index', 'a.index'), ('a.indexes', 'a.indexes'), ('a.data-0-of-1', 'a.data-0-of-1'), ('.index', '')])
+def test_what_a_file_of_a_checkpoint_is_called_begins_with_its_prefix(path, prefix):
+    assert _checkpoint.without_suffix(path) == prefix
+
+
+def test_the_newest_is_the_one_of_the_largest_step_however_old_its_files_are(tmp_path):
+    times = {'model.ckpt-900': 300, 'model.ckpt-1000': 100, 'model.ckpt': 400, 'other.ckpt-1000': 200}
+    for name, seconds in times.items():
+        checkpoints.write_v2(str(tmp_path / name), _VALUES)
+        os.utime(str(tmp_path / name) + '.index', (seconds, seconds))
+    assert _checkpoint.resolve(str(tmp_path)) == str(tmp_path / 'other.ckpt-1000')  # of two such, the younger
+    for name, then in (('other.ckpt-1000', 'model.ckpt-1000'), ('model.ckpt-1000', 'model.ckpt-900'),
+                       ('model.ckpt-900', 'model.ckpt')):
+        os.unlink(str(tmp_path / name) + '.index')
+        assert _checkpoint.resolve(str(tmp_path)) == str(tmp_path / then)
+
+
+def test_the_file_that_names_the_newest_may_be_damaged(tmp_path):
+    checkpoints.write_v2(str(tmp_path / 'model.ckpt-5'), _VALUES)
+    (tmp_path / 'checkpoint').write_text('model_checkpoint_path: {')
+    assert _checkpoint.resolve(str(tmp_path)) == str(tmp_path / 'model.ckpt-5')
+
+
+def test_a_checkpoint_may_be_called_checkpoint_or_like_a_folder_beside_it(tmp_path, monkeypatch):
+    for name in ('checkpoint', 'model'):
+        checkpoints.write_v2(str(tmp_path / name), _VALUES)
+    (tmp_path / 'model').mkdir()
+    assert _checkpoint.resolve(str(tmp_path / 'checkpoint')) == str(tmp_path / 'checkpoint')
+    assert _checkpoint.resolve(str(tmp_path / 'model')) == str(tmp_path / 'model')
+    monkeypatch.chdir(str(tmp_path))
+    assert _checkpoint.resolve('model') == 'model' and _checkpoint.resolve('./model.index') == './model'
+    os.unlink('checkpoint.index')
+    os.rename('model.index', 'newer.index')
+    assert _checkpoint.resolve('checkpoint') == './newer' and _checkpoint.resolve('.') == './newer'
+
+
+@pytest.mark.parametrize('path, words', [
+    ('', 'prefix is empty'),
+    ('folder/model.ckpt-8', r'Did you mean --trained_checkpoint_prefix=folder/model.ckpt-80 \?'),
+    ('folder/xyz', 'Did you mean'), ('empty/model', 'empty holds no checkpoints; one is a pair of files'),
+    ('nowhere/model', 'The directory nowhere does not exist either'), ('model', '. holds no checkpoints')])
+def test_where_there_is_no_checkpoint_those_that_there_are_are_named(tmp_path, monkeypatch, path, words):
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'empty').mkdir()
+    for name in ('model.ckpt-80', 'other'):
+        (tmp_path / 'folder' / (name + '.index')).write_text('')
+    monkeypatch.chdir(str(tmp_path))
+    with pytest.raises(od_patch.InputRefused, match=words):
+        _checkpoint.resolve(path)
+
+
+def _graph(variables):
+    """Returns a graph with {name: shape}; None is an unknown shape, and what is below fixed/ is not trained."""
     tf = _tensorflow.tf1()
     with tf.Graph().as_default() as graph:
-        for name, shape in graph_variables.items():
-            tf.get_variable(name, shape)
+        for name, shape in variables.items():
+            if shape is None:
+                tf.Variable(tf.placeholder(tf.float32), validate_shape=False, name=name)
+            else:
+                tf.get_variable(name, shape, trainable=not name.startswith('fixed/'))
+    return graph
+
+
+def _mismatch(graph_variables, held, use_moving_averages=False):
+    """Returns the message for a graph with {name: shape} and a checkpoint with {name: shape}."""
+    graph = _graph(graph_variables)
     inventory = _checkpoint.Inventory('model', 'V2', 1, held, 1)
     with pytest.raises(od_patch.CheckpointMismatch) as refusal:
         _checkpoint.check_graph(graph, inventory, use_moving_averages)
@@ -77,18 +235,107 @@ def _mismatch(graph_variables, held, use_moving_averages=False):
 @pytest.mark.parametrize('graph, held, averages, cause', [
     ({'a/weights': [1]}, {'a/weights': [1]}, True, 'asks for moving averages, and the checkpoint holds none'),
     ({'a/weights': [1]}, {'b/weights/ExponentialMovingAverage': [1]}, True, 'belongs to another model'),
-    ({'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 12]}, {'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 273]},
+    ({'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 12]},
+     {'BoxPredictor_0/ClassPredictor/weights': [1, 1, 8, 273]},
      False, 'the class count'),
     ({'FeatureExtractor/MobilenetV1/Conv2d_0/weights': [1]}, {'MobilenetV1/Conv2d_0/weights': [1]}, False,
      'a classification network'),
-    ({'FeatureExtractor/MobilenetV1/Conv2d_0/weights': [1]}, {'FeatureExtractor/InceptionV2/Conv2d_0/weights': [1]}, False,
+    ({'FeatureExtractor/MobilenetV1/Conv2d_0/weights': [1]}, {'FeatureExtractor/InceptionV2/Conv2d_0/weights': [1]},
+     False,
      'builds MobilenetV1, the checkpoint holds InceptionV2'),
     ({'a/act_quant/min': []}, {'a/weights': [1]}, False, 'a graph_rewriter with quantization'),
-    ({'a/b/weights': [1]}, {'c/d/weights': [1]}, False, 'is not the one that this checkpoint was trained with'),
+    ({'a/b/weights': [1]}, {'c/d/weights': [1]}, False, _ANOTHER_CONFIG),
+    # Of each cause, neighbours that are one thing away from it, and so of another.
+    ({'a/weights': [2]}, {'a/weights/ExponentialMovingAverage': [1]}, True, _ANOTHER_CONFIG),
+    ({'a/weights': [1]}, {'b/weights': [1]}, False, _ANOTHER_CONFIG),
+    ({'a/weights': [1], 'fixed/mean': [1]}, {'b/weights': [1]}, True, _ANOTHER_CONFIG),
+    ({'a/act_quant/min': [1]}, {'a/weights': [1]}, True, 'asks for moving averages, and the checkpoint holds none'),
+    ({'a/weights_quant/min': []}, {'a/weights': [1]}, False, _QUANTIZED),
+    ({'a/quant/min': []}, {'a/weights': [1]}, False, _QUANTIZED),
+    ({'a/quantity/min': []}, {'a/weights': [1]}, False, _QUANTIZED),
+    ({'quant/min': []}, {'a/weights': [1]}, False, _ANOTHER_CONFIG),
+    ({'a/act_quant/min': [], 'a/weights': [1]}, {'b/weights': [1]}, False, _ANOTHER_CONFIG),
+    ({'a/act_quant/min': []}, {'b/act_quant/min': []}, False, _ANOTHER_CONFIG),
+    ({'a/act_quant/min': [], 'a/weights': [1]}, {'a/weights': [2]}, False, _QUANTIZED),
+    ({_CLASSES: [1, 1, 8, 12], 'a/weights': [1]}, {_CLASSES: [1, 1, 8, 273]}, False, _ANOTHER_CONFIG),
+    ({_CLASSES: [1, 1, 8, 12], 'a/weights': [1]}, {_CLASSES: [1, 1, 8, 273], 'a/weights': [2]}, False, _ANOTHER_CONFIG),
+    ({'a/weights': [1]}, {'a/weights': [2]}, False, _ANOTHER_CONFIG),
+    ({'InceptionV2/logits/weights': [4]}, {'InceptionV2/logits/weights': [7]}, False, 'the class count'),
+    ({'a/Conv2d_1c_cls/weights': [4]}, {'a/Conv2d_1c_cls/weights': [7]}, False, 'last dimension 4 in the graph, 7 in'),
+    ({'a/Conv2d_1c/cls': [4]}, {'a/Conv2d_1c/cls': [7]}, False, _ANOTHER_CONFIG),
+    ({'Box/BoxEncodingPredictor/w': [5, 4], _CLASSES: [3, 12]},
+     {'Box/BoxEncodingPredictor/w': [6, 8], _CLASSES: [3, 273]}, False,
+     '({}: last dimension 12 in the graph, 273 in the checkpoint)'.format(_CLASSES)),
+    ({'Box/BoxEncodingPredictor/w': [5, 4]}, {'Box/BoxEncodingPredictor/w': [5, 8]}, False,
+     'Box/BoxEncodingPredictor/w: last dimension 4 in the graph, 8 in the checkpoint'),
+    ({'Predictor/class_net/w': [4], 'Predictor/box/w': [1]},
+     {'Predictor/class_net/w': [7], 'Predictor/box/w': [2]}, False, 'Predictor/class_net/w: last dimension 4'),
+    ({'FirstStageFeatureExtractor/resnet/w': [1]}, {'resnet/w': [1]}, False, 'a classification network'),
+    ({'SecondStageFeatureExtractor/resnet/w': [1], 'x/w': [1]}, {'resnet/w': [1]}, False, 'a classification network'),
+    ({'ThirdStageFeatureExtractor/resnet/w': [1]}, {'resnet/w': [1]}, False, _ANOTHER_CONFIG),
+    ({'FeatureExtractor/resnet/w': [1]}, {'resnet/v': [1]}, False, _ANOTHER_CONFIG),
+    ({'FeatureExtractor/A/w': [1]}, {'FeatureExtractor/A/v': [1], 'FeatureExtractor/B/v': [1]}, False, _ANOTHER_CONFIG),
+    ({'FeatureExtractor/A/w': [1], 'FeatureExtractor/B/w': [1], 'FeatureExtractor/B/v': [1]},
+     {'FeatureExtractor/C/v': [1], 'FeatureExtractor/D/v': [1], 'FeatureExtractor/D/w': [1]}, False,
+     'builds B, the checkpoint holds D'),
+    ({'FeatureExtractor/A/w': [1], 'FeatureExtractor/B/w': [1], 'FeatureExtractor/B/v': [1]},
+     {'FeatureExtractor/B/u': [1]}, False, 'builds A, the checkpoint holds B'),
+    ({'FeatureExtractor/A/w': [1]}, {'FeatureExtractor/v': [1]}, False, _ANOTHER_CONFIG),
+    ({'FirstStageFeatureExtractor/A/w': [1]}, {'FirstStageFeatureExtractor/B/w': [1]}, False, 'builds A, the check'),
 ])
 def test_the_likely_cause_is_named(graph, held, averages, cause):
     message = _mismatch(graph, held, averages)
     assert 'Likely cause: ' in message and cause in message
+    assert ('another feature extractor' in message) == ('builds' in cause)
+
+
+@pytest.mark.parametrize('graph, held, averages', [
+    ({'a': [1, 2]}, {'a': [1, 2], 'b': [3]}, False), ({'a': None}, {'a': [7]}, False), ({}, {}, False), ({}, {}, True),
+    ({'a': [1]}, {'a/ExponentialMovingAverage': [1]}, True), ({'a': []}, {'a': []}, False)])
+def test_what_the_checkpoint_holds_is_not_complained_of(graph, held, averages):
+    _checkpoint.check_graph(_graph(graph), _checkpoint.Inventory('model', 'V2', 1, held, 1), averages)
+
+
+@pytest.mark.parametrize('graph, held, counts', [
+    ({'a': [1], 'b': [1], 'c': [1]}, {'c': [2]},
+     'of 3 variables, 2 are missing from the checkpoint and 1 is of another shape'),
+    ({'a': [1], 'b': [1]}, {'b': [1]}, 'of 2 variables, 1 is missing from the checkpoint and 0 are of another shape'),
+    ({'a': [2, 1]}, {'a': [1, 2]}, 'of 1 variables, 0 are missing from the checkpoint and 1 is of another shape')])
+def test_missing_and_reshaped_variables_are_counted(graph, held, counts):
+    assert counts in _mismatch(graph, held)
+
+
+def test_where_values_are_looked_for():
+    """Averages of what is trained, the rest under its name; a partitioned variable under the name of the whole."""
+    tf = _tensorflow.tf1()
+    graph = _graph({'a/w': [2, 3]})
+    with graph.as_default():
+        tf.get_variable('mean', [3], trainable=False)
+    assert _checkpoint.sources(graph, False) == {'a/w': 'a/w', 'mean': 'mean'}
+    assert _checkpoint.sources(graph, True) == {'a/w': 'a/w/ExponentialMovingAverage', 'mean': 'mean'}
+    with graph.as_default():
+        tf.get_variable('table', [4, 2], partitioner=tf.fixed_size_partitioner(2))
+    assert _checkpoint.sources(graph, False) == {'a/w': 'a/w', 'mean': 'mean', 'table': 'table'}
+    with pytest.raises(od_patch.UsageError) as refusal:
+        _checkpoint.sources(graph, True)
+    assert 'table/part_' in refusal.value.problem and 'is partitioned' in refusal.value.problem
+    assert 'Add checkpoint to --artifacts' in refusal.value.remedy
+
+
+def test_how_many_bytes_the_values_of_a_graph_take():
+    tf = _tensorflow.tf1()
+    graph = _graph({'a': [2, 3], 'unknown': None, 'scalar': []})
+    with graph.as_default():
+        tf.get_variable('double', [5], tf.float64, trainable=False)
+        tf.get_variable('half', [4], tf.float16, tf.zeros_initializer())
+    assert _checkpoint.num_bytes(graph) == 6 * 4 + 4 + 5 * 8 + 4 * 2
+
+
+@pytest.mark.parametrize('names, held', [
+    ([], False), (['a'], False), (['ExponentialMovingAverage'], False), (['a/ExponentialMovingAverage/b'], False),
+    (['a/ExponentialMovingAverage'], True), (['a', 'b/ExponentialMovingAverage'], True)])
+def test_whether_a_checkpoint_has_averages(names, held):
+    assert _checkpoint.has_averages(_checkpoint.Inventory('model', 'V2', 1, dict.fromkeys(names, [1]), 1)) == held
 
 
 def test_the_table_groups_by_scope():
@@ -98,6 +345,17 @@ def test_the_table_groups_by_scope():
     assert lines[1][:3] == ['box/a', '2', '0']
     assert lines[2][:3] == ['top', '0', '1']
     assert 'top: [2] in the graph, [3] in the checkpoint' in message
+
+
+def test_the_scopes_of_the_table_are_two_parts_deep_and_in_order():
+    names = ['d', 'c/x', 'b/y/z', 'b/y/a/much/deeper', 'a/very_long_name_of_a_scope/w', 'b/x/w']
+    lines = _mismatch({name: [1] for name in names}, {}).splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith('  scope'))
+    rows = lines[first + 1:first + 7]
+    assert [row.split() for row in rows[:6]] == [
+        ['a/very_long_name_of_a_scope', '1', '0', 'a/very_long_name_of_a_scope/w'], ['b/x', '1', '0', 'b/x/w'],
+        ['b/y', '2', '0', 'b/y/a/much/deeper'], ['c', '1', '0', 'c/x'], ['d', '1', '0', 'd'], rows[5].split()]
+    assert len({row.index(' 0  ') for row in rows[:5]}) == 1  # one column
 
 
 def test_a_partitioned_variable_is_looked_for_as_the_whole():

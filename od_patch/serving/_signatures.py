@@ -23,7 +23,7 @@ ENCODED_INPUT = 'image_bytes'
 EXTRA = (ENCODED,)
 _ENCODED_TYPE = 'encoded_image_string_tensor'
 _INPUT_TYPES = ('image_tensor', _ENCODED_TYPE)
-_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*$')  # TensorFlow 2 makes a keyword argument of it
+_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*\Z')  # TensorFlow 2 makes a keyword argument of it
 
 Wish = collections.namedtuple('Wish', ['input_name', 'outputs', 'extra'])
 Wish.__new__.__defaults__ = (INPUT, None, ())

@@ -89,3 +89,52 @@ def test_it_is_refused_before_the_graph_and_the_disk_is_as_it_was(tmp_path):
         exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=Stages(),
                            label_map_path='missing.pbtxt')
     assert os.listdir(str(tmp_path)) == []
+
+
+def _items(*pairs):
+    from object_detection.protos import string_int_label_map_pb2
+    label_map = string_int_label_map_pb2.StringIntLabelMap()
+    for number, name in pairs:
+        label_map.item.add(id=number, name=name)
+    return label_map
+
+
+@pytest.mark.parametrize('pairs, num_classes, wrong', [
+    ([(1, 'a')], 1, ''), ([(1, 'a')], None, ''), ([(2, 'a')], 1, "gives 'a' the id 2, and the detector has 1 classes"),
+    ([(900, 'a')], None, ''), ([(4, 'a'), (2, 'b')], 4, ''), ([(0, 'background'), (1, 'a')], 1, ''),
+    ([(0, 'Background')], 1, 'where ids begin at 1'), ([(-1, 'background')], 1, "gives 'background' the id -1"),
+    ([(1, 'a'), (2, 'b'), (1, 'c')], 4, 'has two items with the id 1'), ([(1, 'a'), (2, 'a')], 2, ''),
+    ([(0, 'background'), (0, 'background')], 1, 'has two items with the id 0'), ([], 4, 'has no items'),
+    ([(1, 'a'), (2, '')], 4, 'has no name for the id 2')])
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_what_keeps_a_label_map_from_being_the_detectors(pairs, num_classes, wrong):
+    found = _labels._misfit(_items(*pairs), num_classes)
+    assert (wrong in found) if wrong else found == ''
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_how_many_classes_a_detector_has_is_in_its_config():
+    from object_detection.protos import pipeline_pb2
+    for architecture in ('ssd', 'faster_rcnn'):
+        config = pipeline_pb2.TrainEvalPipelineConfig()
+        getattr(config.model, architecture).num_classes = 7
+        assert _labels._num_classes(config) == 7
+    assert _labels._num_classes(None) is None
+
+
+@pytest.mark.parametrize('taken, name', [([], 'label_map'), (['label_map'], 'label_map_1'),
+                                         (['label_map/x'], 'label_map_1'), (['label_maps'], 'label_map')])
+def test_the_asset_is_declared_in_every_way_that_loaders_look_for(taken, name):
+    from tensorflow.core.protobuf import meta_graph_pb2
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    for other in taken:
+        meta_graph.graph_def.node.add(name=other, op='NoOp')
+    _labels.adder()(meta_graph)
+    node, = [node for node in meta_graph.graph_def.node if node.op == 'Const']
+    assert node.name == name and node.attr['dtype'].type == 7
+    assert node.attr['value'].tensor.string_val == [b'label_map.pbtxt']
+    asset = meta_graph_pb2.AssetFileDef()
+    packed, = meta_graph.collection_def['saved_model_assets'].any_list.value
+    assert packed.Unpack(asset) and (asset.filename, asset.tensor_info.name) == ('label_map.pbtxt', name + ':0')
+    assert list(meta_graph.asset_file_def) == [asset]
+    assert list(meta_graph.collection_def['asset_filepaths'].node_list.value) == [name + ':0']

@@ -15,6 +15,7 @@ from tests.serving import models
 from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
+from od_patch import _saved_model  # pylint: disable=wrong-import-position
 from od_patch import _tensorflow  # pylint: disable=wrong-import-position
 from od_patch.compare import _verdict  # pylint: disable=wrong-import-position
 from od_patch.proof import _images  # pylint: disable=wrong-import-position
@@ -241,3 +242,102 @@ def test_every_checkpoint_of_a_series_has_them_and_is_made_anew_where_they_chang
 def test_records_with_images_of_their_own_get_no_such_signature():
     with pytest.raises(_errors.UsageError, match='--input_type=image_tensor'):
         _signatures.check_input_type(_signatures.wish(extra=['encoded_image_bytes']), 'tf_example')
+
+
+def _signed_by_hand(shape=(None, None, None, 3), dtype='uint8', taken=(), **options):
+    """A ``MetaGraphDef`` of a small graph, before and after the further signature is added."""
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.as_dtype(dtype), shape, name='image_tensor')
+        for name in taken:
+            tf.no_op(name=name)
+        total = tf.size(images, name='total')
+        before = tf.train.export_meta_graph(graph=graph)
+    before.signature_def['serving_default'].CopyFrom(_saved_model.signature({'pixels': images}, {'total': total}))
+    after = type(before).FromString(before.SerializeToString())
+    wanted = _signatures.wish(input_name='pixels', extra=['encoded_image_bytes'], **options)
+    _signatures.adder(wanted)(after)
+    return before, after
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_the_further_signature_is_the_default_one_but_for_its_input():
+    before, after = _signed_by_hand()
+    default, extra = after.signature_def['serving_default'], after.signature_def['encoded_image_bytes']
+    assert default == before.signature_def['serving_default'] and sorted(after.signature_def) == [
+        'encoded_image_bytes', 'serving_default']
+    assert extra.method_name == default.method_name == 'tensorflow/serving/predict'
+    assert extra.outputs == default.outputs and list(extra.inputs) == ['image_bytes']
+    encoded = extra.inputs['image_bytes']
+    assert encoded.dtype == 7 and [dim.size for dim in encoded.tensor_shape.dim] == [-1]
+    nodes = {node.name: node for node in after.graph_def.node}
+    assert nodes[encoded.name.split(':')[0]].op == 'Placeholder'
+    assert nodes['image_tensor'].op == 'PlaceholderWithDefault' and len(nodes['image_tensor'].input) == 1
+    assert nodes['image_tensor'].attr == {node.name: node for node in before.graph_def.node}['image_tensor'].attr
+    assert not [node.name for node in after.graph_def.node if node.device]
+    assert {name.split('/')[0] for name in set(nodes) - {node.name for node in before.graph_def.node}} == {
+        'encoded_image_bytes'}
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default():
+        tf.import_graph_def(after.graph_def, name='')
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_the_decoder_takes_a_scope_that_nobody_has():
+    _, after = _signed_by_hand(taken=['encoded_image_bytes', 'encoded_image_bytes_1/x'])
+    encoded = after.signature_def['encoded_image_bytes'].inputs['image_bytes']
+    assert encoded.name == 'encoded_image_bytes_2/image_bytes:0'
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_an_input_of_strings_is_the_encoded_one_already():
+    before, after = _signed_by_hand(shape=[None], dtype='string')
+    assert after.graph_def == before.graph_def
+    assert after.signature_def['encoded_image_bytes'].inputs['image_bytes'] == \
+        before.signature_def['serving_default'].inputs['pixels']
+
+
+@pytest.mark.parametrize('name, fits', [
+    ('inputs', True), ('_', True), ('a9', True), ('image_2', True), ('9a', False), ('a-b', False), ('', False),
+    ('a b', False), ('a\n', False), ('ä', False), ('a.b', False)])
+def test_a_name_of_an_input_is_one_that_python_has(name, fits):
+    if fits:
+        assert _signatures.wish(input_name=name).input_name == name
+        return
+    with pytest.raises(_errors.UsageError, match='is no name'):
+        _signatures.wish(input_name=name)
+
+
+def test_what_is_not_wished_for_is_as_the_release_has_it():
+    assert _signatures.wish() == ('inputs', None, []) and _signatures.Wish() == ('inputs', None, ())
+    wanted = _signatures.wish(outputs=iter(['b', 'a']), extra=['encoded_image_bytes'] * 2)
+    assert (wanted.outputs, wanted.extra) == (['b', 'a'], ['encoded_image_bytes'])
+
+
+@pytest.mark.parametrize('wanted, inputs, outputs', [
+    ({}, ['inputs', 'side'], ['b', 'a', 'c']), ({'input_name': 'image'}, ['image', 'side'], ['b', 'a', 'c']),
+    ({'outputs': ['a', 'b']}, ['inputs', 'side'], ['b', 'a'])])
+def test_inputs_are_renamed_and_outputs_left_out_in_the_order_that_they_have(wanted, inputs, outputs):
+    chosen = _signatures.chosen(_signatures.wish(**wanted), {'inputs': 1, 'side': 2}, {'b': 3, 'a': 4, 'c': 5})
+    assert [list(part) for part in chosen] == [inputs, outputs]
+    assert list(chosen[0].values()) == [1, 2] and chosen[1]['b'] == 3
+    assert _signatures.chosen(_signatures.wish(**wanted), 1, {'b': 3, 'a': 4, 'c': 5})[0] == {inputs[0]: 1}
+
+
+@pytest.mark.parametrize('wanted, known', [(None, ''), (['a', 'b'], 'ab'), (['a'], 'abc')])
+def test_outputs_that_there_are_can_be_wished_for(wanted, known):
+    _signatures.check_outputs(_signatures.wish(outputs=wanted), known)
+    with pytest.raises(_errors.UsageError, match="no output 'z'"):
+        _signatures.check_outputs(_signatures.wish(outputs=(wanted or []) + ['z']), known)
+
+
+@pytest.mark.parametrize('input_type, takes', [
+    ('image_tensor', True), ('encoded_image_string_tensor', True), ('tf_example', False), ('', False)])
+def test_which_inputs_can_have_a_signature_for_encoded_images(input_type, takes):
+    _signatures.check_input_type(_signatures.wish(), input_type)
+    wanted = _signatures.wish(extra=['encoded_image_bytes'])
+    if takes:
+        _signatures.check_input_type(wanted, input_type)
+    else:
+        with pytest.raises(_errors.UsageError):
+            _signatures.check_input_type(wanted, input_type)
