@@ -209,10 +209,12 @@ def test_watching_waits_until_a_checkpoint_is_whole(trained, tmp_path):
     training.mkdir()
     output = tmp_path / 'out'
 
-    def copy(name, size=None):
-        content = open(os.path.join(trained, name), 'rb').read()
-        with open(str(training / name), 'wb') as copied:
+    def copy(name, size=None, new_name=None):
+        with open(os.path.join(trained, name), 'rb') as file:
+            content = file.read()
+        with open(str(tmp_path / 'partial'), 'wb') as copied:
             copied.write(content[:size])
+        os.rename(str(tmp_path / 'partial'), str(training / (new_name or name)))  # or a pause would look like its end
 
     process = subprocess.Popen(
         [sys.executable, '-m', 'od_patch.export_inference_graph', '--watch', '--watch_interval=0.2'] +
@@ -228,19 +230,22 @@ def test_watching_waits_until_a_checkpoint_is_whole(trained, tmp_path):
             copy('model.ckpt-200' + suffix)
         _wait_for(str(output / '200' / 'saved_model.pb'), process)
         copy('model.ckpt-100' + _DATA, whole - 1)
-        time.sleep(1)
-        assert os.listdir(str(output)) == ['200']
+        # It takes one at the second look at which it is there and has not changed, in the order of their steps: when
+        # the third is exported, it has looked at the first often enough.
+        copy('model.ckpt-300')
+        _wait_for(str(output / '300' / 'saved_model.pb'), process)
+        assert '100' not in os.listdir(str(output))
         copy('model.ckpt-100' + _DATA)
         _wait_for(str(output / '100' / 'saved_model.pb'), process)
-        copy('model.ckpt-300', 1000)
+        copy('model.ckpt-300', 1000, 'model.ckpt-400')
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 0, stderr
-    assert '2 exported' in stdout and 'failed' not in stdout + stderr
-    assert sorted(os.listdir(str(output))) == ['100', '200']
-    for step in (100, 200):
+    assert '3 exported' in stdout and 'failed' not in stdout + stderr
+    assert sorted(os.listdir(str(output))) == ['100', '200', '300']
+    for step in (100, 200, 300):
         prefix = str(output / str(step) / 'variables' / 'variables')
         assert _bundle.shortfalls(prefix, _bundle.read_index(prefix)) == []
     assert sorted(os.listdir(str(tmp_path))) == ['out', 'training']
