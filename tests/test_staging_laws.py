@@ -230,6 +230,15 @@ def test_a_folder_of_exports_is_exchanged_in_one_step_and_has_its_mode_before(tm
     assert set(modes) == {0o2751, 'exchange'}
 
 
+def test_an_exchange_that_the_system_refuses_is_known_to_be_none(tmp_path):
+    (tmp_path / 'one').mkdir()
+    with pytest.raises(_staging._CannotExchange):
+        _staging._rename_exchange(str(tmp_path / 'one'), str(tmp_path / 'missing'))
+    (tmp_path / 'other').write_text('')
+    _staging._rename_exchange(str(tmp_path / 'one'), str(tmp_path / 'other'))
+    assert (tmp_path / 'one').is_file() and (tmp_path / 'other').is_dir()
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_any_call_is_delivered_once_and_behind_it(tmp_path, number):
     """To the handler that was there before, whoever set it."""
