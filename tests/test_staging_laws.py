@@ -361,6 +361,17 @@ def test_a_file_in_the_way_is_refused_and_stays(tmp_path):
     assert contents(tmp_path) == {'.out.od-patch': 'mine'}
 
 
+@pytest.mark.parametrize('kind', ['file', 'link'])
+def test_what_is_no_folder_where_one_asks_is_refused_and_stays(tmp_path, kind):
+    if kind == 'file':
+        (tmp_path / _PROBE).write_text('mine')
+    else:
+        os.symlink(str(tmp_path), str(tmp_path / _PROBE))
+    with pytest.raises(od_patch.OutputRefused, match='cannot be written: File exists'):
+        _staging.check_writable(str(tmp_path / 'out'))
+    assert os.listdir(str(tmp_path)) == [_PROBE]
+
+
 def test_a_link_where_the_lock_is_to_be_is_not_followed(tmp_path):
     (tmp_path / '.out.od-patch').mkdir(mode=0o700)
     os.symlink(str(tmp_path / 'elsewhere'), str(tmp_path / '.out.od-patch' / 'lock'))
@@ -386,6 +397,7 @@ def _flock_after(monkeypatch, happening):
 def test_a_lock_on_a_file_that_is_gone_holds_nothing(tmp_path, monkeypatch, again):
     """One ends between another's opening and locking; and a third has begun."""
     target = str(tmp_path / 'out')
+    open_before = len(os.listdir('/proc/self/fd'))
     first, third = _staging.staged(target), _staging.staged(target)
     first.__enter__()
 
@@ -405,6 +417,7 @@ def test_a_lock_on_a_file_that_is_gone_holds_nothing(tmp_path, monkeypatch, agai
                 _staging.staged(target).__enter__()
             assert os.path.exists(str(tmp_path / '.out.od-patch' / 'lock'))
     assert os.listdir(str(tmp_path)) == ['out']
+    assert len(os.listdir('/proc/self/fd')) == open_before
 
 
 def test_a_workshop_that_goes_before_its_lock_is_opened_is_made_again(tmp_path, monkeypatch):
@@ -523,7 +536,8 @@ def test_two_may_ask_at_the_same_time(tmp_path, monkeypatch):
             rmdir(source)
         rename(source, destination)
     monkeypatch.setattr(os, 'rename', late)
-    export(tmp_path / 'out')
+    with _staging.staged(str(tmp_path / 'out')):
+        assert sorted(os.listdir(str(tmp_path))) == ['.out.od-patch', 'out']  # it can be moved from there
     assert os.listdir(str(tmp_path)) == ['out']
 
 
@@ -612,7 +626,12 @@ def test_what_lies_beside_stays_until_what_it_had_moved_away_is_back(tmp_path, m
     before = contents(target)
     _killed(target)
     rename = os.rename
-    monkeypatch.setattr(os, 'rename', lambda *paths: (_ for _ in ()).throw(OSError(errno.EIO, 'Input/output error')))
+
+    def broken(source, destination):
+        if os.path.basename(os.path.dirname(source)) == 'replaced':
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rename(source, destination)
+    monkeypatch.setattr(os, 'rename', broken)
     for _ in range(2):
         with pytest.raises(OSError, match='Input/output'):
             export(target)
