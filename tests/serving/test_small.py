@@ -48,7 +48,13 @@ def pictures(folder, count, size=(4, 5), start=0):
 # Warm-up.
 
 @pytest.fixture
-def requests_in():
+def messages():
+    """The messages that a server reads, which are in a package of their own."""
+    return pytest.importorskip('tensorflow_serving.apis.prediction_log_pb2')
+
+
+@pytest.fixture
+def requests_in(messages):
     """A function from a SavedModel to [(signature, value)] of its warm-up requests."""
     from tests.serving import test_warmup
     return lambda folder: [(key, value) for key, _, value in test_warmup.requests_in(folder)]
@@ -95,7 +101,7 @@ def sums_of_five_columns():
     return meta_graph
 
 
-def test_a_model_that_fails_on_the_second_picture_names_that_and_keeps_what_it_had(tmp_path):
+def test_a_model_that_fails_on_the_second_picture_names_that_and_keeps_what_it_had(messages, tmp_path):
     folder = models.write(sums_of_five_columns(), tmp_path / 'model')
     good, bad, last = pictures(tmp_path, 1) + pictures(tmp_path, 1, (4, 6), 7) + pictures(tmp_path, 1, (4, 5), 8)
     _warmup.write(folder, [good])
@@ -108,7 +114,7 @@ def test_a_model_that_fails_on_the_second_picture_names_that_and_keeps_what_it_h
     assert os.listdir(os.path.join(folder, 'assets.extra')) == ['tf_serving_warmup_requests']
 
 
-def test_a_model_without_images_has_nothing_to_be_warmed_up_with(tmp_path):
+def test_a_model_without_images_has_nothing_to_be_warmed_up_with(messages, tmp_path):
     folder = models.write(models.sums([None, 4, 5, 4]), tmp_path / 'model')
     with pytest.raises(_errors.InputRefused, match='serving_default: .*which are no images'):
         _warmup.write(folder, [])
@@ -125,7 +131,7 @@ def test_signatures_that_take_something_else_are_passed_over(tmp_path, requests_
     assert [key for key, _ in requests_in(folder)] == ['serving_default', 'z_other']
 
 
-def test_an_image_that_is_missing_is_refused_before_there_is_a_model(tmp_path):
+def test_an_image_that_is_missing_is_refused_before_there_is_a_model(messages, tmp_path):
     with pytest.raises(_errors.InputRefused, match='there is no such image'):
         _warmup.require([str(tmp_path / 'missing.png')])
     assert _warmup.require(pictures(tmp_path, 1)) is None and _warmup.require([]) is None
