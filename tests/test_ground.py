@@ -1,4 +1,4 @@
-"""What all rooms stand on: refusals, text made safe, the console, the log, the locale, and the record in a SavedModel."""
+"""What all rooms stand on: refusals, text made safe, the console, its log, the locale, and the record of an export."""
 import collections
 import contextlib
 import io
@@ -48,7 +48,7 @@ def test_the_nearest_of_the_names_is_offered_where_one_is_near(given, options, e
 # Text and terminal.
 
 def obeyed(character):
-    """Whether a terminal does something at a character, by its Unicode category and the list of those that turn text."""
+    """Whether a terminal does something at a character, by its Unicode category and what it does to directions."""
     if character in '\n\t':
         return False
     if unicodedata.category(character) in ('Cc', 'Cs', 'Zl', 'Zp'):
@@ -224,7 +224,8 @@ def test_a_line_for_every_stage_that_has_ended_where_there_is_no_terminal():
 
 
 @pytest.mark.parametrize('outcome, step, line', [
-    (_series.EXPORTED, 100, '         100  a/model.ckpt-100'), (_series.SKIPPED, 100, '         100  a/model.ckpt-100: done before'),
+    (_series.EXPORTED, 100, '         100  a/model.ckpt-100'),
+    (_series.SKIPPED, 100, '         100  a/model.ckpt-100: done before'),
     (_series.FAILED, None, '           ?  a/model.ckpt-100: failed')])
 def test_a_line_for_every_checkpoint(outcome, step, line):
     stream = io.StringIO()
@@ -279,7 +280,8 @@ def test_the_summary_says_what_is_not_as_always():
 
 
 @pytest.mark.parametrize('runs, counts, line', [
-    ([1], {'ok': 5, 'note': 1, 'not checked': 2}, '  proof        files, weights and outputs: 5 ok, 1 note, 2 not checked'),
+    ([1], {'ok': 5, 'note': 1, 'not checked': 2},
+     '  proof        files, weights and outputs: 5 ok, 1 note, 2 not checked'),
     ([], {'ok': 5}, '  proof        files and weights: 5 ok (--verify runs it, too)')])
 def test_the_summary_says_what_was_proved(runs, counts, line):
     answer = collections.namedtuple('Answer', ['runs', 'counts'])(runs, collections.Counter(counts))
@@ -287,7 +289,8 @@ def test_the_summary_says_what_was_proved(runs, counts, line):
 
 
 def test_the_summary_of_a_series_counts_what_became_of_them():
-    results = [_series.Result('a', 1, _series.EXPORTED, report(output_directory='out/1', use_moving_averages=True), None),
+    first = report(output_directory='out/1', use_moving_averages=True)
+    results = [_series.Result('a', 1, _series.EXPORTED, first, None),
                _series.Result('b', 2, _series.EXPORTED, report(output_directory='out/2'), None),
                _series.Result('c', 3, _series.FAILED, None, ValueError())]
     lines = summary(_series.SeriesReport('out', results, ['out/d'], 'release C'))
@@ -334,7 +337,8 @@ def test_one_line_for_scripts():
 @pytest.mark.parametrize('version, encoding, lc_all, again', [
     ((3, 6, 15), 'ANSI_X3.4-1968', 'C', True), ((3, 6, 15), 'ascii', None, True), ((3, 6, 15), 'UTF-8', 'C', False),
     ((3, 6, 15), 'ISO-8859-1', 'C', False), ((3, 6, 15), 'ascii', 'C.UTF-8', False), ((3, 7, 0), 'ascii', 'C', False)])
-def test_the_command_starts_again_once_where_python_takes_the_locale_for_ascii(monkeypatch, version, encoding, lc_all, again):
+def test_the_command_starts_again_once_where_python_takes_the_locale_for_ascii(monkeypatch, version, encoding, lc_all,
+                                                                               again):
     started = []
     monkeypatch.setattr(sys, 'version_info', version)
     monkeypatch.setattr(_locale.locale, 'getpreferredencoding', lambda *unused: encoding)
@@ -356,7 +360,8 @@ def test_the_command_starts_again_once_where_python_takes_the_locale_for_ascii(m
 # The record.
 
 @pytest.mark.parametrize('data, found', [
-    (b'{"a": 1}', {'a': 1}), (b'{}', {}), ('{"a": "\u00e9"}'.encode('utf-8'), {'a': '\u00e9'}), (b'[]', None), (b'5', None),
+    (b'{"a": 1}', {'a': 1}), (b'{}', {}), ('{"a": "\u00e9"}'.encode('utf-8'), {'a': '\u00e9'}), (b'[]', None),
+    (b'5', None),
     (b'', None), (b'{"a": 1', None), (b'\xff\xfe{}', None), (b'null', None), (None, None)])
 @pytest.mark.parametrize('scheme', ['', 'file://'])
 def test_a_record_is_a_dict_or_none(tmp_path, data, found, scheme):

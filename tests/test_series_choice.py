@@ -305,6 +305,23 @@ def test_one_that_is_removed_before_it_was_exported_is_no_failure_but_noted(seri
         assert len(made.report().results) == (0 if watch else 1)
 
 
+def test_of_one_that_failed_and_is_removed_then_no_failure_is_left(series):
+    prefix = save(series.training, 'model.ckpt-100', 100)
+    made, copies = series(watch=True)
+    copies.failing = {'model.ckpt-100'}
+    look(made, copies), look(made, copies)
+    assert [result.outcome for result in made.report().results] == ['failed']
+    os.utime(prefix + _DATA, (2e9, 2e9))
+    look(made, copies)
+
+    def gone(prefix, step):
+        os.rename(prefix + '.index', prefix + '.away')
+        raise od_patch.InputRefused('There is no {} of {}.'.format(prefix, step))
+    copies.export = gone
+    look(made, copies)
+    assert made.report().results == [] and len(made.observer.notes) == 1
+
+
 def test_one_that_goes_away_while_it_is_looked_at_is_not_there(series, monkeypatch):
     prefix = save(series.training, 'model.ckpt-100', 100)
     made, copies = series(watch=True)
@@ -334,7 +351,8 @@ def test_progress_counts_what_there_is_to_do(series):
     made, copies = series()
     look(made, copies)
     assert made.observer.steps == [(0, 2, 'model.ckpt-100'), (1, 2, 'model.ckpt-200'), (2, 2, '')]
-    look(*series('training/nothing*', watch=True))
+    made, copies = series('training/nothing*', watch=True)
+    assert look(made, copies) == made.observer.steps == []
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

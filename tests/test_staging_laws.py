@@ -1,4 +1,4 @@
-"""Laws of staging that hold at every moment, whatever is exported where: seen between any two calls that change the disk.
+"""Laws of staging that hold at every moment, whatever is exported where: looked at between any two calls.
 
 Not for: what is there after an export that was killed (``test_staging``).
 """
@@ -143,14 +143,16 @@ def test_links_are_replaced_and_not_what_they_lead_to(tmp_path, way):
                                          'zz'], 'saved_model'),
     (_staging.OF_A_SAVED_MODEL, _OF_A_MODEL, ['assets', 'saved_model.pb', 'variables', 'zz'], 'saved_model.pb')])
 @pytest.mark.parametrize('there', [True, False])
-def test_what_is_waited_for_comes_last_and_old_and_new_are_never_beside_each_other(tmp_path, kind, old, new, last, there):
+def test_what_is_waited_for_comes_last_and_old_and_new_are_never_beside_each_other(tmp_path, kind, old, new, last,
+                                                                                       there):
     target = tmp_path / 'out'
     target.mkdir()
     make(target, (old if there else []) + ['notes'], 'old')
     mixtures = []
 
     def look(call, done):
-        found = {name: text for name in set(os.listdir(str(target))) - {'notes', _PROBE} for text in texts(target, name)}
+        names = set(os.listdir(str(target))) - {'notes', _PROBE}
+        found = {name: text for name in names for text in texts(target, name)}
         mixtures.append(found)
         assert len(set(found.values())) < 2, call
         assert found.get(last) != 'new' or set(found) == set(new), call

@@ -60,8 +60,9 @@ print(json.dumps(found))
 
 
 def test_a_number_makes_the_same_input_again_in_another_process_and_another_number_another_input():
-    made = [json.loads(subprocess.check_output([sys.executable, '-c', _INPUTS], env=dict(os.environ, PYTHONHASHSEED=seed),
-                                               universal_newlines=True)) for seed in ('1', '2')]
+    made = [json.loads(subprocess.check_output(
+        [sys.executable, '-c', _INPUTS], env=dict(os.environ, PYTHONHASHSEED=seed), universal_newlines=True))
+            for seed in ('1', '2')]
     assert made[0] == made[1] and len(made[0]) == 6
     for way, digests in made[0].items():
         assert len(set(digests)) > 12, way

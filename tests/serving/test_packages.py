@@ -32,11 +32,12 @@ def code(tmp_path):
 
 
 def members_of(data):
-    """[(name, mode, user, group, size, time, kind, link, magic, names of user and group, content)] of a tar, by hand."""
+    """[(name, mode, user, group, size, time, kind, link, magic, name of the user, content)] of a tar, by hand."""
     found, at = [], 0
     while data[at:at + 1] != b'\0':
         header = data[at:at + 512]
-        text = [part.rstrip(b'\0 ').decode() for part in struct.unpack('100s8s8s8s12s12s8s1s100s8s32s32s16s', header[:345])]
+        parts = struct.unpack('100s8s8s8s12s12s8s1s100s8s32s32s16s', header[:345])
+        text = [part.rstrip(b'\0 ').decode() for part in parts]
         size = int(text[4], 8)
         found.append(tuple(text[:1]) + tuple(int(number or '0', 8) for number in text[1:6]) + (text[7],) +
                      tuple(text[8:11]) + (data[at + 512:at + 512 + size],))
@@ -77,7 +78,8 @@ def test_a_script_alone_is_called_as_the_container_wants_it(small, tmp_path, nam
 
 
 def test_of_code_what_is_hidden_or_compiled_stays_away_and_of_a_model_nothing(small, code, tmp_path):
-    for name in ('.env', '.git/config', '__pycache__/x.pyc', 'lib/__pycache__/y', 'lib/z.pyc', 'lib/z.pyo', 'lib/.hidden/x'):
+    for name in ('.env', '.git/config', '__pycache__/x.pyc', 'lib/__pycache__/y', 'lib/z.pyc', 'lib/z.pyo',
+                 'lib/.hidden/x'):
         path = os.path.join(code, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         open(path, 'w').close()
@@ -115,9 +117,12 @@ def test_what_is_no_plain_file_of_the_model_is_refused(small, tmp_path, make, pr
 
 
 @pytest.mark.parametrize('kind, output, expected', [
-    ('sagemaker', 'x.tar.gz', 'x.tar.gz'), ('sagemaker', 'x.tgz', 'x.tgz'), ('sagemaker', 'folder', 'folder/model.tar.gz'),
-    ('sagemaker', 'new/', 'new/model.tar.gz'), ('sagemaker', 'x.tar', None), ('sagemaker', 'new', None), ('vertex', '', None),
-    ('vertex', 'folder/', 'folder'), ('vertex', '/', '/'), ('kserve', 'new', 'new'), ('kserve', 'x.tar.gz', 'x.tar.gz')])
+    ('sagemaker', 'x.tar.gz', 'x.tar.gz'), ('sagemaker', 'x.tgz', 'x.tgz'),
+    ('sagemaker', 'folder', 'folder/model.tar.gz'),
+    ('sagemaker', 'new/', 'new/model.tar.gz'), ('sagemaker', 'x.tar', None), ('sagemaker', 'new', None),
+    ('vertex', '', None),
+    ('vertex', 'folder/', 'folder'), ('vertex', '/', '/'), ('kserve', 'new', 'new'),
+    ('kserve', 'x.tar.gz', 'x.tar.gz')])
 def test_an_output_is_an_archive_or_a_folder_as_the_service_takes(tmp_path, monkeypatch, kind, output, expected):
     monkeypatch.chdir(str(tmp_path))
     (tmp_path / 'folder').mkdir()
@@ -130,7 +135,8 @@ def test_an_output_is_an_archive_or_a_folder_as_the_service_takes(tmp_path, monk
 
 @pytest.mark.parametrize('source, given, expected', [
     ('a/shapes/saved_model', None, 'shapes'), ('a/shapes', None, 'shapes'), ('a/shapes/', None, 'shapes'),
-    ('gs://bucket/shapes/saved_model/', None, 'shapes'), ('gs://bucket/shapes', None, 'shapes'), ('a', 'other', 'other'),
+    ('gs://bucket/shapes/saved_model/', None, 'shapes'), ('gs://bucket/shapes', None, 'shapes'),
+    ('a', 'other', 'other'),
     ('a/shapes/7', None, '7'), ('a', '...', None), ('a', '.', None), ('a b', None, None)])
 def test_a_model_is_called_by_the_folder_of_its_export(source, given, expected):
     if expected is None:
@@ -164,7 +170,8 @@ def test_what_was_packed_is_told_with_what_to_do_next(small, tmp_path, kind, ste
     assert [line for line in lines if line.startswith('sha256 ')] == (['sha256 ' + packed.sha256] if archive else [])
     told = _archive.as_json(packed)
     assert list(told) == ['service', 'output', 'model_name', 'sha256', 'next', 'members']
-    assert (told['sha256'] is not None) == archive and told['next'] == steps and told['members'][0]['path'].startswith(place)
+    assert (told['sha256'] is not None) == archive and told['next'] == steps
+    assert told['members'][0]['path'].startswith(place)
 
 
 def test_an_archive_is_there_whole_or_as_it_was(small, tmp_path, monkeypatch):

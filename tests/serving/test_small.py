@@ -140,8 +140,9 @@ def test_an_image_that_is_missing_is_refused_before_there_is_a_model(messages, t
 # Lines for the shell.
 
 def published(base='models/shapes', given=None, name='shapes', **more):
-    return _publish.Published(**dict(dict(base=base, version=3, path=base + '/3', model_name=name, num_bytes=5, removed=[],
-                                          notes=[], input=given), **more))
+    values = dict(base=base, version=3, path=base + '/3', model_name=name, num_bytes=5, removed=[], notes=[],
+                  input=given)
+    return _publish.Published(**dict(values, **more))
 
 
 def test_a_server_in_a_container_is_given_the_folder_and_the_name(monkeypatch, tmp_path):
@@ -182,12 +183,14 @@ def _answered_by(line):
     """Runs a line in a shell whose curl prints what it is given; returns (its words, what it reads)."""
     with open(os.devnull) as nothing:
         return subprocess.check_output(
-            ['sh', '-c', 'curl() { for word in "$@"; do printf "%s\\n" "$word"; done; if [ "$2" = @- ]; then cat; fi; }\n' +
-             line.replace('python3', shlex.quote(sys.executable))], stdin=nothing, universal_newlines=True).splitlines()
+            ['sh', '-c', 'curl() { for word in "$@"; do printf "%s\\n" "$word"; done; '
+             'if [ "$2" = @- ]; then cat; fi; }\n' + line.replace(
+                 'python3', shlex.quote(sys.executable))], stdin=nothing, universal_newlines=True).splitlines()
 
 
 @pytest.mark.parametrize('kind', [_models.IMAGE, _models.ENCODED, _models.EXAMPLE])
-@pytest.mark.parametrize('batch, height, width', [(None, None, None), (1, 2, 3), (2, 40, 50), (None, 40, None), (30, 1, 1)])
+@pytest.mark.parametrize('batch, height, width', [
+    (None, None, None), (1, 2, 3), (2, 40, 50), (None, 40, None), (30, 1, 1)])
 def test_a_first_request_is_of_the_size_that_the_model_takes(kind, batch, height, width):
     shape = [batch, height, width, 3] if kind == _models.IMAGE else [batch]
     given = _models.Input('x:0', kind, 'uint8', shape)
@@ -239,7 +242,8 @@ def test_as_json_it_has_the_same():
     given = _models.Input('x:0', _models.ENCODED, '', [None])
     made = published(given=given, removed=[1], notes=['one'])
     told = _commands.as_json(made)
-    assert list(told) == ['version', 'path', 'model_name', 'num_bytes', 'removed', 'notes', 'docker', 'server', 'try_it']
+    assert list(told) == ['version', 'path', 'model_name', 'num_bytes', 'removed', 'notes', 'docker', 'server',
+                          'try_it']
     assert dict(told) == dict(dict(_commands.server(made)), version=3, path='models/shapes/3', model_name='shapes',
                               num_bytes=5, removed=[1], notes=['one'], try_it=_commands.trial(made))
 
@@ -257,7 +261,8 @@ def test_a_class_is_called_by_its_display_name_else_by_its_name(text, found):
     assert _names.parse(text, 'it') == found
 
 
-@pytest.mark.parametrize('text', ['item', 'item {', 'item { id: "x" }', 'item { id: 99999999999 }', 'item { name: 5 }', '}'])
+@pytest.mark.parametrize('text', [
+    'item', 'item {', 'item { id: "x" }', 'item { id: 99999999999 }', 'item { name: 5 }', '}'])
 def test_what_is_no_label_map_is_refused(text):
     with pytest.raises(_errors.InputRefused, match='it is no label map: .*[^.]\\.\n.*item { id: 1'):
         _names.parse(text, 'it')
@@ -307,8 +312,8 @@ def test_a_request_has_the_size_that_the_model_takes(tmp_path):
     assert numpy.shape(json.loads(texts['request.columns.json'])['inputs']) == (1, 6, 7, 3)
 
 
-@pytest.mark.parametrize('kind, sent', [('PNG', 'PNG'), ('JPEG', 'JPEG'), ('BMP', 'BMP'), ('GIF', 'PNG'), ('TIFF', 'PNG'),
-                                        (None, 'JPEG')])
+@pytest.mark.parametrize('kind, sent', [
+    ('PNG', 'PNG'), ('JPEG', 'JPEG'), ('BMP', 'BMP'), ('GIF', 'PNG'), ('TIFF', 'PNG'), (None, 'JPEG')])
 def test_a_file_is_sent_as_it_is_where_tensorflow_decodes_it_as_one_picture(tmp_path, kind, sent):
     path = None
     if kind:
@@ -410,7 +415,8 @@ def test_what_was_written_is_told_and_can_be_pasted(tmp_path):
     assert shlex.split(lines[-1], comments=True) == ['python', '{}/client.py'.format(folder / 'try')]
     told = _requests.as_json(example)
     assert told['request_bytes'][1] == dict(zip(('input_type', 'way', 'bytes'), example.sizes[1]))
-    assert told['image'] == example.picture and told['classes'] == {} and told['input']['shape'] == [None, None, None, 3]
+    assert told['image'] == example.picture and told['classes'] == {}
+    assert told['input']['shape'] == [None, None, None, 3]
 
 
 def test_classes_are_told_by_their_numbers(tmp_path):
@@ -430,8 +436,8 @@ def test_a_shape_is_shown_with_what_is_open(shape, shown):
 
 # The client, and what it is asked and answered by a server of ours.
 
-_SETTINGS = {'model': 'shapes', 'signature': 'serving_default', 'input': 'inputs', 'kind': 'encoded_image_string_tensor',
-             'dtype': '', 'shape': [None], 'batched': True, 'rows': True,
+_SETTINGS = {'model': 'shapes', 'signature': 'serving_default', 'input': 'inputs',
+             'kind': 'encoded_image_string_tensor', 'dtype': '', 'shape': [None], 'batched': True, 'rows': True,
              'outputs': ['detection_boxes', 'detection_classes', 'detection_scores', 'num_detections'],
              'names': {1: 'circle', 2: 'square'}}
 _ONE = {'detection_scores': [.75, .5, .25, .9], 'detection_classes': [1., 7., 2., 2.],
@@ -501,7 +507,10 @@ def test_the_client_asks_in_rows_and_shows_what_is_sure_enough(server, client):
     assert first == ('/v1/models/shapes:predict', 'application/json', {
         'signature_name': 'serving_default', 'instances': [{'inputs': {'b64': 'eHl6'}}]})
     assert second[0] == '/v1/models/other/versions/7:predict'
-    assert second[2]['instances'] == [{'inputs': {'b64': base64.b64encode(b'image ' + name).decode()}} for name in (b'a', b'b')]
+    assert second[2]['instances'] == [
+        {'inputs': {'b64': base64.b64encode(b'image ' + name).decode()}} for name in (b'a', b'b')]
+    client('--rest_port', port, '--version', '0')
+    assert server.asked[2][0] == '/v1/models/shapes/versions/0:predict'
 
 
 @pytest.mark.parametrize('arguments, settings', [(['--columns'], {}), ([], {'rows': False})])
@@ -546,7 +555,8 @@ def test_outputs_that_are_left_out_are_not_shown(server, client):
 
 
 @pytest.mark.parametrize('answer, words', [
-    ((404, b'no such model'), 'answered 404: no such model'), ((200, {'error': 'x'}), 'the answer has no outputs: {"error"'),
+    ((404, b'no such model'), 'answered 404: no such model'),
+    ((200, {'error': 'x'}), 'the answer has no outputs: {"error"'),
     ((200, b'no json'), 'client.py: ')])
 def test_what_a_server_says_instead_is_told(server, client, answer, words):
     server.answer = answer
@@ -614,7 +624,8 @@ def test_the_example_that_is_sent_without_images_may_be_one_image(monkeypatch, t
 def test_a_length_is_written_as_protobuf_does(number):
     from google.protobuf.internal import encoder
     written = io.BytesIO()
-    encoder._VarintEncoder()(written.write, number, *([True] if encoder._VarintEncoder().__code__.co_argcount > 2 else []))
+    encode = encoder._VarintEncoder()
+    encode(written.write, number, *([True] if encode.__code__.co_argcount > 2 else []))  # as protobuf's release has it
     assert _client.varint(number) == written.getvalue()
 
 

@@ -249,8 +249,7 @@ def test_a_store_gets_the_graph_last(small, store):
 @pytest.mark.parametrize('kind, below, of_the_model', [
     (_staging.OF_AN_EXPORT, 'saved_model/', True), (_staging.OF_A_SAVED_MODEL, '', False)])
 @pytest.mark.parametrize('slash', ['', '/'])
-def test_an_upload_takes_the_old_graph_away_first_and_brings_the_new_one_last(store, tmp_path, kind, below, of_the_model,
-                                                                             slash):
+def test_an_upload_takes_the_old_graph_away_first_and_brings_the_new_one_last(store, kind, below, of_the_model, slash):
     old = os.path.join(store.folder, 'out')
     for name in ('saved_model.pb', 'variables/variables.index', 'stale', 'assets.extra/zz'):
         path = os.path.join(old, below, name)
@@ -353,8 +352,9 @@ def test_a_model_in_a_store_is_read_with_all_of_its_folders(small, tmp_path):
 # Which go.
 
 @hypothesis.settings(deadline=None, max_examples=60)
-@hypothesis.given(st.dictionaries(st.integers(-3, 12), st.sampled_from(['saved_model.pb', 'saved_model.pbtxt', 'photo.jpg', '']),
-                                  min_size=1, max_size=7),
+@hypothesis.given(st.dictionaries(
+    st.integers(-3, 12), st.sampled_from(['saved_model.pb', 'saved_model.pbtxt', 'photo.jpg', '']),
+    min_size=1, max_size=7),
                   st.integers(0, 6), st.one_of(st.none(), st.integers(1, 4)), st.sampled_from(['', 'file://']))
 def test_those_that_go_are_the_smallest_models_and_the_rest_stays(there, which, keep, scheme):
     published = sorted(there)[which % len(there)]
@@ -367,7 +367,8 @@ def test_those_that_go_are_the_smallest_models_and_the_rest_stays(there, which, 
                     file.write(str(version))
         os.mkdir(os.path.join(base, 'other'))
         found = _publish._prune(scheme + base, published, keep)
-        candidates = [version for version in sorted(there)[:max(0, len(there) - (keep or len(there)))] if version != published]
+        smallest = sorted(there)[:max(0, len(there) - (keep or len(there)))]
+        candidates = [version for version in smallest if version != published]
         gone = [version for version in candidates if there[version].startswith('saved_model')]
         assert found['removed'] == gone
         assert set(os.listdir(base)) == {str(version) for version in set(there) - set(gone)} | {'other'}

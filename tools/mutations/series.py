@@ -1,4 +1,4 @@
-"""Faults in ``_series``: which checkpoints are taken, in which order, which are waited for and which are done before."""
+"""Faults in ``_series``: which checkpoints are taken, in which order, which are waited for, which are done before."""
 from tools.mutations import Mutation
 
 _CHOICE = 'tests/test_series_choice.py::'
@@ -43,7 +43,8 @@ MUTATIONS = (
     Mutation(_PATH, " and\n                    _is_whole(os.path.join(place, 'variables', 'variables')))", ')',
              [_CHOICE + 'test_what_is_there_whole_and_of_the_same_checkpoint_is_not_exported_again[_short]'],
              'a SavedModel with half of its weights counts as done before'),
-    Mutation(_PATH, '        if self.options.overwrite or prefix in self._results', '        if prefix in self._results',
+    Mutation(_PATH, '        if self.options.overwrite or prefix in self._results',
+             '        if prefix in self._results',
              [_CHOICE + 'test_what_is_there_is_exported_again_where_that_is_asked_for_or_it_would_be_another'],
              '--overwrite does nothing for a series'),
     Mutation(_PATH, '            if self._stop.is_set():\n                break\n', '',
@@ -52,7 +53,8 @@ MUTATIONS = (
     Mutation(_PATH, '            signal.signal(number, before[number])  # a second', '            pass  # a second',
              [_CHOICE + 'test_the_first_signal_ends_a_watch_and_the_second_is_obeyed'],
              'a watch can only be killed'),
-    Mutation(_PATH, '        if result.outcome == SKIPPED and result.prefix in self._results:\n            return\n', '',
+    Mutation(_PATH, '        if result.outcome == SKIPPED and result.prefix in self._results:\n            return\n',
+             '',
              [_CHOICE + 'test_what_is_there_whole_and_of_the_same_checkpoint_is_not_exported_again[_no_graph]'],
              'what was done before is told at every look'),
     Mutation(_PATH, "        if reader.has_tensor('global_step'):", "        if False:",
