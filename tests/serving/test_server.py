@@ -254,32 +254,6 @@ def test_the_client_prints_the_names_of_what_it_found(grpc_server, exported, tmp
     assert len(lines) == 1 + int(lines[0].split(': ')[1].split()[0]) > 1
 
 
-def ask_the_patient(server, *arguments):
-    """As ``ask_with_the_client``; tfserver closes a connection on which it takes long to answer, as on a busy machine."""
-    for _ in range(3):
-        try:
-            return ask_with_the_client(server, *arguments)
-        except AssertionError as error:
-            if server.is_tfs or 'UNAVAILABLE: Socket closed' not in str(error):
-                raise
-    return pytest.skip('tfserver has closed the connection three times, before it had its answer')
-
-
-def test_answers_of_more_than_four_megabytes_arrive(grpc_server, first, tmp_path):
-    count = 420
-    _requests.write(first, str(tmp_path / 'try'), model_name='pixels')
-    (tmp_path / 'try' / 'request.columns.json').write_text(json.dumps({'inputs': [[[[0, 0, 0]]]] * count}))
-    answer = json.loads(ask_the_patient(grpc_server, first, tmp_path / 'try', ['--grpc', '--json'], 'pixels'))
-    assert len(answer) == count and len(json.dumps(answer[0])) > 10000
-    # And only because the client raises the limit.
-    client = tmp_path / 'try' / 'client.py'
-    raised = "options = [('grpc.max_receive_message_length', -1), "
-    assert raised in client.read_text()
-    client.write_text(client.read_text().replace(raised, 'options = ['))
-    with pytest.raises(AssertionError, match='answered (RESOURCE_EXHAUSTED|UNAVAILABLE)'):  # either end may close first
-        ask_with_the_client(grpc_server, first, tmp_path / 'try', ['--grpc'], 'pixels')
-
-
 def test_a_model_that_is_not_there_is_said_in_a_line(grpc_server, first, tmp_path):
     _requests.write(first, str(tmp_path), model_name='other')
     for way in (['--grpc'], ['--url', 'http://127.0.0.1:{}/nowhere'.format(grpc_server.rest_port)]):

@@ -596,8 +596,6 @@ def grpc_server():
 
 def test_the_client_asks_over_grpc_too(grpc_server, client):
     grpc_server.answers.update({name: [value, value] for name, value in _ONE.items()})
-    # More than the 4 MiB that a client takes unless it is told otherwise.
-    grpc_server.answers['detection_masks'] = numpy.zeros((2, 4, 400, 400))
     arguments = ['--grpc', '--grpc_port', str(grpc_server.port)] + client.images
     assert client(*arguments) == (0, ''.join(_SHOWN.format(name) for name in client.images))
     client('--version', '0', '--model', 'other', *arguments)
@@ -609,6 +607,18 @@ def test_the_client_asks_over_grpc_too(grpc_server, client):
     grpc_server.answers.clear()
     code, shown = client(*arguments)
     assert code == 'client.py: localhost:{} answered NOT_FOUND: no such model'.format(grpc_server.port) and not shown
+
+
+def test_answers_of_more_than_four_megabytes_arrive(grpc_server, client, monkeypatch):
+    import grpc
+    grpc_server.answers.update({name: [value, value] for name, value in _ONE.items()})
+    grpc_server.answers['detection_masks'] = numpy.zeros((2, 4, 400, 400))
+    arguments = ['--grpc', '--grpc_port', str(grpc_server.port)] + client.images
+    assert client(*arguments) == (0, ''.join(_SHOWN.format(name) for name in client.images))
+    # And only because the client raises the limit.
+    channel = grpc.insecure_channel
+    monkeypatch.setattr(grpc, 'insecure_channel', lambda target, options: channel(target))
+    assert 'answered RESOURCE_EXHAUSTED' in client(*arguments)[0]
 
 
 def test_the_example_that_is_sent_without_images_may_be_one_image(monkeypatch, tmp_path):

@@ -95,7 +95,7 @@ MUTATIONS = (
              [_SMALL + 'test_the_client_asks_in_rows_and_shows_what_is_sure_enough'],
              'version 0 cannot be asked'),
     Mutation('serving/_client.py', "    options = [('grpc.max_receive_message_length', -1), ", '    options = [',
-             [_SMALL + 'test_the_client_asks_over_grpc_too'],
+             [_SMALL + 'test_answers_of_more_than_four_megabytes_arrive'],
              'an answer with masks of more than 4 MiB is refused'),
     Mutation('serving/_client.py', "image.resize((width or image.width, height or image.height)",
              "image.resize((height or image.height, width or image.width)",
