@@ -223,6 +223,28 @@ def test_a_line_for_every_stage_that_has_ended_where_there_is_no_terminal():
     assert all(re.match(r'  \S.{19} +\d+\.\d s$', line) for line in lines if 'care' not in line)
 
 
+class _Terminal(io.StringIO):
+
+    def isatty(self):
+        return True
+
+
+def test_on_a_terminal_a_bar_takes_the_place_of_the_spinner_and_is_gone_when_all_is_done(monkeypatch):
+    monkeypatch.setenv('TERM', 'xterm')
+    stream = _Terminal()
+    progress = _console.Progress(stream)
+    progress.stage('saved models')
+    for done in range(3):
+        progress.progress(done, 2, 'model.ckpt-{}'.format(done))
+        shown_now = stream.getvalue()
+    progress.stop()
+    assert '  saved models' in shown_now and '2 of 2' in shown_now and 'model.ckpt-2' in shown_now
+    progress.progress(0, 2, 'again')
+    progress.abandon()
+    assert '0 of 2' in stream.getvalue()[len(shown_now):]
+    assert 'saved models' in stream.getvalue()[len(shown_now):]  # its time, when it ended
+
+
 @pytest.mark.parametrize('outcome, step, line', [
     (_series.EXPORTED, 100, '         100  a/model.ckpt-100'),
     (_series.SKIPPED, 100, '         100  a/model.ckpt-100: done before'),

@@ -538,6 +538,10 @@ def test_another_version_makes_another_saved_model(monkeypatch, what):
     assert recipe() != before
 
 
+def test_upstreams_profile_is_printed_only_on_request(series):
+    assert [series(profile_graph=wish)[0].profiles for wish in (None, False, True)] == [False, False, True]
+
+
 # The whole of a series.
 
 def _whole(series, tmp_path, **options):

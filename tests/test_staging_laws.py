@@ -438,6 +438,19 @@ def test_a_workshop_that_goes_before_its_lock_is_opened_is_made_again(tmp_path, 
     assert gone and os.listdir(str(tmp_path)) == ['out']
 
 
+def test_a_workshop_that_goes_before_it_is_looked_at_is_made_again(tmp_path, monkeypatch):
+    mkdir, there = os.mkdir, ['once']
+
+    def late(path, *args, **kwargs):
+        if os.path.basename(str(path)) == '.out.od-patch' and there:
+            there.pop()
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        mkdir(path, *args, **kwargs)
+    monkeypatch.setattr(os, 'mkdir', late)
+    export(tmp_path / 'out')
+    assert not there and os.listdir(str(tmp_path)) == ['out']
+
+
 def test_a_file_system_without_locks_is_told_and_no_other_export_is_blamed(tmp_path, monkeypatch):
     def refused(*unused):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))

@@ -630,6 +630,25 @@ def test_the_example_that_is_sent_without_images_may_be_one_image(monkeypatch, t
         assert _client.batch_of_the_example() == batch
 
 
+def test_the_client_asks_here_and_for_a_minute_unless_it_is_told_otherwise(monkeypatch):
+    monkeypatch.setattr(_client, 'SETTINGS', _SETTINGS)
+    monkeypatch.setattr(sys, 'argv', ['client.py'])
+    assert vars(_client.parse()) == {
+        'images': [], 'host': 'localhost', 'rest_port': _commands.REST_PORT, 'grpc_port': _commands.GRPC_PORT,
+        'grpc': False, 'url': None, 'columns': False, 'model': 'shapes', 'version': None, 'timeout': 60,
+        'threshold': .5, 'json': False}
+
+
+@pytest.mark.parametrize('module, arguments, words', [
+    ('grpc', ['--grpc'], 'python -m pip install grpcio tensorflow-serving-api'),
+    ('tensorflow_serving.apis', ['--grpc'], 'python -m pip install grpcio tensorflow-serving-api'),
+    ('PIL', [], 'Pillow, which reads them, is missing: python -m pip install pillow')])
+def test_a_package_that_is_missing_is_named_with_the_line_that_installs_it(client, monkeypatch, module, arguments, words):
+    monkeypatch.setitem(sys.modules, module, None)
+    code, shown = client(*(arguments + client.images), **({} if arguments else {'kind': 'image_tensor'}))
+    assert code.startswith('client.py: ') and words in code and not shown
+
+
 @hypothesis.given(st.integers(0, 1 << 40))
 def test_a_length_is_written_as_protobuf_does(number):
     from google.protobuf.internal import encoder
