@@ -6,6 +6,7 @@ import gzip
 import os
 import shlex
 import shutil
+import stat
 import struct
 import zlib
 
@@ -19,7 +20,8 @@ from tests.serving.test_versions import Store
 
 tensorflow = pytest.importorskip('tensorflow')
 
-_CODE = {'inference.py': b'def handler(): pass\n', 'requirements.txt': b'', 'lib/helper.py': b'x = 1\n'}
+_CODE = {'inference.py': b'def handler(): pass\n', 'requirements.txt': b'',  # the last is packed better by level 9
+         'lib/helper.py': b''.join(b'%d = %d\n' % (n ** 2 % 977, n ** 3 % 1009) for n in range(5000))}
 
 
 @pytest.fixture
@@ -55,8 +57,11 @@ def test_every_byte_of_an_archive_follows_from_its_files(small, code, tmp_path):
     # A gzip header of RFC 1952: deflate, no flags, no time, best compression, an unknown system (as Python writes it).
     assert data[:10] == b'\x1f\x8b\x08\0\0\0\0\0\x02\xff'
     unpacked = gzip.open(output).read()
-    squeezed = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    assert len(data) <= 18 + len(squeezed.compress(unpacked) + squeezed.flush()) + 64
+    squeezed = {}
+    for level in (1, 6, 8, 9):
+        deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, 0)
+        squeezed[level] = deflate.compress(unpacked) + deflate.flush()
+    assert data[10:-8] == squeezed[9] and squeezed[9] != squeezed[6]
     expected = dict({'export/Servo/12/' + name: content for name, content in files(small).items()},
                     **{'code/' + name: content for name, content in _CODE.items()})
     found = members_of(unpacked)
@@ -97,7 +102,7 @@ def test_of_code_what_is_hidden_or_compiled_stays_away_and_of_a_model_nothing(sm
 
 
 @pytest.mark.parametrize('make, problem', [
-    (lambda path: os.mkfifo(path), 'is not a file that can be packed'),
+    (lambda path: os.mknod(path, stat.S_IFSOCK | 0o600), 'is not a file that can be packed'),
     (lambda path: os.symlink('nowhere', path), 'is not a file that can be packed'),
     (lambda path: os.symlink('.', path), 'leads out of its folder|is not a file'),
     (lambda path: os.symlink('../..', path), 'leads out of its folder'),

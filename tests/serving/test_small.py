@@ -29,6 +29,7 @@ from od_patch.serving import _commands
 from od_patch.serving import _names
 from od_patch.serving import _publish
 from od_patch.serving import _requests
+from od_patch.serving import _signatures
 from od_patch.serving import _warmup
 from tests.serving import models
 
@@ -101,8 +102,11 @@ def sums_of_five_columns():
     return meta_graph
 
 
-def test_a_model_that_fails_on_the_second_picture_names_that_and_keeps_what_it_had(messages, tmp_path):
-    folder = models.write(sums_of_five_columns(), tmp_path / 'model')
+@pytest.mark.parametrize('extra', [[], ['encoded_image_bytes']])
+def test_a_model_that_fails_on_the_second_picture_names_that_and_keeps_what_it_had(messages, tmp_path, extra):
+    meta_graph = sums_of_five_columns()
+    _signatures.adder(_signatures.wish(extra=extra))(meta_graph)
+    folder = models.write(meta_graph, tmp_path / 'model')
     good, bad, last = pictures(tmp_path, 1) + pictures(tmp_path, 1, (4, 6), 7) + pictures(tmp_path, 1, (4, 5), 8)
     _warmup.write(folder, [good])
     with open(os.path.join(folder, _warmup.FILE), 'rb') as file:
