@@ -308,7 +308,26 @@ def test_a_request_has_as_many_images_as_the_model_takes(tmp_path, batch):
         'model': 'shapes', 'signature': 'serving_default', 'input': 'inputs', 'kind': 'image_tensor', 'dtype': 'uint8',
         'shape': [batch, None, None, 3], 'batched': True, 'rows': True, 'outputs': ['total'], 'names': {}}
     assert example.picture == '{} (5 x 4 pixels)'.format(path)
+    if batch != 3:  # without the end of the line
+        assert example.sizes[0] == ('image_tensor', 'REST', len(texts['request.json']) - 1)
     assert example.url == 'http://localhost:8501/v1/models/shapes:predict'
+
+
+def test_a_model_of_one_encoded_image_gets_that_image_and_no_rows(tmp_path):
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.string, [], name='encoded_image_string_tensor')
+        total = tf.reduce_sum(tf.cast(tf.image.decode_png(image, 3), tf.int32)[None], axis=[1, 2, 3], name='total')
+        meta_graph = tf.train.export_meta_graph(graph=graph)
+        meta_graph.signature_def['serving_default'].CopyFrom(_saved_model.signature(image, {'total': total}))
+    meta_graph.meta_info_def.tags.append('serve')
+    path, = pictures(tmp_path, 1)
+    example = _requests.write(models.write(meta_graph, tmp_path / 'shapes'), str(tmp_path / 'try'), image=path)
+    assert example.files == ['request.columns.json', 'curl.sh', 'client.py']
+    with open(path, 'rb') as file, open(str(tmp_path / 'try' / 'request.columns.json')) as request:
+        assert json.load(request)['inputs'] == {'b64': base64.b64encode(file.read()).decode('ascii')}
+    settings = settings_of({'client.py': (tmp_path / 'try' / 'client.py').read_text()})
+    assert (settings['batched'], settings['rows'], settings['shape']) == (False, False, [])
 
 
 def test_a_request_has_the_size_that_the_model_takes(tmp_path):
