@@ -673,6 +673,10 @@ def test_a_package_that_is_missing_is_named_with_the_line_that_installs_it(clien
 
 
 @hypothesis.given(st.integers(0, 1 << 40))
+@hypothesis.example(127)
+@hypothesis.example(128)
+@hypothesis.example(16383)
+@hypothesis.example(16384)
 def test_a_length_is_written_as_protobuf_does(number):
     from google.protobuf.internal import encoder
     written = io.BytesIO()
