@@ -288,6 +288,15 @@ def test_the_summary_of_an_export_has_its_files_its_weights_and_what_to_type_nex
                          "Next:  saved_model_cli show --all --dir 'out dir/saved_model'"]
 
 
+def test_the_summary_names_inputs_and_outputs_by_the_alphabet():
+    made = report()
+    for name in 'gdhbfcea':
+        made.signature.inputs[name].dtype = made.signature.outputs[name].dtype = 4
+    lines = summary(made)
+    assert [line.split()[1] for line in lines if line.startswith('  input ')] == list('abcdefghz')
+    assert [line.split()[1] for line in lines if line.startswith('  output ')] == list('abcdefgh') + ['total']
+
+
 def test_the_summary_says_what_is_not_as_always():
     lines = summary(report(replaced=True, use_moving_averages=True, step=None, written=None))
     assert lines[1] == 'Replaced the export in out dir'
