@@ -58,10 +58,11 @@ def test_every_byte_of_an_archive_follows_from_its_files(small, code, tmp_path):
     assert data[:10] == b'\x1f\x8b\x08\0\0\0\0\0\x02\xff'
     unpacked = gzip.open(output).read()
     squeezed = {}
-    for level in (1, 6, 8, 9):
+    for level in (1, 6, 9):
         deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, 0)
         squeezed[level] = deflate.compress(unpacked) + deflate.flush()
-    assert data[10:-8] == squeezed[9] and squeezed[9] != squeezed[6]
+    same = [level for level in sorted(squeezed) if data[10:-8] == squeezed[level]]
+    assert same == [9]  # no bytes in it: pytest would look for their differences for minutes
     expected = dict({'export/Servo/12/' + name: content for name, content in files(small).items()},
                     **{'code/' + name: content for name, content in _CODE.items()})
     found = members_of(unpacked)
