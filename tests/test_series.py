@@ -209,10 +209,12 @@ def test_watching_waits_until_a_checkpoint_is_whole(trained, tmp_path):
     training.mkdir()
     output = tmp_path / 'out'
 
-    def copy(name, size=None, to=None):
-        content = open(os.path.join(trained, name), 'rb').read()
-        with open(str(training / (to or name)), 'wb') as copied:
+    def copy(name, size=None, new_name=None):
+        with open(os.path.join(trained, name), 'rb') as file:
+            content = file.read()
+        with open(str(tmp_path / 'partial'), 'wb') as copied:
             copied.write(content[:size])
+        os.rename(str(tmp_path / 'partial'), str(training / (new_name or name)))  # or a pause would look like its end
 
     process = subprocess.Popen(
         [sys.executable, '-m', 'od_patch.export_inference_graph', '--watch', '--watch_interval=0.2'] +
@@ -228,13 +230,14 @@ def test_watching_waits_until_a_checkpoint_is_whole(trained, tmp_path):
             copy('model.ckpt-200' + suffix)
         _wait_for(str(output / '200' / 'saved_model.pb'), process)
         copy('model.ckpt-100' + _DATA, whole - 1)
-        # A whole one of a later step comes after it in each look: once that is exported, 100 was looked at as often.
+        # It takes one at the second look at which it is there and has not changed, in the order of their steps: when
+        # the third is exported, it has looked at the first often enough.
         copy('model.ckpt-300')
         _wait_for(str(output / '300' / 'saved_model.pb'), process)
-        assert not (output / '100').exists()
+        assert '100' not in os.listdir(str(output))
         copy('model.ckpt-100' + _DATA)
         _wait_for(str(output / '100' / 'saved_model.pb'), process)
-        copy('model.ckpt-300', 1000, to='model.ckpt-400')
+        copy('model.ckpt-300', 1000, 'model.ckpt-400')
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=60)
     finally:

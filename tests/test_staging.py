@@ -1,5 +1,4 @@
 """Staging: an export appears whole or not at all, and what was there stays, whoever is killed when."""
-import json
 import os
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import pytest
 
 import od_patch
 from od_patch import _staging
+from tests.support import disk
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -232,90 +232,45 @@ def test_an_upload_that_breaks_off_leaves_no_old_graph_over_new_weights(tmp_path
     assert not (target / 'saved_model').exists()
 
 
-# Runs an export for each line that it reads, in a fork of its own, which dies at the n-th call that changes the disk.
-# A fork, since it takes a hundredth of the time in which a Python starts; and not of the process that runs the tests,
-# which may have TensorFlow's threads.
-_KILLED = '''
-import json, os, sys
-sys.path.insert(0, {root!r})
-from od_patch import _staging
-
-def refuse(one, other):
-    raise _staging._CannotExchange
-
-def export_and_die(target, way, fatal):
-    calls = 0
-
-    def dying(function):
-        def call(*args, **kwargs):
-            nonlocal calls
-            calls += 1
-            if calls == fatal:
-                os._exit(9)
-            return function(*args, **kwargs)
-        return call
-
-    if way == 'one by one':
-        _staging._rename_exchange = refuse
-    for name in ('mkdir', 'rename', 'unlink', 'rmdir', 'chmod', 'chown', 'makedirs'):
-        setattr(os, name, dying(getattr(os, name)))
-    _staging._rename_exchange = dying(_staging._rename_exchange)
-    with _staging.staged(target) as staged:
-        os.mkdir(os.path.join(staged.export, 'saved_model'))
-        for name in ('frozen_inference_graph.pb', 'saved_model/saved_model.pb'):
-            with open(os.path.join(staged.export, name), 'w') as artefact:
-                artefact.write('new')
-
-for line in iter(sys.stdin.readline, ''):
-    pid = os.fork()
-    if not pid:
-        export_and_die(*json.loads(line))
-        sys.exit()  # and not os._exit: what is left to the end is done
-    print(os.WEXITSTATUS(os.waitpid(pid, 0)[1]), flush=True)
-'''
+def _run_and_die(target, way, moment, power):
+    """Exports into ``target`` in a process that dies at a moment; returns whether it got that far."""
+    def export(watch):
+        if way == 'one by one':
+            _staging._rename_exchange = _refuse_to_exchange
+        with _staging.staged(str(target)) as staged, watch.paused():
+            _write_export(staged.export)
+    return disk.dying(export, moment, power)
 
 
-@pytest.fixture
-def run_and_die():
-    """A function that exports into a target in a process that dies at a call; returns whether it got that far."""
-    with subprocess.Popen([sys.executable, '-c', _KILLED.format(root=_ROOT)], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, universal_newlines=True) as process:
-        def run(target, way, fatal):
-            print(json.dumps([str(target), way, fatal]), file=process.stdin, flush=True)
-            code = int(process.stdout.readline())
-            assert code in (0, 9)
-            return code == 9
-        yield run
-
-
+@pytest.mark.parametrize('power', [False, True], ids=['killed', 'without power'])
 @pytest.mark.parametrize('way, other', [('exchange', {}), ('one by one', {}), ('one by one', {'notes': 'mine'})],
                          ids=['exchange', 'one by one', 'beside other files'])
-def test_killed_at_any_call_the_old_export_or_the_new_one_is_there_whole(tmp_path, way, other, run_and_die):
+def test_ended_at_any_moment_the_old_export_or_the_new_one_is_there_whole(tmp_path, way, other, power):
     new = dict(_NEW, **other)
-    fatal = 0
+    moment = 0
     died = True
     while died:
-        fatal += 1
-        folder = tmp_path / str(fatal)
+        moment += 1
+        folder = tmp_path / str(moment)
         folder.mkdir()
         target = folder / 'out'
         _write_old_export(target)
         for name, text in other.items():
             (target / name).write_text(text)
         old = _contents(target)
-        died = run_and_die(target, way, fatal)
+        died = _run_and_die(target, way, moment, power)
         if way == 'exchange':  # at no time is there anything between the two
-            assert _contents(target) in (old, new), fatal
-        # The run that cleans up may be killed as well, at any of its own calls.
-        run_and_die(target, way, fatal)
-        run_and_die(target, way, fatal // 2 + 1)
+            assert _contents(target) in (old, new), moment
+        # The run that cleans up may be ended as well, at any of its own moments.
+        _run_and_die(target, way, moment, power)
+        _run_and_die(target, way, moment // 2 + 1, power)
         with pytest.raises(ZeroDivisionError):
             with _staging.staged(str(target)):
-                assert _contents(target) in (old, new), fatal
+                assert _contents(target) in (old, new), moment
                 raise ZeroDivisionError
-        assert _contents(target) in (old, new), fatal
-        assert os.listdir(str(folder)) == ['out'], fatal
-    assert fatal > 8, 'it died at no call: this test tests nothing'
+        assert _contents(target) in (old, new), moment
+        assert os.listdir(str(folder)) == ['out'], moment
+    assert moment > 16, 'it died at no call: this test tests nothing'
     assert _contents(target) == new
 
 

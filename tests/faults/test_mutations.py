@@ -1,14 +1,15 @@
 """A small campaign of ``tests.faults.mutations``; and that what must not be is seen, and said to be so."""
 import io
 import json
-import random
+import os
+import subprocess
+import sys
 
 import pytest
 
 pytest.importorskip('tensorflow')
 
 from tests.faults import mutations  # noqa: E402
-from tests.faults import mutators  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group('faults')
 
@@ -42,14 +43,28 @@ def test_the_campaign_sees_what_must_not_be(tmp_path, monkeypatch, program, outc
         assert campaign._read(reader, str(case))[0] == outcome
 
 
-def test_a_number_makes_the_same_input_again():
-    data = bytes(bytearray(range(256)) * 20)
-    for way in (mutators.damage_bytes,):
-        made = [way(random.Random('reader 7'), data) for _ in range(2)]
-        assert made[0] == made[1] != data
-    text = b'model { ssd { num_classes: 3 } }\n'
-    made = [mutators.damage_text(random.Random('reader 7'), text) for _ in range(2)]
-    assert made[0] == made[1]
-    reader = mutations.READERS[0]
-    assert mutations.damaged(reader._replace(how=('bytes',)), 3, data, b'') == mutations.damaged(
-        reader._replace(how=('bytes',)), 3, data, b'')
+# Prints the digests of twenty inputs of each way that needs no TensorFlow.
+_INPUTS = '''
+import hashlib, json
+from tests.faults import mutations
+files = {'bytes': bytes(range(256)) * 20, 'text': b'model { ssd { num_classes: 3 } } # "x" 7\\n' * 5,
+         'json': json.dumps({'a': [1, {'b': 'c', 'd': None}], 'e': 2.5, 'f': ['g'] * 9}).encode()}
+found = {}
+for way, data in files.items():
+    for name in ('one', 'two'):
+        reader = mutations.READERS[0]._replace(how=(way,), name=name)
+        found[way + name] = [hashlib.sha256(mutations.damaged(reader, number, data, b'other' * 99)).hexdigest()
+                             for number in range(20)]
+print(json.dumps(found))
+'''
+
+
+def test_a_number_makes_the_same_input_again_in_another_process_and_another_number_another_input():
+    made = [json.loads(subprocess.check_output(
+        [sys.executable, '-c', _INPUTS], env=dict(os.environ, PYTHONHASHSEED=seed), universal_newlines=True))
+            for seed in ('1', '2')]
+    assert made[0] == made[1] and len(made[0]) == 6
+    for way, digests in made[0].items():
+        assert len(set(digests)) > 12, way
+    for way in ('bytes', 'text', 'json'):
+        assert made[0][way + 'one'] != made[0][way + 'two']

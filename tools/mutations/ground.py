@@ -1,8 +1,42 @@
 """Faults in the ground of ``od_patch/``: digests, and what else every room rests on."""
 from tools.mutations import Mutation
 
+_GROUND = 'tests/test_ground.py::'
+
 MUTATIONS = (
     Mutation('_digest.py', 'iter(lambda: content.read(1 << 20), b\'\')', '[content.read(1 << 20)]',
              ['tests/test_digest.py'],
              'two files whose first MiB is the same count as the same file'),
+    Mutation('_text.py', '\\u2028-\\u202e', '\\u202a-\\u202e',
+             [_GROUND + 'test_all_that_a_terminal_obeys_is_written_out_and_nothing_else'],
+             'a name with a separator of lines forges a line of output'),
+    Mutation('_errors.py', 'problem, remedy = _text.plain(problem), _text.plain(remedy)',
+             'problem, remedy = _text.plain(problem), remedy',
+             [_GROUND + 'test_each_kind_of_refusal_has_its_exit_code'],
+             'a terminal obeys a name in a remedy'),
+    Mutation('_terminal.py', '            if not segment[2]:', '            if segment[1] and not segment[2]:',
+             [_GROUND + 'test_a_console_shows_what_it_is_given_and_obeys_nothing_in_it',
+              _GROUND + 'test_on_a_terminal_styles_stay_and_controls_of_files_do_not',
+              'tests/test_trust.py::test_names_in_a_graph_are_no_markup_and_no_controls_on_a_terminal'],
+             'a terminal obeys names in plain text'),
+    Mutation('_terminal.py', 'markup=False, ', 'markup=True, ',
+             [_GROUND + 'test_a_console_shows_what_it_is_given_and_obeys_nothing_in_it'],
+             'names in brackets disappear'),
+    Mutation('_console.py', '                os.dup2(copy, number)\n                os.close(copy)',
+             '                os.dup2(copy, number)',
+             [_GROUND + 'test_a_log_leaves_no_descriptors_open'],
+             'every export leaves descriptors open'),
+    Mutation('_console.py', '                stream.flush()\n                os.dup2(copy',
+             '                os.dup2(copy',
+             [_GROUND + 'test_what_is_printed_meanwhile_goes_to_the_log_and_the_terminal_still_to_the_user'],
+             'the end of what was logged appears on the terminal'),
+    Mutation('_console.py', "return 'the output directory is as it was'", "return 'the export is complete'",
+             [_GROUND + 'test_a_failure_is_shown_with_what_it_has_left_and_where_its_traceback_is'],
+             'a failed export calls itself complete'),
+    Mutation('_locale.py', "os.environ.get('LC_ALL') == _UTF8 or ", '',
+             [_GROUND + 'test_the_command_starts_again_once_where_python_takes_the_locale_for_ascii'],
+             'where C.UTF-8 is missing the command starts again for ever'),
+    Mutation('_record.py', '    return record if isinstance(record, dict) else None', '    return record',
+             [_GROUND + 'test_a_record_is_a_dict_or_none'],
+             'a record that is a list is a traceback'),
 )
