@@ -48,10 +48,7 @@ def resolve(path):
     if gfile.IsDirectory(path) and not gfile.Exists(path.rstrip('/') + '.index'):
         return _newest(path)
     prefix = without_suffix(path)
-    # Glob raises for a folder that is not there, in some releases.
-    if gfile.IsDirectory(os.path.dirname(prefix) or '.') and (
-            gfile.Exists(prefix + '.index') or gfile.Exists(prefix) or
-            gfile.Glob(glob_escape(prefix) + '-?????-of-?????')):
+    if _is_there(prefix):
         return prefix
     raise _errors.InputRefused(
         'There is no checkpoint {!r}: neither {}.index nor a file of that name exists.'.format(path, prefix),
@@ -216,17 +213,27 @@ def _wanted(graph, use_moving_averages):
 
 
 def _newest(directory):
-    """Returns the prefix of the newest checkpoint in a directory."""
+    """Returns the prefix of the newest checkpoint that lies in a directory.
+
+    Its file ``checkpoint`` says which, by the base name only: Estimator writes absolute paths, so in a copy of the
+    directory the file still names those of the original, which a training may have gone on to write.
+    """
     gfile = _tensorflow.gfile()
-    latest = None
-    try:
-        latest = _tensorflow.tf1().train.latest_checkpoint(directory)
-    except Exception:  # pylint: disable=broad-except
-        pass  # a damaged 'checkpoint' file: what lies there decides
-    if latest:
-        return latest
+    named = _named_by_state(directory)
+    if named:
+        # A path may be from a machine with another separator.
+        here = os.path.join(directory, re.split(r'[/\\]', named)[-1])
+        for prefix in (here, named):
+            if _is_below(prefix, directory) and _is_there(prefix):
+                return prefix
     prefixes = [os.path.join(directory, name[:-len('.index')])
                 for name in gfile.ListDirectory(directory) if name.endswith('.index')]
+    if not prefixes and named and _is_there(named):
+        raise _errors.InputRefused(
+            'The directory {} holds no checkpoint; its file "checkpoint" names one that lies elsewhere, {}.'.format(
+                directory, named),
+            'If that one is meant, give it by its name. Else copy the files {}.… into {}.'.format(
+                os.path.basename(named), directory))
     if not prefixes:
         raise _errors.InputRefused(
             'The directory {} holds no checkpoint.'.format(directory),
@@ -238,6 +245,31 @@ def _newest(directory):
         return (-1 if step is None else step, gfile.Stat(prefix + '.index').mtime_nsec)
 
     return max(prefixes, key=age)
+
+
+def _named_by_state(directory):
+    """Returns the prefix that the file ``checkpoint`` of a directory names; None where there is none, or it is damaged."""
+    try:
+        state = _tensorflow.tf1().train.get_checkpoint_state(directory)
+    except Exception:  # pylint: disable=broad-except
+        return None  # what lies there decides
+    return state.model_checkpoint_path if state else None
+
+
+def _is_below(path, directory):
+    """Returns whether a path lies in a directory or in one below it, links followed; of stores, by their names."""
+    if '://' not in directory:
+        path, directory = os.path.realpath(path), os.path.realpath(directory)
+    return path.startswith(directory.rstrip('/') + '/')
+
+
+def _is_there(prefix):
+    """Returns whether there is a checkpoint of that prefix, in either format."""
+    gfile = _tensorflow.gfile()
+    # Glob raises for a folder that is not there, in some releases.
+    return bool(gfile.IsDirectory(os.path.dirname(prefix) or '.') and (
+        gfile.Exists(prefix + '.index') or gfile.Exists(prefix) and not gfile.IsDirectory(prefix) or
+        gfile.Glob(glob_escape(prefix) + '-?????-of-?????')))
 
 
 def _what_else_is_there(prefix):

@@ -126,3 +126,79 @@ def test_a_checkpoint_below_a_folder_named_like_a_pattern_is_read_for_a_proof(tm
     assert len(os.listdir('/proc/self/fd')) == len(before)
     with pytest.raises(od_patch.InputRefused, match=r'out\[1\]/other'):
         _freezing.reader(str(folder / 'other'), 'here')
+
+
+def _state(folder, *paths):
+    (folder / 'checkpoint').write_text(''.join(
+        '{}: "{}"\n'.format(key, path) for key, path in zip(
+            ['model_checkpoint_path'] + ['all_model_checkpoint_paths'] * len(paths), paths)))
+
+
+# What the file "checkpoint" of a directory says, in which {original} stands for the directory that it was copied from.
+@pytest.mark.parametrize('named', [
+    '{original}/model.ckpt-7', '{original}/../original/model.ckpt-7', 'model.ckpt-7', './model.ckpt-7',
+    r'C:\\training\\model.ckpt-7', '/gone/model.ckpt-7', 's3://bucket/model.ckpt-7'])
+@pytest.mark.parametrize('how', ['{}', '{}/', '{}/checkpoint'])
+def test_in_the_copy_of_a_directory_its_own_checkpoint_is_meant(tmp_path, named, how):
+    """Estimator writes absolute paths; the training goes on in the original, to the same step."""
+    original, copy = tmp_path / 'original', tmp_path / 'copy'
+    for folder in (original, copy):
+        folder.mkdir()
+        checkpoints.write_v2(str(folder / 'model.ckpt-7'), _VALUES)
+        checkpoints.write_v2(str(folder / 'model.ckpt-9'), _VALUES)
+        _state(folder, named.format(original=original))
+    assert _checkpoint.resolve(how.format(copy)) == str(copy / 'model.ckpt-7')
+
+
+def test_a_checkpoint_of_one_file_is_found_in_the_copy_of_its_directory(tmp_path):
+    original, copy = tmp_path / 'original', tmp_path / 'copy'
+    for folder in (original, copy):
+        folder.mkdir()
+        checkpoints.write_v1(str(folder / 'model.ckpt-7'), _VALUES)
+        _state(folder, original / 'model.ckpt-7')
+    assert _checkpoint.resolve(str(copy)) == str(copy / 'model.ckpt-7')
+
+
+def test_the_checkpoint_of_another_directory_is_never_taken_for_that_of_the_directory_given(prefix, tmp_path):
+    other = tmp_path / 'other'
+    other.mkdir()
+    _state(other, prefix)
+    with pytest.raises(od_patch.InputRefused) as refusal:
+        _checkpoint.resolve(str(other))
+    assert 'its file "checkpoint" names one that lies elsewhere, {}.'.format(prefix) in str(refusal.value)
+    checkpoints.write_v2(str(other / 'model.ckpt-3'), _VALUES)
+    assert _checkpoint.resolve(str(other)) == str(other / 'model.ckpt-3')
+
+
+def test_a_directory_may_name_a_checkpoint_below_itself_and_may_be_a_link(prefix, tmp_path):
+    below, link = tmp_path / 'below', tmp_path / 'link'
+    below.mkdir()
+    checkpoints.write_v2(str(below / 'model.ckpt-8'), _VALUES)
+    _state(tmp_path, 'below/model.ckpt-8')
+    assert _checkpoint.resolve(str(tmp_path)) == str(below / 'model.ckpt-8')
+    link.symlink_to(below)
+    _state(below, below / 'model.ckpt-8')
+    assert _checkpoint.resolve(str(link)) == str(link / 'model.ckpt-8')
+    assert prefix
+
+
+def test_a_directory_whose_name_begins_like_another_is_not_below_it(tmp_path):
+    training, other = tmp_path / 'training', tmp_path / 'training2'
+    for folder in (training, other):
+        folder.mkdir()
+    checkpoints.write_v2(str(other / 'model.ckpt-7'), _VALUES)
+    _state(training, other / 'model.ckpt-7')
+    with pytest.raises(od_patch.InputRefused, match='lies elsewhere'):
+        _checkpoint.resolve(str(training))
+
+
+def test_weights_are_looked_up_in_the_checkpoint_of_the_directory_given(tmp_path):
+    """As compare, inspect and regenerate do with --checkpoint."""
+    from od_patch.compare import _checkpoints
+    checkpoints.write_v2(str(tmp_path / 'model.ckpt-7'), _VALUES)
+
+    class NoWeights:
+        def final_order(self):
+            return []
+
+    assert _checkpoints.origin(NoWeights(), str(tmp_path))['checkpoint'] == str(tmp_path / 'model.ckpt-7')

@@ -6,6 +6,7 @@ import hashlib
 
 import numpy
 
+from od_patch import _checkpoint
 from od_patch.compare import _freezing
 from od_patch.compare import _weights
 
@@ -14,6 +15,7 @@ AVERAGE = '/ExponentialMovingAverage'
 
 def origin(graph, prefix):
     """Dict: 'kind' ('raw weights', 'moving averages', 'both alike', 'other weights'), and how many matched which."""
+    prefix = _checkpoint.resolve(prefix)
     reader = _freezing.reader(prefix, prefix)
     there = reader.get_variable_to_shape_map()
     raw = averaged = both = neither = absent = 0
