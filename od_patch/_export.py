@@ -440,7 +440,7 @@ def prepare(options, arguments):
         proof.require()
     if options.warmup_images is not None:
         _warmup.require(options.warmup_images)
-    _signatures.check_input_type(options.signatures, arguments.get('input_type', ''))
+    _signatures.check_input_type(options.signatures, arguments.get('input_type', ''), arguments.get('input_shape'))
     if options.label_map_path is None:
         return None
     return _labels.read(options.label_map_path, arguments.get('pipeline_config'))

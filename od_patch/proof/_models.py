@@ -8,10 +8,10 @@ Not for: comparing what comes out (``_outputs``).
 """
 import collections
 import contextlib
-import io
 
 import numpy
 
+from od_patch import _pixels
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.compare import _run
@@ -83,7 +83,7 @@ def input_of(servable):
         for function in servable.meta_graph.graph_def.library.function:
             ops |= {node.op for node in function.node_def}
         return Input(info.name, EXAMPLE if ops & _run.PARSES_EXAMPLES else ENCODED, '', shape)
-    if shape is not None and (len(shape) != 4 or shape[3] not in (None, 3)) or not (
+    if shape is not None and (len(shape) != 4 or shape[3] == 0) or not (
             dtype.is_integer or dtype.is_floating):
         raise InputRefused('the input {} takes {} {}, which are no images'.format(info.name, dtype.name, shape), '')
     elements = 1
@@ -94,12 +94,22 @@ def input_of(servable):
     return Input(info.name, IMAGE, dtype.as_numpy_dtype().dtype.name, shape)
 
 
+def has_rows(servable, model_input):
+    """Whether TensorFlow Serving takes requests in rows: the batch is the first dimension of input and all outputs."""
+    if model_input.shape is not None and not model_input.shape:
+        return False
+    return all(not info.tensor_shape.unknown_rank and len(info.tensor_shape.dim) > 0
+               for info in servable.signature.outputs.values())
+
+
 def batch_of(model_input, pictures):
     """What ``session.run`` is fed for some pictures, brought to one size where they differ."""
     height, width = pictures[0].array.shape[:2]
     if model_input.kind == IMAGE and model_input.shape:
         height, width = model_input.shape[1] or height, model_input.shape[2] or width
-    arrays = [_resized(picture.array, height, width) for picture in pictures]
+    channels = _pixels.channels_of(model_input.shape) if model_input.kind == IMAGE else None
+    arrays = [_resized(picture.array if channels is None else picture.with_channels(channels), height, width)
+              for picture in pictures]
     if model_input.kind == IMAGE:
         return numpy.stack(arrays).astype(model_input.dtype)
     values = [_png(array) for array in arrays]
@@ -111,24 +121,26 @@ def batch_of(model_input, pictures):
 
 
 def fitted(model_input, picture):
-    """Returns the picture in the size that an input is for; where it is for any, as it is."""
+    """Returns the picture in the size and with the channels that an input is for; where it is for any, as it is."""
     height, width = picture.array.shape[:2]
+    array = picture.array
+    if model_input.kind == IMAGE:
+        array = picture.with_channels(_pixels.channels_of(model_input.shape))
     if model_input.kind == IMAGE and model_input.shape:
         height, width = model_input.shape[1] or height, model_input.shape[2] or width
-    return _images.Picture(picture.name, _resized(picture.array, height, width))
+    return _images.Picture(picture.name, _resized(array, height, width))
 
 
 def _resized(array, height, width):
     if array.shape[:2] == (height, width):
         return array
-    image = _images.pillow().fromarray(array)
-    return numpy.asarray(image.resize((width, height), 2))  # bilinear, whatever this Pillow calls it
+    # One channel at a time: Pillow knows few numbers of them, and would take the fourth for what the others are weighed by.
+    return numpy.stack([numpy.asarray(_images.pillow().fromarray(numpy.ascontiguousarray(array[:, :, place])).resize(
+        (width, height), 2)) for place in range(array.shape[2])], axis=2)  # 2: bilinear, whatever this Pillow calls it
 
 
 def _png(array):
-    stream = io.BytesIO()
-    _images.pillow().fromarray(array).save(stream, 'PNG')
-    return stream.getvalue()
+    return _images.encoded(array, 'PNG')
 
 
 @contextlib.contextmanager
