@@ -140,6 +140,7 @@ class UnderWay:
         additional_output_tensor_names: list of str.
         write_inference_graph: bool, whether the release is to write the graph as text.
         label_map: bytes of the label map that goes with the SavedModel, or None.
+        config: ``TrainEvalPipelineConfig`` of the model; None where it is not known.
     """
 
     def __init__(self, options, observer, release_text, artifacts, temporary_directory):
@@ -152,6 +153,7 @@ class UnderWay:
         self.additional_output_tensor_names = []
         self.write_inference_graph = False
         self.label_map = None
+        self.config = None
         self._graph_checked = False
 
     def has_work(self):
@@ -232,6 +234,7 @@ class Export(UnderWay):
 
     Attributes:
         inventory: ``_checkpoint.Inventory`` of the trained checkpoint.
+        restored_prefix: str, the checkpoint that variables are restored from: the trained one, or a copy that has a step.
         output_directory: where it is to appear.
         staged_directory: where it is written.
         saved_model_directory: where its SavedModel is written.
@@ -243,6 +246,11 @@ class Export(UnderWay):
     def __init__(self, options, observer, release_text, checkpoint_prefix, output_directory, staged):
         super().__init__(options, observer, release_text, options.artifacts, staged.temporary)
         self.inventory = _checkpoint.take_inventory(checkpoint_prefix)
+        self.restored_prefix = checkpoint_prefix
+        if _checkpoint.STEP not in self.inventory.shapes:
+            observer.note('{} has no global_step, which inference does not need: it is 0 in the export'.format(
+                checkpoint_prefix))
+            self.restored_prefix = _checkpoint.with_step(self.inventory, staged.temporary)
         self.output_directory = output_directory
         self.staged_directory = staged.export
         self.saved_model_directory = os.path.join(staged.export, 'saved_model')
@@ -252,7 +260,7 @@ class Export(UnderWay):
 
     def check_graph(self, graph):
         super().check_graph(graph)
-        _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages)
+        _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages, self.config)
         self._check_size(graph)
 
     def _check_size(self, graph):
@@ -291,7 +299,7 @@ class Export(UnderWay):
             self.place(composed, os.path.join(self.staged_directory, 'model.ckpt'), None)
         else:
             graph = next(iter(outputs.values())).graph
-            self.place(composed, self.inventory.prefix, _checkpoint.sources(graph, self.use_moving_averages))
+            self.place(composed, self.restored_prefix, _checkpoint.sources(graph, self.use_moving_averages))
 
     def _revise(self):
         """Gives the release's own SavedModel what the options ask for; where that is nothing, it stays as it is."""
@@ -392,8 +400,9 @@ def whole(options, observer, release_text, arguments):
             export = Export(options, observer, release_text, prefix, output_directory, staged)
             export.label_map = label_map
             publish = _publish_as(options.publish, output_directory, export.inventory.step)
+            export.config = arguments.get('pipeline_config')
             check_config(arguments, export.inventory)
-            arguments['trained_checkpoint_prefix'] = prefix
+            arguments['trained_checkpoint_prefix'] = export.restored_prefix
             arguments['output_directory'] = staged.export
             with contextlib.ExitStack() as left:
                 left.enter_context(cycles_left())
