@@ -20,6 +20,7 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _locale
 from od_patch import _patching
+from od_patch import _release_errors
 from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
@@ -102,7 +103,7 @@ def run(saved_model_variables, overwrite, strict_pin, script, arguments):
     sys.argv[:] = [script] + list(arguments)
     sys.path[0] = os.path.dirname(os.path.abspath(script))  # as `python SCRIPT` has it
     try:
-        with stack:
+        with stack, _release_errors.explained():
             runpy.run_path(script, run_name='__main__')
     except _errors.ODPatchError as error:
         _console.show_refusal(error, sys.stderr)

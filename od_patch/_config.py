@@ -2,9 +2,12 @@
 
 Not for: changing anything in it; the script reads the file again for itself.
 """
+import difflib
 import re
+import sys
 
 from od_patch import _errors
+from od_patch import _releases
 from od_patch import _tensorflow
 
 _POSITION = re.compile(r'^(\d+):(\d+) ?: ?(.*)$', re.DOTALL)
@@ -72,6 +75,7 @@ def check(config):
     """
     import tensorflow
     if tensorflow.__version__.startswith('1.'):
+        _check_extractor(config)
         return
     native = _tf2_native(config)
     if native:
@@ -87,6 +91,37 @@ def check(config):
             'TensorFlow {} has no contrib.'.format(tensorflow.__version__),
             'Export it under TensorFlow 1: 1.15 on Python 3.7, or 1.12 on Python 3.6 for r1.12.0 (the table in the '
             'README). The SavedModel runs on TensorFlow 2 all the same.')
+    _check_extractor(config)
+
+
+def _check_extractor(config):
+    """Refuses a feature extractor that the model builder, as it is in this process, does not have."""
+    builder = sys.modules.get('object_detection.builders.model_builder')
+    architecture = config.model.WhichOneof('model')
+    known = {kind: sorted(set().union(*[table for name, table in vars(builder).items() if re.match(
+        kind.upper() + r'_.*FEATURE_EXTRACTOR_CLASS_MAP$', name)]) if builder else ())
+        for kind in ('ssd', 'faster_rcnn')}
+    if not known.get(architecture):
+        return
+    extractor = getattr(config.model, architecture).feature_extractor.type
+    if extractor in known[architecture]:
+        return
+    problem = 'The feature extractor {!r} of the pipeline config is none that this release has for model {{ {} }}.'.format(
+        extractor, architecture)
+    nearest = sorted(known[architecture], key=lambda name: (
+        -difflib.SequenceMatcher(None, extractor, name).ratio(), name))
+    remedy = 'It has, the nearest first: {}.'.format(', '.join(nearest))
+    other = [kind for kind, names in known.items() if extractor in names]
+    first = _releases.first_with(extractor)
+    if other:
+        remedy = 'It is one of model {{ {} }}.\n'.format(other[0]) + remedy
+    elif first:
+        remedy = 'Releases from {} on have it.\n'.format(first) + remedy
+    elif extractor.endswith('_keras'):
+        remedy = 'It is one of TensorFlow 2\'s, which exporter_main_v2 exports.\n' + remedy
+    raise _errors.InputRefused(problem, remedy + (
+        '\nIf it is your own, it has to be registered with the model builder before the export: '
+        'python -m od_patch SCRIPT  runs your script that does so and exports.'))
 
 
 def _tf2_native(config):

@@ -21,6 +21,7 @@ from od_patch import _config
 from od_patch import _digest
 from od_patch import _errors
 from od_patch import _record
+from od_patch import _release_errors
 from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
@@ -168,6 +169,8 @@ class UnderWay:
 
     def check_graph(self, graph):
         """Refuses additional output names that the graph does not have; upstream would, after freezing."""
+        for defect in _release_errors.defects(graph):
+            self.observer.note(defect)
         names = [operation.name for operation in graph.get_operations()]
         _signatures.check_outputs(self.options.signatures, names)
         for name in self.additional_output_tensor_names:

@@ -22,6 +22,7 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _freezing
 from od_patch import _lowering
+from od_patch import _release_errors
 from od_patch import _releases
 from od_patch import _series
 from od_patch import legacy
@@ -345,6 +346,10 @@ def _around_export(original, recognised):
     """export_inference_graph and _export_inference_graph: the outer one stages, the inner one says what is exported."""
     @functools.wraps(original)
     def export(*args, **kwargs):
+        with _release_errors.explained():
+            return _export_in_words(*args, **kwargs)
+
+    def _export_in_words(*args, **kwargs):
         arguments = _export.bind(original, args, kwargs)
         under_way = _export.current()
         if under_way:

@@ -68,6 +68,25 @@ RELEASES = tuple(Release(*row) for row in (
      'bc4bca1d0626eb9a95b7c0fee0ad01426c4e68c0', 663, 'd2095bc818c527c28a32a14a7c4d19b55e148c95', False),
 ))
 
+# Feature extractors of the TF 1 half, by the first of the pinned releases whose model_builder has them; none was dropped
+# since. Read from the history of the models repo. Those of TensorFlow 2, which end in _keras, are left out.
+_EXTRACTORS = collections.OrderedDict((
+    ('2017-10-27', 'faster_rcnn_inception_resnet_v2 faster_rcnn_resnet101 faster_rcnn_resnet152 faster_rcnn_resnet50 '
+                   'ssd_inception_v2 ssd_mobilenet_v1'),
+    ('2018-01-10', 'embedded_ssd_mobilenet_v1 faster_rcnn_inception_v2 faster_rcnn_nas ssd_inception_v3'),
+    ('2018-02-09', 'ssd_resnet101_v1_fpn ssd_resnet152_v1_fpn ssd_resnet50_v1_fpn'),
+    ('2018-05-10', 'faster_rcnn_pnas ssd_mobilenet_v2'),
+    ('2018-08-01', 'ssd_mobilenet_v1_fpn ssd_mobilenet_v1_ppn ssd_resnet101_v1_ppn ssd_resnet152_v1_ppn '
+                   'ssd_resnet50_v1_ppn'),
+    ('r1.12.0', 'ssd_mobilenet_v2_fpn ssd_pnasnet'),
+    ('2019-10-17', 'ssd_mobilenet_v3_large ssd_mobilenet_v3_small'),
+    ('2019-11-13', 'ssd_mobilenet_edgetpu'),
+    ('2020-05-12', 'ssd_mobilenet_v2_mnasfpn'),
+    ('2020-05-26', 'ssd_mobiledet_cpu ssd_mobiledet_dsp ssd_mobiledet_edgetpu'),
+    ('2020-06-17', 'ssd_mobiledet_gpu'),
+    ('2022', 'ssd_spaghettinet'),
+))
+
 # What patches/*.patch append to exporter.py. Taken off again before hashing, so
 # that an exporter with the patch applied is still the release that it was.
 PATCH_TRAILER = b'\n\nimport od_patch\nod_patch.install(__name__)\n'
@@ -84,6 +103,11 @@ def blob_id(source):
     if text.endswith(PATCH_TRAILER):
         text = text[:-len(PATCH_TRAILER)]
     return hashlib.sha1(b'blob %d\0' % len(text) + text).hexdigest()
+
+
+def first_with(extractor):
+    """Returns the name of the first pinned release that has a feature extractor; None where none is known to have it."""
+    return next((name for name, extractors in _EXTRACTORS.items() if extractor in extractors.split()), None)
 
 
 def find(exporter_blob):

@@ -25,6 +25,7 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _locale
 from od_patch import _patching
+from od_patch import _release_errors
 from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
@@ -169,7 +170,8 @@ def _export_with_release(argv, log, progress):
             _check_example(values)
             _preflight(values, exporter)
             try:
-                script.main(argv[:1])
+                with _release_errors.explained():
+                    script.main(argv[:1])
             except _errors.SomeFailed:
                 progress.stop()
                 _console.show_summary(progress.report, progress.seconds, log.terminal)

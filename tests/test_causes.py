@@ -92,7 +92,7 @@ def two_stages(anchors, classes, depth=16):
 _FIELDS = {ssd: 'aspect_ratios', weight_shared: 'scales_per_octave', two_stages: 'first_stage_anchor_generator'}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(strategies.sampled_from(sorted(_FIELDS, key=str)), strategies.tuples(*[strategies.integers(1, 9)] * 2),
        strategies.tuples(*[strategies.integers(1, 90)] * 2), strategies.booleans(), strategies.booleans())
 def test_anchors_and_classes_are_told_apart_and_their_numbers_named(layout, anchors, classes, averages, known):
