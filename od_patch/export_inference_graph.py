@@ -170,7 +170,8 @@ def _export_with_release(argv, log, progress):
             _check_example(values)
             _preflight(values, exporter)
             try:
-                with _release_errors.explained():
+                with _release_errors.explained(), _config.readable(values.pipeline_config_path) as path:
+                    values.pipeline_config_path = path
                     script.main(argv[:1])
             except _errors.SomeFailed:
                 progress.stop()

@@ -18,6 +18,7 @@ import shlex
 import numpy
 
 from od_patch import _errors
+from od_patch import _reading
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch.serving import _client
@@ -186,8 +187,13 @@ def _read_names(folder):
     path = os.path.join(folder, 'assets', _LABEL_MAP)
     if not os.path.isfile(path):
         return {}
-    with io.open(path, encoding='utf-8', errors='replace') as label_map:
-        return _names.parse(label_map.read(), path)
+    with open(path, 'rb') as label_map:
+        content = label_map.read()
+    try:
+        text = _reading.plain(_reading.decode(content))
+    except _reading.Unreadable as error:
+        raise _errors.InputRefused('{} is no label map: {}.'.format(path, error), error.remedy)
+    return _names.parse(text, path)
 
 
 def _picture(image):
