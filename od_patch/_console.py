@@ -315,6 +315,9 @@ def _proof(report):
     counts = report.proof.counts
     words = ', '.join('{} {}'.format(counts[status], status) for status in ('ok', 'note', 'not checked')
                       if counts[status])
+    if report.proof.pictures and not report.proof.runs:  # it was to be run, and was not
+        return 'files and weights: {}; outputs were not checked: {}'.format(words, '; '.join(
+            check.text for check in report.proof.of('outputs')) or 'there is nothing to run')
     return '{}: {}{}'.format('files, weights and outputs' if report.proof.runs else 'files and weights', words,
                              '' if report.proof.runs else ' (--verify runs it, too)')
 

@@ -88,13 +88,16 @@ def check(servable, frozen, pictures):
         return [_skipped('outputs', 'there is no {} to run'.format(
             'SavedModel' if servable is None else 'frozen graph'))], []
     try:
-        model_input = _models.input_of(servable)
+        model_input, sides = _models.inputs_of(servable)
     except InputRefused as error:
-        return [_skipped('outputs', error.problem)], []
+        return [_skipped('outputs', 'not run: {}'.format(error.problem))], []
     checks, runs = [], []
+    if sides:
+        checks.append(Check(_PART, 'side inputs', _answer.NOTE, 'made-up numbers for {}'.format(
+            _answer.few([side.name.split(':')[0] for side in sides]))))
     batches = _batches(model_input, pictures)
     for mode, config in ((OFF, _run.unoptimized_config()), (DEFAULTS, _tensorflow.tf1().ConfigProto())):
-        both = _run_both(mode, config, servable, frozen, model_input, batches)
+        both = _run_both(mode, config, servable, frozen, (model_input, sides), batches)
         runs += both
         checks += [_judge(run, any(one.batch == 1 and one.failures for one in both)) for run in both]
     if model_input.shape and model_input.shape[0]:
@@ -163,12 +166,13 @@ def _batches(model_input, pictures):
             (2, [(_models.batch_of(model_input, pair), 2) for pair in pairs])]
 
 
-def _run_both(mode, config, servable, frozen, model_input, batches):
+def _run_both(mode, config, servable, frozen, inputs, batches):
     """List of ``Run``, one a batch size; one model is loaded at a time."""
     found = {}
+    model_input, sides = inputs
     contexts = collections.OrderedDict([
-        ('SavedModel', lambda: _models.saved_model(servable, config)),
-        ('frozen graph', lambda: _models.frozen_graph(frozen, servable, model_input, config))])
+        ('SavedModel', lambda: _models.saved_model(servable, config, model_input, sides)),
+        ('frozen graph', lambda: _models.frozen_graph(frozen, servable, model_input, config, sides))])
     for label, load in contexts.items():
         try:
             with load() as model:

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 
+CONTEXT = (16, 8)  # features of other images, and numbers in each, for Context R-CNN
 FORMS = ('plain', 'training', 'v1', 'v1_training', 'sharded')
 
 
@@ -34,7 +35,7 @@ def values_of_model(config, seed=0, channels=3):
         tf.set_random_seed(seed)
         model = model_builder.build(config.model, is_training=False)
         image, shapes = model.preprocess(tf.zeros([1, 96, 96, channels]))
-        model.postprocess(model.predict(image, shapes), shapes)
+        model.postprocess(model.predict(image, shapes, **_side_inputs(config)), shapes)
         tf.train.get_or_create_global_step()
         if config.HasField('graph_rewriter'):
             graph_rewriter_builder.build(config.graph_rewriter, is_training=False)()
@@ -69,6 +70,16 @@ def values_of_model(config, seed=0, channels=3):
             value = value + 0.05 * noise
         values[name] = np.asarray(value, drawn[name].dtype)
     return values, trainable
+
+
+def _side_inputs(config):
+    """What a model takes beside the images, dict of tensors: Context R-CNN's features of other images."""
+    from od_patch import _tensorflow
+    tf = _tensorflow.tf1()
+    model = getattr(config.model, config.model.WhichOneof('model'))
+    if 'context_config' not in model.DESCRIPTOR.fields_by_name or not model.HasField('context_config'):
+        return {}
+    return {'context_features': tf.zeros([1, CONTEXT[0], CONTEXT[1]]), 'valid_context_size': tf.constant([1], tf.int32)}
 
 
 def with_training_state(values, trainable, seed=1):
