@@ -88,6 +88,7 @@ def take_inventory(prefix):
                     prefix, os.path.basename(prefix)))
         num_shards = index.num_shards
     else:
+        _check_kind(prefix)
         _check_v1(prefix)
     tf = _tensorflow.tf1()
     try:
@@ -115,6 +116,36 @@ def step_in_name(prefix):
     """Returns the number at the end of a prefix, as ``tf.train.Saver`` puts it there; None where there is none."""
     step = _STEP.search(prefix)
     return int(step.group(1)) if step else None
+
+
+# What files begin with that are taken for checkpoints, and what to do with them.
+_PREFIX_REMEDY = 'Give the prefix of a checkpoint: the name that its files .index and .data-… have in common.'
+_OTHERS = (
+    (re.compile(br'\x89HDF\r\n'), 'an HDF5 file, as Keras writes it', _PREFIX_REMEDY),
+    (re.compile(br'PK\x03\x04'), 'a ZIP archive, as PyTorch and Keras 3 write it', 'Unpack it where it holds the files of a '
+     'checkpoint. Weights of other frameworks are not exported.'),
+    (re.compile(br'\x1f\x8b'), 'a compressed archive', 'Unpack it, and give the prefix of the checkpoint in it: tar -xzf …'),
+    (re.compile(br'[\s\S]{4}TFL3'), 'a TensorFlow Lite model', 'It is made of an export. ' + _PREFIX_REMEDY),
+    (re.compile(br'version https://git-lfs'), 'a pointer of Git LFS, not the file itself', 'Fetch the file: git lfs pull'),
+    # A GraphDef: its first node, whose first fields are a name and an op.
+    (re.compile(br'\n[\x80-\xff]{0,4}[\x00-\x7f]\n[\x01-\x7f][\w./\-]{1,127}\x12[\x01-\x7f][A-Z_]\w+'),
+     'a frozen graph, with its weights as constants', 'It is the result of an export. Give the checkpoint that the training '
+     'wrote: ' + _PREFIX_REMEDY[0].lower() + _PREFIX_REMEDY[1:] + ' "od-patch inspect" tells what the graph is.'),
+    (re.compile(br'\x08\x01\x12'), 'the saved_model.pb of a SavedModel', 'Its variables lie beside it, with the prefix '
+     'variables/variables. ' + _PREFIX_REMEDY),
+)
+
+
+def _check_kind(prefix):
+    """Refuses a file that is no checkpoint but something else that is known, in words."""
+    gfile = _tensorflow.gfile()
+    if not gfile.Exists(prefix) or gfile.IsDirectory(prefix):
+        return
+    with gfile.GFile(prefix, 'rb') as file:
+        begin = file.read(512)
+    for pattern, what, remedy in _OTHERS:
+        if pattern.match(begin):
+            raise _errors.InputRefused('The checkpoint {} cannot be read: it is {}.'.format(prefix, what), remedy)
 
 
 def _check_v1(prefix):
@@ -256,6 +287,11 @@ def _newest(directory):
                 directory, named),
             'If that one is meant, give it by its name. Else copy the files {}.… into {}.'.format(
                 os.path.basename(named), directory))
+    inside = os.path.join(directory, 'variables', 'variables')
+    if not prefixes and gfile.Exists(os.path.join(directory, 'saved_model.pb')):
+        raise _errors.InputRefused(
+            'The directory {} holds no checkpoint: it is a SavedModel.'.format(directory),
+            'Its variables are those of {}.'.format(inside) if _is_there(inside) else 'Its weights are constants.')
     if not prefixes:
         raise _errors.InputRefused(
             'The directory {} holds no checkpoint.'.format(directory),

@@ -202,3 +202,47 @@ def test_weights_are_looked_up_in_the_checkpoint_of_the_directory_given(tmp_path
             return []
 
     assert _checkpoints.origin(NoWeights(), str(tmp_path))['checkpoint'] == str(tmp_path / 'model.ckpt-7')
+
+
+def _graph_of(name, op):
+    tf = _tensorflow.tf1()
+    graph_def = tf.GraphDef()
+    node = graph_def.node.add(name=name, op=op)
+    node.attr['value'].tensor.tensor_content = b'x' * 5000
+    return graph_def.SerializeToString()
+
+
+@pytest.mark.parametrize('content, what, remedy', [
+    (_graph_of('image_tensor', 'Placeholder'), 'a frozen graph', 'checkpoint that the training wrote'),
+    (_graph_of('FeatureExtractor/MobilenetV1/weights', 'Const'), 'a frozen graph', 'od-patch inspect'),
+    (b'\x08\x01\x12\x80\x10' + b'x' * 90, 'the saved_model.pb', 'variables/variables'),
+    (b'\x89HDF\r\n\x1a\n' + b'\0' * 90, 'an HDF5 file', 'prefix'), (b'PK\x03\x04' + b'\0' * 90, 'a ZIP archive', 'Unpack'),
+    (b'\x1f\x8b\x08' + b'\0' * 90, 'a compressed archive', 'tar -xzf'),
+    (b'\x20\0\0\0TFL3' + b'\0' * 90, 'a TensorFlow Lite model', 'prefix'),
+    (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n', 'a pointer of Git LFS', 'git lfs pull'),
+])
+@pytest.mark.parametrize('name', ['frozen_inference_graph.pb', 'model.ckpt-1'])
+def test_another_file_in_place_of_a_checkpoint_is_called_what_it_is(tmp_path, name, content, what, remedy):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(od_patch.InputRefused) as refusal:
+        _checkpoint.take_inventory(_checkpoint.resolve(str(path)))
+    assert 'it is ' + what in refusal.value.problem and remedy in refusal.value.remedy
+    assert 'sstable' not in str(refusal.value)
+
+
+def test_a_checkpoint_of_one_file_is_taken_for_nothing_else(tmp_path):
+    for name in ('a', 'FeatureExtractor/weights', 'n' * 120):
+        path = str(tmp_path / 'model')
+        checkpoints.write_v1(path, {name: np.ones((2, 3), np.float32)})
+        assert list(_checkpoint.take_inventory(path).shapes) == [name]
+
+
+def test_a_saved_model_in_place_of_a_training_directory(tmp_path):
+    (tmp_path / 'saved_model.pb').write_bytes(b'')
+    with pytest.raises(od_patch.InputRefused, match='it is a SavedModel.\nIts weights are constants'):
+        _checkpoint.resolve(str(tmp_path))
+    (tmp_path / 'variables').mkdir()
+    checkpoints.write_v2(str(tmp_path / 'variables' / 'variables'), _VALUES)
+    with pytest.raises(od_patch.InputRefused, match='Its variables are those of .*variables/variables'):
+        _checkpoint.resolve(str(tmp_path))
