@@ -231,11 +231,8 @@ def show_summary(report, seconds, stream):
 def _show_series(report, seconds, console):
     """Prints what a series of exports has made."""
     version, _ = _tensorflow.versions()
-    counts = ['{} {}'.format(sum(result.outcome == outcome for result in report.results), outcome)
-              for outcome in (_series.EXPORTED, _series.SKIPPED, _series.FAILED)
-              if any(result.outcome == outcome for result in report.results)]
     console.print()
-    console.print(rich.text.Text('{}: {}'.format(report.output_directory, ', '.join(counts)), style='bold'))
+    console.print(rich.text.Text('{}: {}'.format(report.output_directory, _counts(report)), style='bold'))
     console.print('exporter {}, TensorFlow {}, {:.1f} s'.format(report.release, version, seconds))
     for prefix in report.waiting:
         console.print(rich.text.Text('  {} was still being written'.format(prefix), style='yellow'))
@@ -249,6 +246,13 @@ def _show_series(report, seconds, console):
         console.print()
         console.print(rich.text.Text('Next:  ' + _text.command([
             'saved_model_cli', 'show', '--all', '--dir', made[-1].output_directory])))
+
+
+def _counts(report):
+    """Returns how many checkpoints of a series came out how, in words."""
+    return ', '.join('{} {}'.format(sum(result.outcome == outcome for result in report.results), outcome)
+                     for outcome in (_series.EXPORTED, _series.SKIPPED, _series.FAILED)
+                     if any(result.outcome == outcome for result in report.results))
 
 
 def show_refusal(error, stream):
@@ -292,7 +296,13 @@ def state_of_output(report):
 
 
 def summary_line(report):
-    """Returns one line for scripts that print enough of their own."""
+    """Returns one line for scripts that print enough of their own.
+
+    Args:
+        report: ``_export.Report`` or ``_series.SeriesReport``.
+    """
+    if isinstance(report, _series.SeriesReport):
+        return 'od-patch: {}: {}'.format(report.output_directory, _counts(report))
     if _export.SAVED_MODEL not in report.artifacts:
         return 'od-patch: {}: no saved_model was asked for'.format(report.output_directory)
     return 'od-patch: {}: {}; weights: {}'.format(

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import sys
 import threading
 
 from od_patch import _checkpoint
@@ -25,6 +26,7 @@ from od_patch import _release_errors
 from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
+from od_patch import _text
 from od_patch import _version
 from od_patch import proof
 from od_patch.serving import _labels
@@ -113,7 +115,12 @@ class Observer:
         """A stage has begun, and with it the one before has ended."""
 
     def finished(self, report):
-        """The export is in its place; ``report`` is a ``Report``, for a series a ``_series.SeriesReport``."""
+        """The export is in its place; ``report`` is a ``Report``, for a series a ``_series.SeriesReport``.
+
+        Said in one line, on stderr: whoever exports from Python, or by the source patch, sees nothing else of od-patch.
+        """
+        from od_patch import _console
+        sys.stderr.write(_text.plain(_console.summary_line(report)) + '\n')
 
     def progress(self, done, total, name):
         """Of ``total`` checkpoints that are there, ``done`` are dealt with, and the one called ``name`` is next."""

@@ -60,7 +60,7 @@ _ROLES = collections.OrderedDict([
     ('write_saved_model', ('write_saved_model', '_write_saved_model')),
 ])
 
-# What every exporter from 2017-07-18 on has in common, and what the replacements rely on: the leading parameters
+# What every exporter from 2017-10-27 on has in common, and what the replacements rely on: the leading parameters
 # of each function, by role. build_detection_graph and profile_inference_graph came later and are not needed.
 _SHAPE = collections.OrderedDict([
     ('export_inference_graph',
