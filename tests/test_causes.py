@@ -335,3 +335,9 @@ def test_the_cause_is_named_of_a_real_graph(case, checkpoint_of, tmp_path):
     for pattern in patterns:
         assert re.search(pattern, result.stderr, re.DOTALL), result.stderr
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_box_predictor_from_the_middle_is_no_other_number_of_layers():
+    held = {name: shape for name, shape in ssd(6, 3).items() if 'BoxPredictor_2' not in name}
+    told = cause(ssd(6, 3), held)
+    assert 'num_layers' not in told and 'class count' not in told
