@@ -129,7 +129,7 @@ def _check_extractor(config):
     if not known.get(architecture):
         return
     extractor = getattr(config.model, architecture).feature_extractor.type
-    if extractor in known[architecture]:
+    if extractor in known[architecture] or not _is_unknown(builder, config):
         return
     problem = 'The feature extractor {!r} of the pipeline config is none that this release has for model {{ {} }}.'.format(
         extractor, architecture)
@@ -147,6 +147,18 @@ def _check_extractor(config):
     raise _errors.InputRefused(problem, remedy + (
         '\nIf it is your own, it has to be registered with the model builder before the export: '
         'python -m od_patch SCRIPT  runs your script that does so and exports.'))
+
+
+def _is_unknown(builder, config):
+    """Returns whether building the model fails for its feature extractor: a builder may know more than its tables have."""
+    try:
+        with _tensorflow.tf1().Graph().as_default():
+            builder.build(config.model, is_training=False)
+    except ValueError as error:
+        return re.search(r'Unknown .*feature_extractor', str(error)) is not None
+    except Exception:  # pylint: disable=broad-except
+        pass  # whatever it is, it is not that
+    return False
 
 
 def _tf2_native(config):

@@ -140,8 +140,9 @@ def test_a_graph_that_fails_with_one_image_too_is_not_said_to_take_one_at_a_time
 
 def _read(tmp_path, architecture, extractor):
     path = tmp_path / 'pipeline.config'
-    path.write_text('model {{ {} {{ feature_extractor {{ type: "{}" }} }} }}'.format(architecture, extractor))
-    return _config.read(str(path))
+    with open(exports.config_path(architecture)) as file:
+        path.write_text(file.read())
+    return _config.read(str(path), 'model {{ {} {{ feature_extractor {{ type: "{}" }} }} }}'.format(architecture, extractor))
 
 
 @pytest.mark.parametrize('architecture, extractor, nearest, more', [
@@ -174,6 +175,21 @@ def test_an_extractor_that_a_user_registered_is_none_that_is_unknown(tf1_behavio
     table = model_builder.SSD_FEATURE_EXTRACTOR_CLASS_MAP
     monkeypatch.setitem(table, 'my_tiny_mobilenet', table['ssd_mobilenet_v1'])
     assert _read(tmp_path, 'ssd', 'my_tiny_mobilenet').model.ssd.feature_extractor.type == 'my_tiny_mobilenet'
+
+
+def test_an_extractor_that_only_a_builder_of_the_users_knows_is_none_that_is_unknown(tf1_behaviour, tmp_path, monkeypatch):
+    del tf1_behaviour
+    from object_detection.builders import model_builder
+    original = model_builder._build_ssd_feature_extractor  # pylint: disable=protected-access
+
+    def mine(config, *args, **kwargs):
+        known = type(config)()
+        known.CopyFrom(config)
+        known.type = 'ssd_mobilenet_v1'
+        return original(known, *args, **kwargs)
+
+    monkeypatch.setattr(model_builder, '_build_ssd_feature_extractor', mine)
+    assert _read(tmp_path, 'ssd', 'my_tiny_mobilenet')
 
 
 def test_the_table_of_extractors_is_of_the_release_at_hand(tf1_behaviour):
