@@ -122,15 +122,18 @@ def step_in_name(prefix):
 _PREFIX_REMEDY = 'Give the prefix of a checkpoint: the name that its files .index and .data-… have in common.'
 _OTHERS = (
     (re.compile(br'\x89HDF\r\n'), 'an HDF5 file, as Keras writes it', _PREFIX_REMEDY),
-    (re.compile(br'PK\x03\x04'), 'a ZIP archive, as PyTorch and Keras 3 write it', 'Unpack it where it holds the files of a '
-     'checkpoint. Weights of other frameworks are not exported.'),
-    (re.compile(br'\x1f\x8b'), 'a compressed archive', 'Unpack it, and give the prefix of the checkpoint in it: tar -xzf …'),
+    (re.compile(br'PK\x03\x04'), 'a ZIP archive, as PyTorch and Keras 3 write it',
+     'Unpack it where it holds the files of a checkpoint. Weights of other frameworks are not exported.'),
+    (re.compile(br'\x1f\x8b'), 'a compressed archive',
+     'Unpack it, and give the prefix of the checkpoint in it: tar -xzf …'),
     (re.compile(br'[\s\S]{4}TFL3'), 'a TensorFlow Lite model', 'It is made of an export. ' + _PREFIX_REMEDY),
-    (re.compile(br'version https://git-lfs'), 'a pointer of Git LFS, not the file itself', 'Fetch the file: git lfs pull'),
+    (re.compile(br'version https://git-lfs'), 'a pointer of Git LFS, not the file itself',
+     'Fetch the file: git lfs pull'),
     # A GraphDef: its first node, whose first fields are a name and an op.
     (re.compile(br'\n[\x80-\xff]{0,4}[\x00-\x7f]\n[\x01-\x7f][\w./\-]{1,127}\x12[\x01-\x7f][A-Z_]\w+'),
-     'a frozen graph, with its weights as constants', 'It is the result of an export. Give the checkpoint that the training '
-     'wrote: ' + _PREFIX_REMEDY[0].lower() + _PREFIX_REMEDY[1:] + ' "od-patch inspect" tells what the graph is.'),
+     'a frozen graph, with its weights as constants',
+     'It is the result of an export. Give the prefix of the checkpoint that the training wrote. "od-patch inspect" '
+     'tells what the graph is.'),
     (re.compile(br'\x08\x01\x12'), 'the saved_model.pb of a SavedModel', 'Its variables lie beside it, with the prefix '
      'variables/variables. ' + _PREFIX_REMEDY),
 )
@@ -194,7 +197,7 @@ def check_graph(graph, inventory, use_moving_averages, config=None):
         use_moving_averages: bool, whether trained variables are to be restored
             from their moving averages, as the exporter does where
             ``eval_config.use_moving_averages`` is set.
-        config: ``TrainEvalPipelineConfig``, whose fields and numbers the likely cause names; None where it is not known.
+        config: ``TrainEvalPipelineConfig``, whose fields and numbers the likely cause names; None where not known.
 
     Raises:
         od_patch.CheckpointMismatch: variables are missing or of another shape;
@@ -306,7 +309,7 @@ def _newest(directory):
 
 
 def _named_by_state(directory):
-    """Returns the prefix that the file ``checkpoint`` of a directory names; None where there is none, or it is damaged."""
+    """Returns the prefix that the file ``checkpoint`` of a directory names; None where there is none that is whole."""
     try:
         state = _tensorflow.tf1().train.get_checkpoint_state(directory)
     except Exception:  # pylint: disable=broad-except
@@ -439,9 +442,9 @@ def _quantized_graph(missing, reshaped, inventory, use_moving_averages, model):
     ranges = sorted({name.rpartition('/')[0] for name in quantized})
     of_all = len({name.rpartition('/')[0] for name in model.variables if re.search(r'_quant/(min|max)$', name)})
     delay = _delay(model.config)
-    return ('the checkpoint was trained with quantization, but lacks {} of the {} ranges that the graph has ({}). It was '
-            'saved before the `delay` of graph_rewriter {{ quantization {{ … }} }} was over{}, or trained with another '
-            'graph_rewriter block. Export a checkpoint of a later step, with the block that it was trained with.'.format(
+    return ('the checkpoint was trained with quantization, but lacks {} of the {} ranges that the graph has ({}). '
+            'It was saved before the `delay` of graph_rewriter {{ quantization {{ … }} }} was over{}, or trained with '
+            'another graph_rewriter block. Export a later checkpoint, with the block that it was trained with.'.format(
                 len(ranges), max(of_all, len(ranges)), _few(ranges),
                 '' if delay is None else ' ({:,} steps in the config; the checkpoint {})'.format(
                     delay, 'tells no step' if inventory.step is None else 'is of step {:,}'.format(inventory.step))))
@@ -468,7 +471,8 @@ def _other_channels(missing, reshaped, inventory, use_moving_averages, model):
 
 
 _PREDICTOR = re.compile(r'(?P<stage>FirstStage|SecondStage|WeightSharedConvolutional)?\w*BoxPredictor(?P<level>_\d+)?/'
-                        r'(?:.*/)?(?P<head>BoxEncodingPredictor|ClassPredictor|(?<=BoxPredictor/)BoxPredictor)(?:_\w+)?/')
+                        r'(?:.*/)?(?P<head>BoxEncodingPredictor|ClassPredictor|(?<=BoxPredictor/)BoxPredictor)'
+                        r'(?:_\w+)?/')
 _BOXES, _CLASSES = ('BoxEncodingPredictor', 'BoxPredictor'), 'ClassPredictor'
 
 
@@ -536,8 +540,8 @@ def _anchor_fields(predictor, levels, config):
         return ('Other scales or aspect_ratios of first_stage_anchor_generator {{ grid_anchor_generator {{ … }} }}: '
                 'there is an anchor for each pair of them{}'.format(_generated(config)))
     if predictor.group('stage') == 'WeightSharedConvolutional' or predictor.group('level') is None:
-        return ('Other aspect_ratios or scales_per_octave of anchor_generator {{ multiscale_anchor_generator {{ … }} }}: '
-                'there is an anchor for each pair of them{}'.format(_generated(config)))
+        return ('Other aspect_ratios or scales_per_octave of anchor_generator {{ multiscale_anchor_generator {{ … '
+                '}} }}: there is an anchor for each pair of them{}'.format(_generated(config)))
     if set(levels) == {'_0'}:
         return ('Only the lowest layer differs: another reduce_boxes_in_lowest_layer of anchor_generator '
                 '{{ ssd_anchor_generator {{ … }} }}{}'.format(_generated(config)))
@@ -596,7 +600,7 @@ def _counted_by(configured, name, graph_shape, checkpoint_shape):
 
 
 def _anchors_of(name, found, inventory, code_size):
-    """(anchors in the graph, anchors in the checkpoint) of the class predictor ``name``, by its sister for the boxes."""
+    """(anchors in the graph, anchors in the checkpoint) of the class predictor ``name``, by its sister for boxes."""
     for boxes in _BOXES:
         sister = name.replace(_CLASSES, boxes)
         held = inventory.shapes.get(sister)
@@ -642,8 +646,9 @@ def _layers(missing, reshaped, inventory, use_moving_averages, model):
     lost = {int(found.group(1)) for found in map(re.compile(r'BoxPredictor_(\d+)/').search, missing) if found}
     if not levels[1] or not lost or not lost.isdisjoint(levels[1]) or min(lost) <= max(levels[1]):
         return None
-    return ('the anchors: the config has anchors on {} feature maps (BoxPredictor_0 to BoxPredictor_{}), the checkpoint on '
-            '{}. Set num_layers of anchor_generator {{ ssd_anchor_generator {{ … }} }} with --config_override, or use the '
+    return ('the anchors: the config has anchors on {} feature maps (BoxPredictor_0 to BoxPredictor_{}), the '
+            'checkpoint on {}. Set num_layers of anchor_generator {{ ssd_anchor_generator {{ … }} }} with '
+            '--config_override, or use the '
             'config of the training{}.'.format(
                 len(levels[0]), levels[0][-1], len(levels[1]), _generated(model.config)))
 
@@ -660,7 +665,8 @@ def _predictor_layout(missing, reshaped, inventory, use_moving_averages, model):
                  for held in (model.variables, inventory.shapes)]
     if depthwise[0] != depthwise[1]:
         return ('the box predictors: use_depthwise is {} in {} and was {} in the training.'.format(
-            *(['true', block, 'false'] if depthwise[0] else ['false', block, 'true']))) + ' Use the config of the training.'
+            *(['true', block, 'false'] if depthwise[0] else ['false', block, 'true']))) + \
+            ' Use the config of the training.'
     for name, graph_shape, checkpoint_shape in reshaped:
         if len(graph_shape) == len(checkpoint_shape) == 4 and graph_shape[:2] != checkpoint_shape[:2]:
             return ('the box predictors: their kernels are {} x {} by {} and {} x {} in the checkpoint ({}): another '
@@ -673,8 +679,8 @@ def _predictor_layout(missing, reshaped, inventory, use_moving_averages, model):
                     name, graph_shape, checkpoint_shape, block))
     second = [name for name in missing if name.startswith('SecondStage')]
     if second and len(second) == len(missing) and not reshaped and all('/Conv' in name for name in second):
-        return ('the masks: the config predicts instance masks (predict_instance_masks), and the checkpoint was trained '
-                'without. Use the config of the training.')
+        return ('the masks: the config predicts instance masks (predict_instance_masks), and the checkpoint was '
+                'trained without. Use the config of the training.')
     return None
 
 
@@ -707,8 +713,8 @@ def _widths(missing, reshaped, inventory, use_moving_averages, model):
     if missing or len(inside) < 2:
         return None
     name, graph_shape, checkpoint_shape = inside[0]
-    return ('the width of the feature extractor ({}: {} in the graph, {} in the checkpoint): another depth_multiplier or '
-            'min_depth of feature_extractor {{ … }}. Use the config of the training.'.format(
+    return ('the width of the feature extractor ({}: {} in the graph, {} in the checkpoint): another '
+            'depth_multiplier or min_depth of feature_extractor {{ … }}. Use the config of the training.'.format(
                 name, graph_shape, checkpoint_shape))
 
 
@@ -761,7 +767,8 @@ def _few(names, most=3):
 
 # Tried in this order: the narrow ones first, each being a special case of those below it.
 _CAUSES = (_averages_absent, _quantized_graph, _other_channels, _anchors_or_classes, _class_count, _layers,
-           _predictor_layout, _batch_norm, _stages, _classification_checkpoint, _feature_extractor, _architecture, _widths)
+           _predictor_layout, _batch_norm, _stages, _classification_checkpoint, _feature_extractor, _architecture,
+           _widths)
 
 
 def no_averages_remedy():

@@ -131,8 +131,8 @@ def _check_extractor(config):
     extractor = getattr(config.model, architecture).feature_extractor.type
     if extractor in known[architecture] or not _is_unknown(builder, config):
         return
-    problem = 'The feature extractor {!r} of the pipeline config is none that this release has for model {{ {} }}.'.format(
-        extractor, architecture)
+    problem = ('The feature extractor {!r} of the pipeline config is none that this release has for '
+               'model {{ {} }}.'.format(extractor, architecture))
     nearest = sorted(known[architecture], key=lambda name: (
         -difflib.SequenceMatcher(None, extractor, name).ratio(), name))
     remedy = 'It has, the nearest first: {}.'.format(', '.join(nearest))
@@ -150,7 +150,7 @@ def _check_extractor(config):
 
 
 def _is_unknown(builder, config):
-    """Returns whether building the model fails for its feature extractor: a builder may know more than its tables have."""
+    """Returns whether building the model fails for its extractor: a builder may know more than its tables have."""
     try:
         with _tensorflow.tf1().Graph().as_default():
             builder.build(config.model, is_training=False)
@@ -193,8 +193,11 @@ def merge(text, config, what, later=()):
         unknown = re.search(r'has no field named "([^"]*)"', str(error))
         if unknown and unknown.group(1) in later:
             config.Clear()
-            text_format.Merge(text, config, allow_unknown_field=True)
-            return
+            try:
+                text_format.Merge(text, config, allow_unknown_field=True)
+                return
+            except (text_format.ParseError, UnicodeError, ValueError) as another:
+                error = another
         raise _errors.InputRefused(*_explained(str(error), text, what, config.DESCRIPTOR))
 
 
@@ -233,7 +236,8 @@ def _explained(message, text, what, descriptor):
     """Returns (problem, remedy) for an error of protobuf's text parser."""
     other = _reading.looks_like(text)
     if other:
-        return '{} does not parse: it looks like {}.'.format(what, other), _WHOLE.get(descriptor.name, 'Give the file itself.')
+        return ('{} does not parse: it looks like {}.'.format(what, other),
+                _WHOLE.get(descriptor.name, 'Give the file itself.'))
     slips = _reading.slips(text)
     if slips:
         lines = text.split('\n')

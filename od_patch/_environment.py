@@ -84,7 +84,7 @@ def hidden(name):
 
 
 def _shadow(name):
-    """Returns the refusal of a module of the user's that the import statement finds in place of another; None for none."""
+    """Returns the refusal of a user's module that the import statement finds in place of another; None for none."""
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, AttributeError, ValueError):
@@ -199,8 +199,8 @@ def _explained(error):
                 version, text),
             'Use TensorFlow 1.x: 1.12.0 on Python 3.6 for r1.12.0, 1.15 on Python 3.7 for releases of 2019.')
     missing = error.name if isinstance(error, ImportError) else None
-    if missing and '.' in missing and _is_there(missing.partition('.')[0]) and not missing.startswith('object_detection'):
-        package = missing.partition('.')[0]
+    package = (missing or '').partition('.')[0]
+    if package not in ('', missing, 'object_detection') and _is_there(package):
         return _errors.EnvironmentRefused(
             'The Object Detection API needs {}, and the {} that is found, in {}, has none: {}'.format(
                 missing, package, _origin(package), text),

@@ -244,7 +244,7 @@ class Export(UnderWay):
 
     Attributes:
         inventory: ``_checkpoint.Inventory`` of the trained checkpoint.
-        restored_prefix: str, the checkpoint that variables are restored from: the trained one, or a copy that has a step.
+        restored_prefix: str, what variables are restored from: the trained checkpoint, or a copy that has a step.
         output_directory: where it is to appear.
         staged_directory: where it is written.
         saved_model_directory: where its SavedModel is written.

@@ -1,4 +1,4 @@
-"""Text files as people's editors leave them: decoded whatever their encoding, and what is wrong in them said where it is.
+"""Text files as people's editors leave them: decoded whatever their encoding; what is wrong is said with its line.
 
 Pipeline configs and label maps are protobuf's text form, ASCII but for comments and for what stands in quotes. That is
 why an encoding that is not known can be read all the same where it is only in comments.
@@ -18,8 +18,8 @@ _QUOTED = r'''#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|'''
 _PIECE = re.compile(_QUOTED + r'[\s\S]')
 _PIECE_OF_BYTES = re.compile((_QUOTED + r'[\x80-\xff]+|[\s\S]').encode('ascii'))
 # Blanks that protobuf does not take for blanks, and marks that are not seen.
-_UNSEEN = '\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d\u200e\u200f' \
-    '\u202f\u205f\u2060\u3000\ufeff\u2028\u2029\x85'
+_UNSEEN = '\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200c\u200d' \
+    '\u200e\u200f\u202f\u205f\u2060\u3000\ufeff\u2028\u2029\x85'
 _CURLY = '\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u2032\u2033\u00ab\u00bb\u300c\u300d\uff02\uff07`\u00b4'
 
 
@@ -118,7 +118,7 @@ def plain(text):
 
 
 def slips(text):
-    """Returns [(line number, what is wrong in it, what to do)] of slips of an editor or a hand; empty where there are none.
+    """Returns [(line number, what is wrong in it, what to do)] of slips of an editor or a hand; empty for none.
 
     Args:
         text: str, in protobuf's text form.
@@ -139,8 +139,8 @@ def slips(text):
             found.append((line, 'the quotes are curly ({}, {})'.format(piece, _name(piece)),
                           'Write straight ones: " or \'.'))
         elif len(piece) == 1 and ord(piece) > 126 and piece not in _UNSEEN:
-            found.append((line, 'the character {} ({}) stands outside of quotes and comments'.format(piece, _name(piece)),
-                          'Write it in plain ASCII{}.'.format(_ascii_of(piece))))
+            found.append((line, 'the character {} ({}) stands outside of quotes and comments'.format(
+                piece, _name(piece)), 'Write it in plain ASCII{}.'.format(_ascii_of(piece))))
         line += piece.count('\n')
         before = piece
     return found
@@ -164,7 +164,7 @@ def _name(character):
 
 
 def looks_like(text):
-    """Returns what else a text is, in words: a web page, JSON, a list of names; '' for protobuf's text form, as far as seen.
+    """Returns what else a text is, in words: a web page, JSON, a list of names; '' for protobuf's text form.
 
     Args:
         text: str.

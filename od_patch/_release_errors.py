@@ -1,7 +1,7 @@
 """Errors that the releases' own Python is known to raise, in words and with what to do about them.
 
-Not for: errors of the user's files, which are looked at before the release is called (``_config``, ``_checkpoint``), nor
-for what nobody has met yet: that stays as it is, with its traceback.
+Not for: errors of the user's files, which are looked at before the release is called (``_config``, ``_checkpoint``),
+nor for what nobody has met yet: that stays as it is, with its traceback.
 """
 import collections
 import contextlib
@@ -23,16 +23,16 @@ Attributes:
 _KNOWN = tuple(_Known(*row) for row in (
     (TypeError, r'unsupported operand type\(s\) for \+: .NoneType. and .int.', r'add_output_tensor_nodes$',
      _errors.InputRefused,
-     'The model has no second stage (number_of_stages: 1), and the release exports detections only: boxes with classes, '
-     'which the first stage does not have.',
+     'The model has no second stage (number_of_stages: 1), and the release exports detections only: boxes with '
+     'classes, which the first stage does not have.',
      'Where the checkpoint has a second stage, add --config_override "model { faster_rcnn { number_of_stages: 2 } }". '
      'A model that only proposes boxes is exported by none of the releases.'),
-    (TypeError, r'dict_keys. object (?:does not support indexing|is not subscriptable)', r'pooling_pyramid_feature_maps$',
-     _errors.EnvironmentRefused,
+    (TypeError, r'dict_keys. object (?:does not support indexing|is not subscriptable)',
+     r'pooling_pyramid_feature_maps$', _errors.EnvironmentRefused,
      'The pooling pyramid (…_ppn) of this release does not run on Python 3: releases before 2020-05-12 wrote it for '
      'Python 2.',
-     'Export it with a release of 2020-05-12 or later, which builds the same graph; or change image_features.keys()[0] in '
-     'object_detection/models/feature_map_generators.py to list(image_features)[0].'),
+     'Export it with a release of 2020-05-12 or later, which builds the same graph; or change '
+     'image_features.keys()[0] in object_detection/models/feature_map_generators.py to list(image_features)[0].'),
     (ValueError, r'Max classes per detection box >1 not supported', '', _errors.InputRefused,
      'Class-agnostic non-maximum suppression takes one class for each box, and the config asks for more '
      '(max_classes_per_detection).',
@@ -40,16 +40,16 @@ _KNOWN = tuple(_Known(*row) for row in (
     (TypeError, r'(?:got an unexpected keyword argument|missing a required argument:) .(\w+).|'
      r'too many (?:positional|keyword) arguments', r'(?:^|/)(?:bind|export_inference_graph(?:\.py)?)$',
      _errors.EnvironmentRefused,
-     'The script and the exporter are of different releases: the script calls the exporter\'s export_inference_graph with '
-     'other arguments than it takes.',
-     'Take export_inference_graph.py and exporter.py from one checkout of the models repo; "od-patch doctor" says which '
-     'release the exporter is of.'),
+     'The script and the exporter are of different releases: the script calls the exporter\'s export_inference_graph '
+     'with other arguments than it takes.',
+     'Take export_inference_graph.py and exporter.py from one checkout of the models repo; "od-patch doctor" says '
+     'which release the exporter is of.'),
     (AttributeError, r'module .object_detection\.exporter. has no attribute .(\w+).', '', _errors.EnvironmentRefused,
      'The script and the exporter are of different releases: the script uses \\1, which the exporter does not have.',
-     'Take export_inference_graph.py and exporter.py from one checkout of the models repo; "od-patch doctor" says which '
-     'release the exporter is of.'),
+     'Take export_inference_graph.py and exporter.py from one checkout of the models repo; "od-patch doctor" says '
+     'which release the exporter is of.'),
     (TypeError, r'got an unexpected keyword argument .(\w+).', r'/object_detection/', _errors.EnvironmentRefused,
-     'Files of the Object Detection API are of different releases: one calls another with \\1, which that does not take.',
+     'Files of the Object Detection API are of different releases: one calls another with \\1, which it does not take.',
      'Check the folder out anew, and compile its protos again.'),
 ))
 
@@ -94,8 +94,9 @@ def defects(graph):
         if operation.type.startswith('TensorArrayWrite'):
             array = _tensor_array(operation)
             if array is not None and array.get_attr('dtype') != operation.get_attr('T'):
-                return ['this graph cannot run: {} writes {} into an array of {}. Releases from 2019-05-30 on build it so '
-                        'for use_class_agnostic_nms. Leave that out of batch_non_max_suppression: the checkpoint is the '
+                return ['this graph cannot run: {} writes {} into an array of {}. Releases from 2019-05-30 on build '
+                        'it so for use_class_agnostic_nms. Leave that out of batch_non_max_suppression: the checkpoint '
+                        'is the '
                         'same.'.format(operation.name, operation.get_attr('T').name, array.get_attr('dtype').name)]
     return []
 

@@ -72,8 +72,8 @@ RELEASES = tuple(Release(*row) for row in (
      'bc4bca1d0626eb9a95b7c0fee0ad01426c4e68c0', 663, 'd2095bc818c527c28a32a14a7c4d19b55e148c95', False),
 ))
 
-# Feature extractors of the TF 1 half, by the first of the pinned releases whose model_builder has them; none was dropped
-# since. Read from the history of the models repo. Those of TensorFlow 2, which end in _keras, are left out.
+# Feature extractors of the TF 1 half, by the first of the pinned releases whose model_builder has them; none was
+# dropped since. Read from the history of the models repo. Those of TensorFlow 2, which end in _keras, are left out.
 _EXTRACTORS = collections.OrderedDict((
     ('2017-10-27', 'faster_rcnn_inception_resnet_v2 faster_rcnn_resnet101 faster_rcnn_resnet152 faster_rcnn_resnet50 '
                    'ssd_inception_v2 ssd_mobilenet_v1'),
@@ -111,7 +111,8 @@ def blob_id(source):
 
 # Where that is not what needs_contrib says: which TensorFlow a release runs on. Found by running each.
 _RUNS_ON = {
-    '2017-10-27': 'TF 1.4, from Python only',  # its script does not start there, and 1.5 and later do not freeze its graphs
+    # Its script does not start there, and 1.5 and later do not freeze its graphs.
+    '2017-10-27': 'TF 1.4, from Python only',
     '2020-05-12': 'TF 1.15',  # it asks TensorFlow at import whether it is 2
 }
 # The vintages of tools/assemble_models.py, by the release that they are: the tests run these end to end.
@@ -133,7 +134,7 @@ def run_on(release):
 
 
 def first_with(extractor):
-    """Returns the name of the first pinned release that has a feature extractor; None where none is known to have it."""
+    """Returns the name of the first pinned release that has a feature extractor; None where none is known to."""
     return next((name for name, extractors in _EXTRACTORS.items() if extractor in extractors.split()), None)
 
 

@@ -30,7 +30,8 @@ class _Questions(click.Group):
             if name.replace('-', '_').startswith('export'):
                 raise _errors.UsageError('od-patch has no command {!r}: exports have a command of their own, with the '
                                          'flags of the release.'.format(name),
-                                         'export_inference_graph --pipeline_config_path=… --trained_checkpoint_prefix=… '
+                                         'export_inference_graph --pipeline_config_path=… '
+                                         '--trained_checkpoint_prefix=… '
                                          '--output_directory=…')
             raise _errors.UsageError('od-patch has no command {!r}.'.format(name), _errors.did_you_mean(
                 name, self.list_commands(ctx), 'od-patch ') or 'od-patch --help lists the commands.')
@@ -383,7 +384,8 @@ def _writes(function):
 @click.option('--model_name', metavar='NAME', help='What requests call the model; default: the last part of BASE.')
 @click.option('--warmup_images', multiple=True, metavar='PATH', help='An image or a folder of them, as often as you '
               'like, or nothing (--warmup_images=) for drawn ones: warm-up requests go with the version.')
-@click.option('--example_request', metavar='DIR', help='Also write a request and a client program, as "od-patch request" '
+@click.option('--example_request', metavar='DIR', help='Also write a request and a client program, as "od-patch '
+                                                       'request" '
               'does.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
 @_writes

@@ -256,7 +256,8 @@ def check_shape(tf1_behaviour):
 
 @pytest.mark.parametrize('shape, problem', [
     ('1,300,300', 'is not the shape'), ('1,300,300,-1', 'is not the shape'), ('1,300,300,0', 'is not the shape'),
-    ('-2,300,300,1', 'is not the shape'), ('0,300,300,3', 'is not the shape'), ('1,300,300,x', 'is not a list of numbers')])
+    ('-2,300,300,1', 'is not the shape'), ('0,300,300,3', 'is not the shape'),
+    ('1,300,300,x', 'is not a list of numbers')])
 def test_a_shape_that_is_none_of_images_is_refused(check_shape, shape, problem):
     refusal = check_shape(shape)
     assert problem in refusal.problem and 'batch,height,width,channels' in refusal.remedy
@@ -295,7 +296,8 @@ def test_size_and_bytes_that_are_told_are_those_of_the_file(shape, tmp_path):
     assert sizes['image_tensor', 'gRPC'] == request.ByteSize()
 
 
-@pytest.mark.parametrize('bands, told', [(6, ''), (4, ', those after channel 4 made up'), (3, ', those after channel 3 made up')])
+@pytest.mark.parametrize('bands, told', [
+    (6, ''), (4, ', those after channel 4 made up'), (3, ', those after channel 3 made up')])
 def test_channels_that_a_picture_of_the_user_lacks_are_told_to_be_made_up(bands, told, tmp_path):
     folder = models.write(models.sums([None, None, None, 6]), tmp_path / 'sums' / 'saved_model')
     np.save(str(tmp_path / 'a.npy'), np.zeros((4, 5, bands), 'u1'))

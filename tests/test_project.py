@@ -20,8 +20,8 @@ def test_ci_runs_the_readmes_test_command():
 
 
 def test_the_readmes_table_has_every_pin():
-    rows = re.findall(r'^\| ([\w.-]+) \| (\w+|after 2021) \| `(\w{40})` \| (TF [^|]*) \| ([^|]+) \|$', _read('README.md'),
-                      re.MULTILINE)
+    rows = re.findall(r'^\| ([\w.-]+) \| (\w+|after 2021) \| `(\w{40})` \| (TF [^|]*) \| ([^|]+) \|$',
+                      _read('README.md'), re.MULTILINE)
     assert rows == [(release.name, release.commit, release.exporter_blob, _releases.runs_on(release),
                      _releases.run_on(release)) for release in _releases.RELEASES]
 

@@ -114,7 +114,8 @@ def test_a_script_of_another_release_is_told_of(line, tmp_path):
 
 def test_what_is_not_known_stays_as_it_is():
     for error in (TypeError("unsupported operand type(s) for +: 'NoneType' and 'int'"), TypeError('other'),
-                  ValueError("'dict_keys' object is not subscriptable"), RuntimeError('Max classes per detection box >1')):
+                  ValueError("'dict_keys' object is not subscriptable"),
+                  RuntimeError('Max classes per detection box >1')):
         with pytest.raises(type(error)) as raised:
             with _release_errors.explained():
                 raise error
@@ -131,7 +132,8 @@ def test_what_is_not_known_stays_as_it_is():
 def test_a_graph_that_fails_with_one_image_too_is_not_said_to_take_one_at_a_time(alone, status, words):
     runs = [_outputs.Run(_outputs.OFF, batch, 'image_tensor') for batch in (1, 2)]
     runs[0].failures, runs[1].failures = alone, {'SavedModel': 'x', 'frozen graph': 'x'}
-    judged = _outputs._judge(runs[1], any(run.batch == 1 and run.failures for run in runs))  # pylint: disable=protected-access
+    fails_alone = any(run.batch == 1 and run.failures for run in runs)
+    judged = _outputs._judge(runs[1], fails_alone)  # pylint: disable=protected-access
     assert judged.status == status and words in judged.text
 
 
@@ -142,7 +144,8 @@ def _read(tmp_path, architecture, extractor):
     path = tmp_path / 'pipeline.config'
     with open(exports.config_path(architecture)) as file:
         path.write_text(file.read())
-    return _config.read(str(path), 'model {{ {} {{ feature_extractor {{ type: "{}" }} }} }}'.format(architecture, extractor))
+    return _config.read(str(path), 'model {{ {} {{ feature_extractor {{ type: "{}" }} }} }}'.format(
+        architecture, extractor))
 
 
 @pytest.mark.parametrize('architecture, extractor, nearest, more', [
@@ -177,7 +180,8 @@ def test_an_extractor_that_a_user_registered_is_none_that_is_unknown(tf1_behavio
     assert _read(tmp_path, 'ssd', 'my_tiny_mobilenet').model.ssd.feature_extractor.type == 'my_tiny_mobilenet'
 
 
-def test_an_extractor_that_only_a_builder_of_the_users_knows_is_none_that_is_unknown(tf1_behaviour, tmp_path, monkeypatch):
+def test_an_extractor_that_only_a_builder_of_the_users_knows_is_none_that_is_unknown(
+        tf1_behaviour, tmp_path, monkeypatch):
     del tf1_behaviour
     from object_detection.builders import model_builder
     original = model_builder._build_ssd_feature_extractor  # pylint: disable=protected-access
@@ -239,7 +243,8 @@ def test_a_script_that_registers_an_extractor_exports_it(checkpoint_of, tmp_path
 
 
 @pytest.mark.parametrize('name, words', [
-    ('export', 'export_inference_graph --pipeline_config_path='), ('export-inference-graph', 'export_inference_graph --'),
+    ('export', 'export_inference_graph --pipeline_config_path='),
+    ('export-inference-graph', 'export_inference_graph --'),
     ('exports', 'export_inference_graph --'), ('verfy', 'Did you mean od-patch verify ?'),
     ('zzz', 'od-patch --help lists')])
 def test_a_command_that_there_is_not(name, words):
@@ -251,7 +256,8 @@ def test_a_command_that_there_is_not(name, words):
 def test_every_known_error_has_a_place_in_the_documentation():
     with open(os.path.join(_ROOT, 'docs', 'troubleshooting.md'), encoding='utf-8') as file:
         page = file.read()
-    for word in ('number_of_stages: 1', '_ppn', 'use_class_agnostic_nms', 'The script and the exporter are of different'):
+    for word in ('number_of_stages: 1', '_ppn', 'use_class_agnostic_nms',
+                 'The script and the exporter are of different'):
         assert re.search(re.escape(word), page), word
 
 

@@ -10,7 +10,8 @@ from od_patch import _series  # noqa: E402
 
 def _report(**given):
     return _export.Report(*[None] * len(_export.Report._fields))._replace(
-        output_directory='exported', checkpoint='training/model.ckpt-7', step=7, use_moving_averages=True, kind='resource',
+        output_directory='exported', checkpoint='training/model.ckpt-7', step=7, use_moving_averages=True,
+        kind='resource',
         artifacts={'saved_model'}, written=_saved_model.Written(83, 4000000, 7215, 'resource', []), **given)
 
 

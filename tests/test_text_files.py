@@ -1,4 +1,4 @@
-"""Configs and label maps as people's editors and hands leave them: read where they can be, else told what is wrong where."""
+"""Configs and label maps as people's editors and hands leave them: read, or told what is wrong where."""
 import codecs
 import io
 import os
@@ -22,8 +22,8 @@ from tests.support import exports  # noqa: E402
 
 _MARKS = {'utf-8': codecs.BOM_UTF8, 'utf-16-le': codecs.BOM_UTF16_LE, 'utf-16-be': codecs.BOM_UTF16_BE,
           'utf-32-le': codecs.BOM_UTF32_LE, 'utf-32-be': codecs.BOM_UTF32_BE}
-_CONFIG = '# {comment}\nmodel {{ ssd {{ num_classes: 3 feature_extractor {{ type: "ssd_mobilenet_v1" }} }} }} # {comment}\n' \
-    'eval_config {{ use_moving_averages: true }}\n'
+_CONFIG = '# {comment}\nmodel {{ ssd {{ num_classes: 3 feature_extractor {{ type: "ssd_mobilenet_v1" }} }} }} ' \
+    '# {comment}\neval_config {{ use_moving_averages: true }}\n'
 _LABELS = '# {comment}\nitem {{ id: 1 name: "{name}" }}\nitem {{ id: 2 name: "square" }}  # {comment}\n'
 
 
@@ -75,21 +75,24 @@ def test_a_file_of_two_bytes_for_each_character_needs_no_mark(tmp_path, encoding
 
 @pytest.mark.parametrize('encoding, comment', [
     ('latin-1', 'caf\u00e9, th\u00e9'), ('gbk', '\u4e2d\u6587\u6ce8\u91ca'), ('shift_jis', '\u8868\u793a \u30bd'),
-    ('cp1251', '\u043f\u0440\u0438\u0432\u0435\u0442'), ('cp1252', '\u201ccurly\u201d'), ('big5', '\u8a31\u529f\u84cb')])
+    ('cp1251', '\u043f\u0440\u0438\u0432\u0435\u0442'), ('cp1252', '\u201ccurly\u201d'),
+    ('big5', '\u8a31\u529f\u84cb')])
 def test_a_comment_in_an_encoding_that_nobody_knows_harms_nothing(tmp_path, encoding, comment):
     assert _config.read(write(tmp_path, _CONFIG.format(comment=comment).encode(encoding))).model.ssd.num_classes == 3
     assert read_labels(write(tmp_path, _LABELS.format(comment=comment, name='hook').encode(encoding))) == {
         1: 'hook', 2: 'square'}
 
 
-@pytest.mark.parametrize('encoding, name', [('latin-1', 'Ni\u00f1o'), ('gbk', '\u9264\u5b50'), ('cp1251', '\u043a\u0440\u044e\u043a')])
+@pytest.mark.parametrize('encoding, name', [
+    ('latin-1', 'Ni\u00f1o'), ('gbk', '\u9264\u5b50'), ('cp1251', '\u043a\u0440\u044e\u043a')])
 def test_a_name_in_an_encoding_that_nobody_knows_is_not_guessed(tmp_path, encoding, name):
     said = refusal(read_labels, write(tmp_path, _LABELS.format(comment='', name=name).encode(encoding)))
     assert 'line 2 has bytes that are no UTF-8' in said and 'iconv' in said and 'name: "' in said
 
 
 @settings(max_examples=100, deadline=None)
-@given(strategies.text(strategies.characters(blacklist_categories=['Cs', 'Cc'], blacklist_characters='"\\\ufeff'), max_size=20),
+@given(strategies.text(strategies.characters(blacklist_categories=['Cs', 'Cc'], blacklist_characters='"\\\ufeff'),
+                       max_size=20),
        strategies.sampled_from(sorted(_MARKS) + ['']))
 def test_whatever_a_name_is_it_is_read_as_it_was_written(name, encoding):
     text = 'item { id: 1 name: "x%s" }' % name
@@ -112,7 +115,8 @@ def test_any_bytes_are_read_or_refused_in_words(content):
     _reading.looks_like(text)
 
 
-@pytest.mark.parametrize('content', [b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR', b'\x0a\x05model\x12\0', bytes(range(1, 32)) * 9 + b'\xff'])
+@pytest.mark.parametrize('content', [b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR', b'\x0a\x05model\x12\0',
+                                     bytes(range(1, 32)) * 9 + b'\xff'])
 def test_what_is_no_text_is_said_to_be_none(tmp_path, content):
     assert 'it is not a text file' in refusal(_config.read, write(tmp_path, content))
 
@@ -145,7 +149,8 @@ def test_a_slip_is_named_with_its_line(tmp_path, text, line, words, remedy):
     assert words in said and remedy in said
 
 
-@pytest.mark.parametrize('text', ['train_input_reader { label_map_path: \u201cmap.pbtxt\u201d }', "model { ssd { a: 'x's' } }",
+@pytest.mark.parametrize('text', ['train_input_reader { label_map_path: \u201cmap.pbtxt\u201d }',
+    "model { ssd { a: 'x's' } }",
                                   'model { ssd { num_classes: \u22123 } }'])
 def test_a_slip_in_a_config_is_named_too(tmp_path, text):
     said = refusal(_config.read, write(tmp_path, text))
@@ -153,7 +158,8 @@ def test_a_slip_in_a_config_is_named_too(tmp_path, text):
 
 
 def test_what_only_looks_like_a_slip_is_none(tmp_path):
-    text = 'item { id: 1 name: "fisher\'s \u201chook\u201d" } # don\'t say \u201cit\u201d\nitem { id: 2 name: \'a "b" \\\'c\' }'
+    text = 'item { id: 1 name: "fisher\'s \u201chook\u201d" } # don\'t say \u201cit\u201d\n' \
+        'item { id: 2 name: \'a "b" \\\'c\' }'
     assert read_labels(write(tmp_path, text)) == {1: 'fisher\'s \u201chook\u201d', 2: 'a "b" \'c'}
 
 
@@ -192,6 +198,7 @@ def test_a_field_that_only_later_releases_have_is_passed_over(tmp_path):
     path = write(tmp_path, text)
     assert read_labels(path) == {1: 'a'}
     assert _labels.read(path, None).decode('utf-8') == text
+    assert 'the quote " is not closed' in refusal(read_labels, write(tmp_path, text + ' item { name: "b }'))
 
 
 def test_a_field_of_a_config_may_be_one_of_another_release_and_the_nearest_is_named(tmp_path):
@@ -235,13 +242,15 @@ def test_a_config_with_a_mark_and_a_label_map_in_utf_16_are_exported(checkpoint_
     result = exports.ours(config, checkpoint_of('ssd'), output, artifacts='saved_model,pipeline_config',
                           label_map_path=labels)
     assert result.exit_code == 0, result.stderr
-    assert _requests._read_names(os.path.join(output, 'saved_model'))[2] == '\u4e2d2'  # pylint: disable=protected-access
+    names = _requests._read_names(os.path.join(output, 'saved_model'))  # pylint: disable=protected-access
+    assert names[2] == '\u4e2d2'
     assert _config.read(os.path.join(output, 'pipeline.config')).model.ssd.num_classes == 3
 
 
 @pytest.mark.xdist_group('ssd')
 def test_a_slip_is_refused_by_the_command(checkpoint_of, tmp_path):
     labels = write(tmp_path, "item { id: 1 name: 'fisher's hook' }")
-    result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), str(tmp_path / 'export'), label_map_path=labels)
+    result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), str(tmp_path / 'export'),
+                          label_map_path=labels)
     assert result.exit_code == 5
     assert "text goes on behind 'fisher'" in result.stderr and 'Traceback' not in result.stderr

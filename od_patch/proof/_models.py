@@ -142,7 +142,7 @@ def inputs_of(servable):
 
 
 def _made_up(side, batch):
-    """An array for an input that is no image: the same numbers each time; of whole ones 1, which counts what comes first."""
+    """An array for an input that is no image: the same numbers each time; whole ones are 1, a count."""
     shape = [size or (batch if place == 0 else _SIDE_SIZE) for place, size in enumerate(side.shape)]
     if not numpy.issubdtype(numpy.dtype(side.dtype), numpy.floating):
         return numpy.ones(shape, side.dtype)
@@ -189,7 +189,7 @@ def fitted(model_input, picture):
 def _resized(array, height, width):
     if array.shape[:2] == (height, width):
         return array
-    # One channel at a time: Pillow knows few numbers of them, and would take the fourth for what the others are weighed by.
+    # One channel at a time: Pillow knows few numbers of them, and weighs the others by the fourth.
     return numpy.stack([numpy.asarray(_images.pillow().fromarray(numpy.ascontiguousarray(array[:, :, place])).resize(
         (width, height), 2)) for place in range(array.shape[2])], axis=2)  # 2: bilinear, whatever this Pillow calls it
 

@@ -97,7 +97,8 @@ def pixels(path):
     if height or width:
         image = image.resize((width or image.width, height or image.height), Image.BILINEAR)
     data, step = image.tobytes(), channels * image.width
-    return [[list(data[at:at + channels]) for at in range(row, row + step, channels)] for row in range(0, len(data), step)]
+    return [[list(data[at:at + channels]) for at in range(row, row + step, channels)]
+            for row in range(0, len(data), step)]
 
 
 def example(data):

@@ -54,7 +54,7 @@ def trial(published):
 
 
 def _body(model_input, rows):
-    """Returns (JSON of a request in REST's row format, or in columns where rows are not taken, program that prints it)."""
+    """Returns (JSON of a REST request, in rows or in columns where rows are not taken, program that prints it)."""
     from od_patch.proof import _models
     form = 'instances' if rows else 'inputs'
     if model_input.kind == _models.IMAGE:

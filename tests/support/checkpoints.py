@@ -124,7 +124,7 @@ def write_v1(path, values):
 
 
 def write_all_forms(config_path, folder, channels='3'):
-    """Writes ``FORMS`` below ``folder``: plain/model.ckpt, training/model.ckpt-1234 and so on; of other channels, one."""
+    """Writes ``FORMS`` below ``folder``: plain/model.ckpt-1234 and so on; of other channels, one."""
     from od_patch import legacy
     with legacy.on(), legacy.tf1_behaviour():
         _write_all_forms(config_path, folder, int(channels))
