@@ -112,7 +112,8 @@ def test_context_rcnn_is_exported_and_its_outputs_are_run(tmp_path):
     made = exports.fork('tests.support.checkpoints', [str(config), str(tmp_path / 'trained')])
     assert made.exit_code == 0, made.stderr[-3000:]
     prefix = checkpoints.prefix_of(str(tmp_path / 'trained'), 'plain')
-    result = exports.ours(str(config), prefix, str(tmp_path / 'export'), verify=True, use_side_inputs=True, input_shape='1,64,96,3',
+    result = exports.ours(str(config), prefix, str(tmp_path / 'export'), verify=True, use_side_inputs=True,
+                          input_shape='1,64,96,3',
                           side_input_shapes='1,{},{}/1'.format(*checkpoints.CONTEXT),
                           side_input_names='context_features,valid_context_size', side_input_types='float,int')
     assert result.exit_code == 0, result.stderr[-3000:]
