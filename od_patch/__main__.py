@@ -29,6 +29,7 @@ from od_patch import _flags
 from od_patch import _locale
 from od_patch import _options
 from od_patch import _patching
+from od_patch import _release_errors
 from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
@@ -158,7 +159,7 @@ def _run(chosen, script, arguments, log, reporter):
     sys.argv[:] = [script] + arguments
     sys.path[0] = os.path.dirname(os.path.abspath(script))  # as `python SCRIPT` has it
     try:
-        with log.redirected(), stack:
+        with log.redirected(), stack, _release_errors.explained():
             runpy.run_path(script, run_name='__main__')
     finally:
         sys.meta_path.remove(hook)

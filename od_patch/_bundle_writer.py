@@ -24,7 +24,7 @@ _PIECE = 32 << 20  # bytes of an array written at a time
 _NOT_PLAIN = (7, 20, 21)
 
 
-def copy_tensors(source, sources, prefix):
+def copy_tensors(source, sources, prefix, more=None):
     """Writes the bundle ``prefix`` with tensors of the checkpoint ``source``.
 
     Args:
@@ -33,6 +33,7 @@ def copy_tensors(source, sources, prefix):
             ``source``; None for all of them under their names.
         prefix: str, where to write ``.index`` and ``.data-00000-of-00001``; the
             index is written last.
+        more: dict from name to array of what is to be in it beside them, of types that numpy and TensorFlow share.
 
     Returns:
         int, bytes of the tensors.
@@ -47,9 +48,11 @@ def copy_tensors(source, sources, prefix):
         reader = tf.train.NewCheckpointReader(source)
         if sources is None:
             sources = {name: name for name in reader.get_variable_to_shape_map()}
-        names = sorted(sources, key=lambda name: name.encode('utf-8'))
+        more = more or {}
+        names = sorted(set(sources) | set(more), key=lambda name: name.encode('utf-8'))
         with _bundle.Shards() as shards:
-            return write(prefix, ((name, _tensor(reader, index, shards, source, sources[name])) for name in names))
+            return write(prefix, ((name, _of_array(more[name]) if name in more else _tensor(
+                reader, index, shards, source, sources[name])) for name in names))
     except _tensorflow.reader_errors() as error:  # BrokenShard among them
         raise _errors.InputRefused(
             'The checkpoint {} cannot be copied: {}'.format(source, getattr(error, 'message', None) or error),
@@ -133,6 +136,11 @@ def _tensor(reader, index, shards, source, name):
     dtype = known.dtype if known is not None else _tensorflow.tf1().as_dtype(
         reader.get_variable_to_dtype_map()[name]).as_datatype_enum
     return entry_of(tensor, dtype), pieces_of(tensor)
+
+
+def _of_array(array):
+    """Returns (``BundleEntryProto`` without the offset, iterable of pieces) of an array."""
+    return entry_of(array, _tensorflow.tf1().as_dtype(array.dtype).as_datatype_enum), pieces_of(array)
 
 
 def _compared(pieces, expected, name):

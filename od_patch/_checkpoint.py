@@ -10,8 +10,10 @@ import re
 
 from od_patch import _bundle
 from od_patch import _errors
+from od_patch import _pixels
 from od_patch import _tensorflow
 
+STEP = 'global_step'
 AVERAGE_SUFFIX = '/ExponentialMovingAverage'  # what tf.train.ExponentialMovingAverage names its shadows
 
 _STUCK_ON = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
@@ -48,10 +50,7 @@ def resolve(path):
     if gfile.IsDirectory(path) and not gfile.Exists(path.rstrip('/') + '.index'):
         return _newest(path)
     prefix = without_suffix(path)
-    # Glob raises for a folder that is not there, in some releases.
-    if gfile.IsDirectory(os.path.dirname(prefix) or '.') and (
-            gfile.Exists(prefix + '.index') or gfile.Exists(prefix) or
-            gfile.Glob(glob_escape(prefix) + '-?????-of-?????')):
+    if _is_there(prefix):
         return prefix
     raise _errors.InputRefused(
         'There is no checkpoint {!r}: neither {}.index nor a file of that name exists.'.format(path, prefix),
@@ -89,12 +88,13 @@ def take_inventory(prefix):
                     prefix, os.path.basename(prefix)))
         num_shards = index.num_shards
     else:
+        _check_kind(prefix)
         _check_v1(prefix)
     tf = _tensorflow.tf1()
     try:
         reader = tf.train.NewCheckpointReader(prefix)
         shapes = reader.get_variable_to_shape_map()
-        step = int(reader.get_tensor('global_step')) if 'global_step' in shapes else None
+        step = int(reader.get_tensor(STEP)) if STEP in shapes else None
     except _tensorflow.reader_errors() as error:
         remedy = 'Copy the checkpoint again, or take another one.'
         if glob.has_magic(prefix):
@@ -118,6 +118,39 @@ def step_in_name(prefix):
     return int(step.group(1)) if step else None
 
 
+# What files begin with that are taken for checkpoints, and what to do with them.
+_PREFIX_REMEDY = 'Give the prefix of a checkpoint: the name that its files .index and .data-… have in common.'
+_OTHERS = (
+    (re.compile(br'\x89HDF\r\n'), 'an HDF5 file, as Keras writes it', _PREFIX_REMEDY),
+    (re.compile(br'PK\x03\x04'), 'a ZIP archive, as PyTorch and Keras 3 write it',
+     'Unpack it where it holds the files of a checkpoint. Weights of other frameworks are not exported.'),
+    (re.compile(br'\x1f\x8b'), 'a compressed archive',
+     'Unpack it, and give the prefix of the checkpoint in it: tar -xzf …'),
+    (re.compile(br'[\s\S]{4}TFL3'), 'a TensorFlow Lite model', 'It is made of an export. ' + _PREFIX_REMEDY),
+    (re.compile(br'version https://git-lfs'), 'a pointer of Git LFS, not the file itself',
+     'Fetch the file: git lfs pull'),
+    # A GraphDef: its first node, whose first fields are a name and an op.
+    (re.compile(br'\n[\x80-\xff]{0,4}[\x00-\x7f]\n[\x01-\x7f][\w./\-]{1,127}\x12[\x01-\x7f][A-Z_]\w+'),
+     'a frozen graph, with its weights as constants',
+     'It is the result of an export. Give the prefix of the checkpoint that the training wrote. "od-patch inspect" '
+     'tells what the graph is.'),
+    (re.compile(br'\x08\x01\x12'), 'the saved_model.pb of a SavedModel', 'Its variables lie beside it, with the prefix '
+     'variables/variables. ' + _PREFIX_REMEDY),
+)
+
+
+def _check_kind(prefix):
+    """Refuses a file that is no checkpoint but something else that is known, in words."""
+    gfile = _tensorflow.gfile()
+    if not gfile.Exists(prefix) or gfile.IsDirectory(prefix):
+        return
+    with gfile.GFile(prefix, 'rb') as file:
+        begin = file.read(512)
+    for pattern, what, remedy in _OTHERS:
+        if pattern.match(begin):
+            raise _errors.InputRefused('The checkpoint {} cannot be read: it is {}.'.format(prefix, what), remedy)
+
+
 def _check_v1(prefix):
     """Refuses a V1 checkpoint, of one file or several, that TensorFlow would not survive."""
     gfile = _tensorflow.gfile()
@@ -133,13 +166,30 @@ def _check_v1(prefix):
                                        'Copy the checkpoint again, or take another one.')
 
 
+def with_step(inventory, folder):
+    """Returns the prefix of a checkpoint that has what a checkpoint lacks, ``global_step``, beside all that it has.
+
+    The release restores every variable of its graph, and this one is among them, though inference does not need it.
+
+    Args:
+        inventory: ``Inventory`` of the checkpoint.
+        folder: str, where to write the other one.
+    """
+    import numpy
+    from od_patch import _bundle_writer
+    prefix = os.path.join(folder, 'with_step', 'model.ckpt')
+    _tensorflow.gfile().MakeDirs(os.path.dirname(prefix))
+    _bundle_writer.copy_tensors(inventory.prefix, None, prefix, {STEP: numpy.zeros((), 'i8')})
+    return prefix
+
+
 def has_averages(inventory):
     """Returns whether a checkpoint holds moving averages of any variable."""
     return any(name.endswith(AVERAGE_SUFFIX) for name in inventory.shapes)
 
 
-def check_graph(graph, inventory, use_moving_averages):
-    """Checks that every variable of a graph can be restored, before anything is restored.
+def check_graph(graph, inventory, use_moving_averages, config=None):
+    """Checks that every variable of a graph can be restored, before anything is restored; ``with_step`` has the step.
 
     Args:
         graph: tf.Graph, the finished inference graph.
@@ -147,6 +197,7 @@ def check_graph(graph, inventory, use_moving_averages):
         use_moving_averages: bool, whether trained variables are to be restored
             from their moving averages, as the exporter does where
             ``eval_config.use_moving_averages`` is set.
+        config: ``TrainEvalPipelineConfig``, whose fields and numbers the likely cause names; None where not known.
 
     Raises:
         od_patch.CheckpointMismatch: variables are missing or of another shape;
@@ -157,7 +208,8 @@ def check_graph(graph, inventory, use_moving_averages):
     reshaped = []
     for name, variable in sorted(wanted.items()):
         if name not in inventory.shapes:
-            missing.append(name)
+            if name != STEP:
+                missing.append(name)
         elif variable is not None and not variable.get_shape().is_compatible_with(inventory.shapes[name]):
             reshaped.append((name, variable.get_shape().as_list(), list(inventory.shapes[name])))
     if not missing and not reshaped:
@@ -167,7 +219,8 @@ def check_graph(graph, inventory, use_moving_averages):
         'missing from the checkpoint and {} of another shape.\n{}'.format(
             inventory.prefix, len(wanted), _are(len(missing)), _are(len(reshaped)),
             _mismatch_table(missing, reshaped)),
-        _likely_cause(missing, reshaped, inventory, use_moving_averages))
+        _likely_cause(missing, reshaped, inventory, use_moving_averages, _Model(
+            config, _channels(graph), [variable.op.name for variable in wanted.values() if variable is not None])))
 
 
 def sources(graph, use_moving_averages):
@@ -216,17 +269,32 @@ def _wanted(graph, use_moving_averages):
 
 
 def _newest(directory):
-    """Returns the prefix of the newest checkpoint in a directory."""
+    """Returns the prefix of the newest checkpoint that lies in a directory.
+
+    Its file ``checkpoint`` says which, by the base name only: Estimator writes absolute paths, so in a copy of the
+    directory the file still names those of the original, which a training may have gone on to write.
+    """
     gfile = _tensorflow.gfile()
-    latest = None
-    try:
-        latest = _tensorflow.tf1().train.latest_checkpoint(directory)
-    except Exception:  # pylint: disable=broad-except
-        pass  # a damaged 'checkpoint' file: what lies there decides
-    if latest:
-        return latest
+    named = _named_by_state(directory)
+    if named:
+        # A path may be from a machine with another separator.
+        here = os.path.join(directory, re.split(r'[/\\]', named)[-1])
+        for prefix in (here, named):
+            if _is_below(prefix, directory) and _is_there(prefix):
+                return prefix
     prefixes = [os.path.join(directory, name[:-len('.index')])
                 for name in gfile.ListDirectory(directory) if name.endswith('.index')]
+    if not prefixes and named and _is_there(named):
+        raise _errors.InputRefused(
+            'The directory {} holds no checkpoint; its file "checkpoint" names one that lies elsewhere, {}.'.format(
+                directory, named),
+            'If that one is meant, give it by its name. Else copy the files {}.… into {}.'.format(
+                os.path.basename(named), directory))
+    inside = os.path.join(directory, 'variables', 'variables')
+    if not prefixes and gfile.Exists(os.path.join(directory, 'saved_model.pb')):
+        raise _errors.InputRefused(
+            'The directory {} holds no checkpoint: it is a SavedModel.'.format(directory),
+            'Its variables are those of {}.'.format(inside) if _is_there(inside) else 'Its weights are constants.')
     if not prefixes:
         raise _errors.InputRefused(
             'The directory {} holds no checkpoint.'.format(directory),
@@ -238,6 +306,31 @@ def _newest(directory):
         return (-1 if step is None else step, gfile.Stat(prefix + '.index').mtime_nsec)
 
     return max(prefixes, key=age)
+
+
+def _named_by_state(directory):
+    """Returns the prefix that the file ``checkpoint`` of a directory names; None where there is none that is whole."""
+    try:
+        state = _tensorflow.tf1().train.get_checkpoint_state(directory)
+    except Exception:  # pylint: disable=broad-except
+        return None  # what lies there decides
+    return state.model_checkpoint_path if state else None
+
+
+def _is_below(path, directory):
+    """Returns whether a path lies in a directory or in one below it, links followed; of stores, by their names."""
+    if '://' not in directory:
+        path, directory = os.path.realpath(path), os.path.realpath(directory)
+    return path.startswith(directory.rstrip('/') + '/')
+
+
+def _is_there(prefix):
+    """Returns whether there is a checkpoint of that prefix, in either format."""
+    gfile = _tensorflow.gfile()
+    # Glob raises for a folder that is not there, in some releases.
+    return bool(gfile.IsDirectory(os.path.dirname(prefix) or '.') and (
+        gfile.Exists(prefix + '.index') or gfile.Exists(prefix) and not gfile.IsDirectory(prefix) or
+        gfile.Glob(glob_escape(prefix) + '-?????-of-?????')))
 
 
 def _what_else_is_there(prefix):
@@ -293,18 +386,44 @@ def _mismatch_table(missing, reshaped):
     return '\n'.join(lines)
 
 
-def _likely_cause(missing, reshaped, inventory, use_moving_averages):
+# What the likely cause is told in the words of, beside what does not fit.
+_Model = collections.namedtuple('_Model', ['config', 'channels', 'variables'])
+_Model.__doc__ = """The graph that the checkpoint does not fit.
+
+Attributes:
+    config: ``TrainEvalPipelineConfig`` that it was built from, or None.
+    channels: int, of its images.
+    variables: list of str, its variables.
+"""
+
+
+def _channels(graph):
+    """Returns how many channels the images of an inference graph have."""
+    try:
+        shape = graph.get_tensor_by_name('image_tensor:0').get_shape()
+    except (KeyError, ValueError):
+        return 3  # encoded images are decoded to three
+    return _pixels.channels_of(shape.as_list() if shape.ndims is not None else None)
+
+
+def _likely_cause(missing, reshaped, inventory, use_moving_averages, model):
     """Returns the first of ``_CAUSES`` that fits, in words and with what to do."""
     for fits in _CAUSES:
-        cause = fits(missing, reshaped, inventory, use_moving_averages)
+        cause = fits(missing, reshaped, inventory, use_moving_averages, model)
         if cause:
             return 'Likely cause: ' + cause
+        if fits is _averages_absent:  # those below look at variables, whichever of their values is missing
+            missing = [_bare(name) for name in missing]
+            reshaped = [(_bare(name), in_graph, held) for name, in_graph, held in reshaped]
+            inventory = inventory._replace(shapes={_bare(name): shape for name, shape in inventory.shapes.items()})
     return ('Likely cause: the pipeline config is not the one that this checkpoint was trained with. '
             'Use the pipeline.config that lies beside the checkpoint.')
 
 
-def _averages_absent(missing, reshaped, inventory, use_moving_averages):
+def _averages_absent(missing, reshaped, inventory, use_moving_averages, model):
     del reshaped
+    if any(name + AVERAGE_SUFFIX in inventory.shapes for name in model.variables):
+        return None
     if use_moving_averages and missing and all(name.endswith(AVERAGE_SUFFIX) for name in missing):
         if has_averages(inventory):
             return ('the checkpoint holds moving averages of other variables only; it belongs to another model.')
@@ -312,29 +431,311 @@ def _averages_absent(missing, reshaped, inventory, use_moving_averages):
     return None
 
 
-def _quantized_graph(missing, reshaped, inventory, use_moving_averages):
+def _quantized_graph(missing, reshaped, inventory, use_moving_averages, model):
     del reshaped, use_moving_averages
     quantized = [name for name in missing if re.search(r'(act_quant|weights_quant|/quant)', name)]
-    if quantized and len(quantized) == len(missing) and not any('_quant/' in name for name in inventory.shapes):
+    if not quantized or len(quantized) != len(missing):
+        return None
+    if not any('_quant/' in name for name in inventory.shapes):
         return ('the pipeline config has a graph_rewriter with quantization, and the checkpoint was trained without '
                 '(float). Remove the graph_rewriter block from the config, or take the quantized checkpoint.')
+    ranges = sorted({name.rpartition('/')[0] for name in quantized})
+    of_all = len({name.rpartition('/')[0] for name in model.variables if re.search(r'_quant/(min|max)$', name)})
+    delay = _delay(model.config)
+    return ('the checkpoint was trained with quantization, but lacks {} of the {} ranges that the graph has ({}). '
+            'It was saved before the `delay` of graph_rewriter {{ quantization {{ … }} }} was over{}, or trained with '
+            'another graph_rewriter block. Export a later checkpoint, with the block that it was trained with.'.format(
+                len(ranges), max(of_all, len(ranges)), _few(ranges),
+                '' if delay is None else ' ({:,} steps in the config; the checkpoint {})'.format(
+                    delay, 'tells no step' if inventory.step is None else 'is of step {:,}'.format(inventory.step))))
+
+
+def _delay(config):
+    """Returns after how many steps a training quantizes, by its config; None where that is not known."""
+    if config is None or not config.HasField('graph_rewriter') or not config.graph_rewriter.HasField('quantization'):
+        return None
+    return config.graph_rewriter.quantization.delay
+
+
+def _other_channels(missing, reshaped, inventory, use_moving_averages, model):
+    """The layers that see the image have other inputs, and nothing else differs."""
+    del inventory, use_moving_averages
+    seen = [row for row in reshaped if len(row[1]) == len(row[2]) == 4 and 'FeatureExtractor' in row[0] and
+            row[1][:2] + row[1][3:] == row[2][:2] + row[2][3:]]
+    first = [row for row in seen if row[1][2] == model.channels]
+    if missing or len(seen) != len(reshaped) or not first:
+        return None
+    name, graph_shape, checkpoint_shape = first[0]
+    return ('the number of channels of the images: {} in the graph, {} in the checkpoint ({}). Give '
+            '--input_shape=-1,-1,-1,{}'.format(graph_shape[2], checkpoint_shape[2], name, checkpoint_shape[2]))
+
+
+_PREDICTOR = re.compile(r'(?P<stage>FirstStage|SecondStage|WeightSharedConvolutional)?\w*BoxPredictor(?P<level>_\d+)?/'
+                        r'(?:.*/)?(?P<head>BoxEncodingPredictor|ClassPredictor|(?<=BoxPredictor/)BoxPredictor)'
+                        r'(?:_\w+)?/')
+_BOXES, _CLASSES = ('BoxEncodingPredictor', 'BoxPredictor'), 'ClassPredictor'
+
+
+def _anchors_or_classes(missing, reshaped, inventory, use_moving_averages, model):
+    """What box predictors put out: a number for each anchor, corner and class."""
+    del use_moving_averages
+    if missing or not reshaped:
+        return None
+    found = [(_PREDICTOR.search(row[0]), row) for row in reshaped]
+    others = [row for predictor, row in found if predictor is None]
+    found = [(predictor, row) for predictor, row in found if predictor and _only_last_differs(row)]
+    if len(found) + len(others) != len(reshaped) or any(not _is_of_classes(row) for row in others):
+        return None
+    first_stage = [(predictor, row) for predictor, row in found if predictor.group('stage') == 'FirstStage']
+    boxes = [(predictor, row) for predictor, row in found
+             if predictor.group('head') in _BOXES and predictor.group('stage') != 'SecondStage']
+    causes = []
+    anchors = first_stage or boxes
+    if anchors:
+        causes.append(_anchors_in_words(*max(anchors, key=lambda pair: pair[0].group('head') in _BOXES),
+                                        levels=[predictor.group('level') for predictor, _ in anchors], model=model))
+    counts = _class_counts(found, others, inventory, model)
+    if counts:
+        causes.append(counts)
+    if not causes:
+        return None
+    return ' And '.join(causes) + ' Set it with --config_override, or use the config of the training.'
+
+
+def _only_last_differs(row):
+    return len(row[1]) == len(row[2]) and row[1][:-1] == row[2][:-1]
+
+
+def _is_of_classes(row):
+    """Whether a variable outside of the usual heads has as many outputs as there are classes: masks', R-FCN's maps."""
+    return _only_last_differs(row) and re.search(r'BoxPredictor/|[Cc]lass|logits', row[0]) is not None
+
+
+def _anchors_in_words(predictor, row, levels, model):
+    name, graph_shape, checkpoint_shape = row
+    code_size = _code_size(model.config) if predictor.group('head') in _BOXES else 2  # object or not, of a first stage
+    counts = [shape[-1] // code_size if shape[-1] % code_size == 0 else '{}/{}'.format(shape[-1], code_size)
+              for shape in (graph_shape, checkpoint_shape)]
+    return ('the anchors: each place of the feature map has {} by the config and {} in the '
+            'checkpoint ({}: last dimension {} and {}). {}.'.format(
+                counts[0], counts[1], name, graph_shape[-1], checkpoint_shape[-1],
+                _anchor_fields(predictor, levels, model.config)))
+
+
+def _code_size(config):
+    """Returns how many numbers encode a box: four, and two more for each keypoint."""
+    keypoints = 0
+    try:
+        model = getattr(config.model, config.model.WhichOneof('model'))
+        coder = getattr(model.box_coder, model.box_coder.WhichOneof('box_coder_oneof'))
+        keypoints = coder.num_keypoints
+    except (AttributeError, TypeError):
+        pass  # no config, or a coder without keypoints
+    return 4 + 2 * keypoints
+
+
+def _anchor_fields(predictor, levels, config):
+    """Returns which fields of the config say how many anchors there are, as a sentence without its end."""
+    if predictor.group('stage') == 'FirstStage':
+        return ('Other scales or aspect_ratios of first_stage_anchor_generator {{ grid_anchor_generator {{ … }} }}: '
+                'there is an anchor for each pair of them{}'.format(_generated(config)))
+    if predictor.group('stage') == 'WeightSharedConvolutional' or predictor.group('level') is None:
+        return ('Other aspect_ratios or scales_per_octave of anchor_generator {{ multiscale_anchor_generator {{ … '
+                '}} }}: there is an anchor for each pair of them{}'.format(_generated(config)))
+    if set(levels) == {'_0'}:
+        return ('Only the lowest layer differs: another reduce_boxes_in_lowest_layer of anchor_generator '
+                '{{ ssd_anchor_generator {{ … }} }}{}'.format(_generated(config)))
+    return ('Other aspect_ratios, scales or interpolated_scale_aspect_ratio of anchor_generator '
+            '{{ ssd_anchor_generator {{ … }} }}: there is an anchor for each aspect ratio, and one more for the '
+            'interpolated scale{}'.format(_generated(config)))
+
+
+def _generated(config):
+    """Returns what the config's anchor generator says, in brackets; '' where that is not known."""
+    if config is None:
+        return ''
+    model = getattr(config.model, config.model.WhichOneof('model'))
+    block = getattr(model, 'first_stage_anchor_generator', None) or getattr(model, 'anchor_generator', None)
+    kind = block.WhichOneof('anchor_generator_oneof') if block is not None else None
+    if kind is None:
+        return ''
+    said = [(field, getattr(getattr(block, kind), field, None)) for field in (
+        'num_layers', 'scales', 'aspect_ratios', 'scales_per_octave', 'interpolated_scale_aspect_ratio')]
+    words = ['{} {}'.format(len(value), field) if hasattr(value, '__len__') else '{}: {:g}'.format(field, value)
+             for field, value in said if value is not None]
+    return ' (the config has {})'.format(', '.join(words))
+
+
+def _class_counts(found, others, inventory, model):
+    """Returns in words that the class counts differ; None where they do not, or cannot be told."""
+    configured = _num_classes(model.config)
+    for predictor, (name, graph_shape, checkpoint_shape) in found:
+        if predictor.group('head') != _CLASSES or predictor.group('stage') == 'FirstStage':
+            continue
+        anchors = (1, 1)
+        if predictor.group('stage') != 'SecondStage':
+            anchors = _anchors_of(name, found, inventory, _code_size(model.config))
+        slots = [shape[-1] // count if count and shape[-1] % count == 0 else None
+                 for shape, count in zip((graph_shape, checkpoint_shape), anchors)]
+        if None in slots or slots[0] == slots[1]:
+            continue
+        background = 1 if configured is None else slots[0] - configured
+        return _counted(slots[0] - background, slots[1] - background, name, graph_shape, checkpoint_shape)
+    for name, graph_shape, checkpoint_shape in others + [
+            row for predictor, row in found if predictor.group('stage') == 'SecondStage']:
+        return _counted_by(configured, name, graph_shape, checkpoint_shape)
     return None
 
 
-def _class_count(missing, reshaped, inventory, use_moving_averages):
+def _counted_by(configured, name, graph_shape, checkpoint_shape):
+    """As ``_counted``, where one variable of some numbers for each class is all that is known."""
+    in_checkpoint = None
+    if configured:
+        # Scores have a place for the background, boxes and masks have none.
+        background = 1 if 'class' in name.lower() else 0
+        each = graph_shape[-1] / float(configured + background)
+        if each == int(each) and checkpoint_shape[-1] % each == 0:
+            in_checkpoint = int(checkpoint_shape[-1] // each) - background
+    return _counted(configured, in_checkpoint, name, graph_shape, checkpoint_shape)
+
+
+def _anchors_of(name, found, inventory, code_size):
+    """(anchors in the graph, anchors in the checkpoint) of the class predictor ``name``, by its sister for boxes."""
+    for boxes in _BOXES:
+        sister = name.replace(_CLASSES, boxes)
+        held = inventory.shapes.get(sister)
+        if held is not None:
+            in_graph = next((row[1] for _, row in found if row[0] == sister), held)
+            return in_graph[-1] // code_size, held[-1] // code_size
+    return (None, None)
+
+
+def _counted(in_graph, in_checkpoint, name, graph_shape, checkpoint_shape):
+    """Returns the words for another class count."""
+    count = '' if in_graph is None else ' (num_classes: {})'.format(in_graph)
+    return ('the class count: the config{} is not of as many classes as the checkpoint, which was trained with {} '
+            '({}: last dimension {} in the graph, {} in the checkpoint).'.format(
+                count, 'another number' if in_checkpoint is None else in_checkpoint, name, graph_shape[-1],
+                checkpoint_shape[-1]))
+
+
+def _num_classes(config):
+    """Returns num_classes of a config; None where it is not known."""
+    if config is None:
+        return None
+    return getattr(getattr(config.model, config.model.WhichOneof('model')), 'num_classes', None)
+
+
+def _class_count(missing, reshaped, inventory, use_moving_averages, model):
+    """Box predictors only, in a layout that ``_anchors_or_classes`` does not know."""
     del inventory, use_moving_averages
     predictors = [row for row in reshaped if re.search(r'Predictor|logits|Conv2d_\w*cls', row[0])]
-    if missing or not predictors or len(predictors) != len(reshaped):
+    if missing or not predictors or len(predictors) != len(reshaped) or not all(map(_only_last_differs, predictors)):
         return None
-    by_class = [row for row in predictors if 'Class' in row[0] or 'class' in row[0]] or predictors
-    name, graph_shape, checkpoint_shape = by_class[0]
-    return ('the class count. Only box predictors differ ({}: last dimension {} in the graph, {} in the checkpoint): '
-            'num_classes in the pipeline config is not what the checkpoint was trained with. Set it with '
-            '--config_override or use the config of the training.'.format(name, graph_shape[-1], checkpoint_shape[-1]))
+    name, graph_shape, checkpoint_shape = next(
+        (row for row in predictors if 'class' in row[0].lower()), predictors[0])
+    return _counted_by(_num_classes(model.config), name, graph_shape, checkpoint_shape) + \
+        ' Set it with --config_override, or use the config of the training.'
 
 
-def _classification_checkpoint(missing, reshaped, inventory, use_moving_averages):
+def _layers(missing, reshaped, inventory, use_moving_averages, model):
+    """More feature maps than the training had: their box predictors are missing."""
     del reshaped, use_moving_averages
+    levels = [sorted({int(found.group(1)) for found in map(re.compile(r'BoxPredictor_(\d+)/').search, names) if found})
+              for names in (model.variables, inventory.shapes)]
+    lost = {int(found.group(1)) for found in map(re.compile(r'BoxPredictor_(\d+)/').search, missing) if found}
+    if not levels[1] or not lost or not lost.isdisjoint(levels[1]) or min(lost) <= max(levels[1]):
+        return None
+    return ('the anchors: the config has anchors on {} feature maps (BoxPredictor_0 to BoxPredictor_{}), the '
+            'checkpoint on {}. Set num_layers of anchor_generator {{ ssd_anchor_generator {{ … }} }} with '
+            '--config_override, or use the '
+            'config of the training{}.'.format(
+                len(levels[0]), levels[0][-1], len(levels[1]), _generated(model.config)))
+
+
+def _predictor_layout(missing, reshaped, inventory, use_moving_averages, model):
+    """Box predictors of other kernels, depth, or of depthwise convolutions."""
+    del use_moving_averages
+    names = missing + [row[0] for row in reshaped]
+    if not names or not all('BoxPredictor' in name for name in names):
+        return None
+    block = 'box_predictor { … }' if not any('FirstStage' in name for name in names) else \
+        'first_stage_box_predictor_… of the config'
+    depthwise = [bool([name for name in held if 'depthwise' in name and 'BoxPredictor' in name])
+                 for held in (model.variables, inventory.shapes)]
+    if depthwise[0] != depthwise[1]:
+        return ('the box predictors: use_depthwise is {} in {} and was {} in the training.'.format(
+            *(['true', block, 'false'] if depthwise[0] else ['false', block, 'true']))) + \
+            ' Use the config of the training.'
+    for name, graph_shape, checkpoint_shape in reshaped:
+        if len(graph_shape) == len(checkpoint_shape) == 4 and graph_shape[:2] != checkpoint_shape[:2]:
+            return ('the box predictors: their kernels are {} x {} by {} and {} x {} in the checkpoint ({}): another '
+                    'kernel_size. Use the config of the training.'.format(
+                        graph_shape[0], graph_shape[1], block, checkpoint_shape[0], checkpoint_shape[1], name))
+    if reshaped and not missing:
+        name, graph_shape, checkpoint_shape = reshaped[0]
+        return ('the box predictors: their layers are of other widths ({}: {} in the graph, {} in the checkpoint): '
+                'another depth in {}. Use the config of the training.'.format(
+                    name, graph_shape, checkpoint_shape, block))
+    second = [name for name in missing if name.startswith('SecondStage')]
+    if second and len(second) == len(missing) and not reshaped and all('/Conv' in name for name in second):
+        return ('the masks: the config predicts instance masks (predict_instance_masks), and the checkpoint was '
+                'trained without. Use the config of the training.')
+    return None
+
+
+def _stages(missing, reshaped, inventory, use_moving_averages, model):
+    """No second stage in the checkpoint."""
+    del use_moving_averages, model
+    if reshaped or not missing or not all(name.startswith('SecondStage') for name in missing) or any(
+            name.startswith('SecondStage') for name in inventory.shapes):
+        return None
+    return ('the stages: the config has a second stage, and the checkpoint only a first, as trainings with '
+            'number_of_stages: 1 write it. Take a checkpoint of a training with both.')
+
+
+def _architecture(missing, reshaped, inventory, use_moving_averages, model):
+    """Box predictors of another kind: SSD, one for all feature maps, or two stages."""
+    del reshaped, use_moving_averages
+    kinds = [{found.group(1) for found in map(re.compile(r'^(\w*?BoxPredictor)(?:_\d+)?/').match, names) if found}
+             for names in (missing and model.variables, inventory.shapes)]
+    if not kinds[1] or not kinds[0] - kinds[1]:
+        return None
+    return ('another architecture. The pipeline config builds {}, the checkpoint holds {}. '
+            'Use the pipeline.config that lies beside the checkpoint.'.format(
+                ', '.join(sorted(kinds[0])), ', '.join(sorted(kinds[1]))))
+
+
+def _widths(missing, reshaped, inventory, use_moving_averages, model):
+    """All of the feature extractor is of other widths."""
+    del inventory, use_moving_averages, model
+    inside = [row for row in reshaped if 'FeatureExtractor/' in row[0]]
+    if missing or len(inside) < 2:
+        return None
+    name, graph_shape, checkpoint_shape = inside[0]
+    return ('the width of the feature extractor ({}: {} in the graph, {} in the checkpoint): another '
+            'depth_multiplier or min_depth of feature_extractor {{ … }}. Use the config of the training.'.format(
+                name, graph_shape, checkpoint_shape))
+
+
+def _batch_norm(missing, reshaped, inventory, use_moving_averages, model):
+    """Only the scales, or all, of batch normalizations are missing."""
+    del use_moving_averages, inventory, model
+    names = missing
+    if reshaped or not names or not all('/BatchNorm/' in name for name in names):
+        return None
+    lost = sorted({name.rpartition('/')[2] for name in names})
+    field = {('gamma',): 'scale', ('beta',): 'center'}.get(tuple(lost))
+    if field:
+        return ('the batch normalization: the checkpoint has no {} ({}), so {} was false in batch_norm {{ … }} of the '
+                'training. Use the config of the training.'.format(lost[0], names[0], field))
+    return ('the batch normalization: the checkpoint lacks {} ({} variables, such as {}), so conv_hyperparams had no '
+            'batch_norm {{ … }} there in the training. Use the config of the training.'.format(
+                ', '.join(lost), len(names), names[0]))
+
+
+def _classification_checkpoint(missing, reshaped, inventory, use_moving_averages, model):
+    del reshaped, use_moving_averages, model
     stems = [re.sub(r'^(FirstStage|SecondStage)?FeatureExtractor/', '', name) for name in missing]
     if any(stem != name and stem in inventory.shapes for stem, name in zip(stems, missing)):
         return ('the checkpoint is one of a classification network (its variables have no FeatureExtractor/ scope), '
@@ -342,8 +743,8 @@ def _classification_checkpoint(missing, reshaped, inventory, use_moving_averages
     return None
 
 
-def _feature_extractor(missing, reshaped, inventory, use_moving_averages):
-    del reshaped, use_moving_averages
+def _feature_extractor(missing, reshaped, inventory, use_moving_averages, model):
+    del reshaped, use_moving_averages, model
     pattern = re.compile(r'FeatureExtractor/([^/]+)/')
     in_graph = collections.Counter(found.group(1) for found in map(pattern.search, missing) if found)
     in_checkpoint = collections.Counter(found.group(1) for found in map(pattern.search, inventory.shapes) if found)
@@ -355,8 +756,19 @@ def _feature_extractor(missing, reshaped, inventory, use_moving_averages):
     return None
 
 
+def _bare(name):
+    """Returns the name of the variable that a moving average is one of."""
+    return name[:-len(AVERAGE_SUFFIX)] if name.endswith(AVERAGE_SUFFIX) else name
+
+
+def _few(names, most=3):
+    return ', '.join(names[:most]) + (', …' if len(names) > most else '')
+
+
 # Tried in this order: the narrow ones first, each being a special case of those below it.
-_CAUSES = (_averages_absent, _quantized_graph, _class_count, _classification_checkpoint, _feature_extractor)
+_CAUSES = (_averages_absent, _quantized_graph, _other_channels, _anchors_or_classes, _class_count, _layers,
+           _predictor_layout, _batch_norm, _stages, _classification_checkpoint, _feature_extractor, _architecture,
+           _widths)
 
 
 def no_averages_remedy():

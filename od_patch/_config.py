@@ -2,9 +2,16 @@
 
 Not for: changing anything in it; the script reads the file again for itself.
 """
+import contextlib
+import difflib
+import os
 import re
+import sys
+import tempfile
 
 from od_patch import _errors
+from od_patch import _reading
+from od_patch import _releases
 from od_patch import _tensorflow
 
 _POSITION = re.compile(r'^(\d+):(\d+) ?: ?(.*)$', re.DOTALL)
@@ -55,9 +62,30 @@ def read_text(path, what, remedy):
     with gfile.GFile(path, 'rb') as text_file:
         content = text_file.read()
     try:
-        return content.decode('utf-8')
-    except UnicodeDecodeError:
-        raise _errors.InputRefused('The {} {} is not a text file.'.format(what, path), remedy)
+        return _reading.plain(_reading.decode(content))
+    except _reading.Unreadable as error:
+        raise _errors.InputRefused('The {} {} cannot be read: {}.'.format(what, path, error), error.remedy or remedy)
+
+
+@contextlib.contextmanager
+def readable(path):
+    """Context: the path of a config that the release's script reads, too: itself, or a copy in plain UTF-8.
+
+    Args:
+        path: str, a config that ``read`` reads.
+    """
+    gfile = _tensorflow.gfile()
+    with gfile.GFile(path, 'rb') as file:
+        content = file.read()
+    text = read_text(path, 'pipeline config', '').encode('utf-8')
+    if text == content:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
+        copy = os.path.join(folder, os.path.basename(path))
+        with open(copy, 'wb') as file:
+            file.write(text)
+        yield copy
 
 
 def check(config):
@@ -72,6 +100,7 @@ def check(config):
     """
     import tensorflow
     if tensorflow.__version__.startswith('1.'):
+        _check_extractor(config)
         return
     native = _tf2_native(config)
     if native:
@@ -87,6 +116,49 @@ def check(config):
             'TensorFlow {} has no contrib.'.format(tensorflow.__version__),
             'Export it under TensorFlow 1: 1.15 on Python 3.7, or 1.12 on Python 3.6 for r1.12.0 (the table in the '
             'README). The SavedModel runs on TensorFlow 2 all the same.')
+    _check_extractor(config)
+
+
+def _check_extractor(config):
+    """Refuses a feature extractor that the model builder, as it is in this process, does not have."""
+    builder = sys.modules.get('object_detection.builders.model_builder')
+    architecture = config.model.WhichOneof('model')
+    known = {kind: sorted(set().union(*[table for name, table in vars(builder).items() if re.match(
+        kind.upper() + r'_.*FEATURE_EXTRACTOR_CLASS_MAP$', name)]) if builder else ())
+        for kind in ('ssd', 'faster_rcnn')}
+    if not known.get(architecture):
+        return
+    extractor = getattr(config.model, architecture).feature_extractor.type
+    if extractor in known[architecture] or not _is_unknown(builder, config):
+        return
+    problem = ('The feature extractor {!r} of the pipeline config is none that this release has for '
+               'model {{ {} }}.'.format(extractor, architecture))
+    nearest = sorted(known[architecture], key=lambda name: (
+        -difflib.SequenceMatcher(None, extractor, name).ratio(), name))
+    remedy = 'It has, the nearest first: {}.'.format(', '.join(nearest))
+    other = [kind for kind, names in known.items() if extractor in names]
+    first = _releases.first_with(extractor)
+    if other:
+        remedy = 'It is one of model {{ {} }}.\n'.format(other[0]) + remedy
+    elif first:
+        remedy = 'Releases from {} on have it.\n'.format(first) + remedy
+    elif extractor.endswith('_keras'):
+        remedy = 'It is one of TensorFlow 2\'s, which exporter_main_v2 exports.\n' + remedy
+    raise _errors.InputRefused(problem, remedy + (
+        '\nIf it is your own, it has to be registered with the model builder before the export: '
+        'python -m od_patch SCRIPT  runs your script that does so and exports.'))
+
+
+def _is_unknown(builder, config):
+    """Returns whether building the model fails for its extractor: a builder may know more than its tables have."""
+    try:
+        with _tensorflow.tf1().Graph().as_default():
+            builder.build(config.model, is_training=False)
+    except ValueError as error:
+        return re.search(r'Unknown .*feature_extractor', str(error)) is not None
+    except Exception:  # pylint: disable=broad-except
+        pass  # whatever it is, it is not that
+    return False
 
 
 def _tf2_native(config):
@@ -104,11 +176,12 @@ def _tf2_native(config):
     return 'feature_extractor {{ type: "{}" }}'.format(extractor) if '_keras' in extractor else None
 
 
-def merge(text, config, what):
+def merge(text, config, what, later=()):
     """Merges the text form of a message into it.
 
     Args:
         text: str; config: the message; what: str, what to call the text in a refusal.
+        later: names of fields that other releases have, and that are passed over where this one has not.
 
     Raises:
         od_patch.InputRefused: it does not parse: with the line, what is wrong with it, and what that can mean.
@@ -117,11 +190,60 @@ def merge(text, config, what):
     try:
         text_format.Merge(text, config)
     except (text_format.ParseError, UnicodeError, ValueError) as error:
-        raise _errors.InputRefused(*_explained(str(error), text, what))
+        unknown = re.search(r'has no field named "([^"]*)"', str(error))
+        if unknown and unknown.group(1) in later:
+            config.Clear()
+            try:
+                text_format.Merge(text, config, allow_unknown_field=True)
+                return
+            except (text_format.ParseError, UnicodeError, ValueError) as another:
+                error = another
+        raise _errors.InputRefused(*_explained(str(error), text, what, config.DESCRIPTOR))
 
 
-def _explained(message, text, what):
+_LABEL_MAP = 'StringIntLabelMap'
+# What a file of a kind looks like, by the name of its message.
+_WHOLE = {_LABEL_MAP: 'A label map has a block for each class:  item { id: 1 name: "circle" }',
+          'TrainEvalPipelineConfig': 'Give the pipeline.config, which begins like  model { ssd { … } }'}
+
+
+def _nearest_field(message, descriptor):
+    """Returns which field of the message that is at fault was meant, as a remedy; '' where none is near."""
+    found = re.search(r'Message type "([\w.]+)" has no field named "([^"]*)"', message)
+    if not found:
+        return ''
+    return _errors.did_you_mean(found.group(2), _fields(descriptor, found.group(1), set()))
+
+
+def _fields(descriptor, full_name, seen):
+    """Returns the names of the fields of a message below another one; empty where there is no such message."""
+    if descriptor.full_name == full_name:
+        return [field.name for field in descriptor.fields]
+    seen.add(descriptor.full_name)
+    for field in descriptor.fields:
+        if field.message_type is not None and field.message_type.full_name not in seen:
+            names = _fields(field.message_type, full_name, seen)
+            if names:
+                return names
+    return []
+
+
+def _is_of_label_map(message):
+    return re.search(r'PipelineConfig" has no field named "item"', message) is not None
+
+
+def _explained(message, text, what, descriptor):
     """Returns (problem, remedy) for an error of protobuf's text parser."""
+    other = _reading.looks_like(text)
+    if other:
+        return ('{} does not parse: it looks like {}.'.format(what, other),
+                _WHOLE.get(descriptor.name, 'Give the file itself.'))
+    slips = _reading.slips(text)
+    if slips:
+        lines = text.split('\n')
+        number, problem, remedy = slips[0]
+        line = lines[number - 1].strip()[:80] if number <= len(lines) else ''
+        return '{} does not parse in line {} ("{}"): {}.'.format(what, number, line, problem), remedy
     found = _POSITION.match(message)
     where = ''
     if found:
@@ -131,10 +253,16 @@ def _explained(message, text, what):
         line = lines[number - 1].strip() if 0 < number <= len(lines) else ''
         where = ' in line {}'.format(number) + (' ("{}")'.format(line[:80]) if line else '')
     remedy = 'Correct that line.'
-    if 'has no field named' in message:
+    nearest = _nearest_field(message, descriptor)
+    if 'has no field named' in message and descriptor.name == _LABEL_MAP:
+        remedy = nearest or _WHOLE[_LABEL_MAP]
+    elif 'has no field named' in message and _is_of_label_map(message):
+        remedy = 'It is a label map, which --label_map_path takes. ' + remedy
+    elif 'has no field named' in message:
         remedy = ('The installed release of the Object Detection API does not know that field; another one may. '
                   'Check its spelling, export with the release that the detector was trained with, or remove it '
                   'if it only concerns training.')
+        remedy = (nearest + ' ' + remedy).strip()
     elif 'has no value named' in message or 'Enum type' in message:
         remedy = ('The installed release of the Object Detection API does not know that value; another one may. '
                   'Check its spelling, or export with the release that the detector was trained with.')

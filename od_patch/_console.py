@@ -242,6 +242,13 @@ def _show_series(report, seconds, console):
             'saved_model_cli', 'show', '--all', '--dir', made[-1].output_directory])))
 
 
+def _counts(report):
+    """Returns how many checkpoints of a series came out how, in words."""
+    return ', '.join('{} {}'.format(sum(result.outcome == outcome for result in report.results), outcome)
+                     for outcome in (_series.EXPORTED, _series.SKIPPED, _series.FAILED)
+                     if any(result.outcome == outcome for result in report.results))
+
+
 def show_refusal(error, stream):
     """Prints a refusal: what is wrong, and what to do."""
     console = _terminal.Console(file=stream, soft_wrap=True)
@@ -289,7 +296,11 @@ def state_of_output(report):
 
 
 def summary_line(report):
-    """Returns one line for scripts that print enough of their own."""
+    """Returns one line for scripts that print enough of their own.
+
+    Args:
+        report: ``_export.Report`` or ``_series.SeriesReport``.
+    """
     if isinstance(report, _series.SeriesReport):
         return 'od-patch: {}: {}'.format(report.output_directory, _counts(report))
     if _export.SAVED_MODEL not in report.artifacts:

@@ -70,7 +70,7 @@ def examine():
     for package in _PACKAGES:
         findings.packages[package] = _installed(package)
     findings.problems.extend(_environment.problems())
-    if findings.packages['tensorflow'] is None:
+    if findings.packages['tensorflow'] is None or _environment.hidden('tensorflow'):
         return findings
     findings.bridges = legacy.needed()
     with legacy.on():

@@ -5,6 +5,7 @@ piece is named at once and not by an ImportError out of the middle of something.
 
 Not for: which exporter release it is (``_patching`` and ``_releases``).
 """
+import collections
 import importlib
 import importlib.util
 import os
@@ -17,8 +18,12 @@ from od_patch import _patching
 from od_patch import _releases
 from od_patch import legacy
 
-_ON_PATH = ('Put the folder research of the models repo, and research/slim, on PYTHONPATH:\n'
-            '  export PYTHONPATH=$PYTHONPATH:/path/to/models/research:/path/to/models/research/slim')
+# What the import statement must find under these names, by a file that all releases have there.
+_MEANT = collections.OrderedDict([
+    ('tensorflow', ('TensorFlow', ('python', 'core', '_api'))),
+    ('object_detection', ('the Object Detection API', ('exporter.py', 'exporter_main_v2.py'))),
+    ('nets', ('slim of the models repo', ('mobilenet_v1.py', 'inception_v2.py', 'resnet_v1.py', 'mobilenet'))),
+])
 
 
 def require():
@@ -37,6 +42,10 @@ def problems():
 
     Nothing of the OD API is imported, TensorFlow is.
     """
+    shadows = [problem for problem in map(_shadow, _MEANT) if problem]
+    if shadows:
+        yield from shadows
+        return
     if not _is_there('tensorflow'):
         yield _errors.EnvironmentRefused(
             'There is no TensorFlow in this Python ({}).'.format(sys.executable),
@@ -45,7 +54,7 @@ def problems():
         return
     if not _is_there('object_detection'):
         yield _errors.EnvironmentRefused(
-            'There is no Object Detection API: the package object_detection cannot be found.', _ON_PATH)
+            'There is no Object Detection API: the package object_detection cannot be found.', _on_path())
         return
     release = installed_release()
     yield from _contrib_problems(release)
@@ -56,7 +65,7 @@ def problems():
             'Compile them:\n  ' + compile_command())
     if not _is_there('nets') and 'slim_folder' not in [bridge.name for bridge in legacy.needed()]:
         yield _errors.EnvironmentRefused(
-            'The package nets of slim cannot be found, which the feature extractors are built from.', _ON_PATH)
+            'The package nets of slim cannot be found, which the feature extractors are built from.', _on_path())
     missing = [module for module in _IMPORTED if not _is_there(module)]
     if missing and release and not release.needs_contrib:
         yield _missing_modules(missing)
@@ -67,6 +76,60 @@ def problems():
             'which is not installed or has none.'.format(_tensorflow_version(), package),
             'Install the one of the same version: "python -m pip install \'{}=={}.*\'".'.format(
                 package, '.'.join(_tensorflow_version().split('.')[:2])))
+
+
+def hidden(name):
+    """Returns whether a module of the user's hides the one of that name that is meant."""
+    return _shadow(name) is not None
+
+
+def _shadow(name):
+    """Returns the refusal of a user's module that the import statement finds in place of another; None for none."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    if spec is None:
+        return None
+    what, parts = _MEANT[name]
+    folders = list(spec.submodule_search_locations or [])
+    if any(os.path.exists(os.path.join(folder, part)) for folder in folders for part in parts):
+        return None
+    found = spec.origin if spec.origin not in (None, 'namespace') else ', '.join(folders)
+    of_no_package = found == ', '.join(folders)  # any package of that name would come before it
+    place = os.path.dirname(found.rstrip('/')) if not folders else os.path.dirname(folders[0].rstrip('/'))
+    return _errors.EnvironmentRefused(
+        '"import {}" finds {}, which is not {}: {}.'.format(
+            name, found, what, 'the real one is not on the path' if of_no_package else 'it hides the real one'),
+        'Rename it, or take {} off the path (the folder of the script and PYTHONPATH come first).{}'.format(
+            place or os.getcwd(), '' if name == 'tensorflow' else ' ' + _on_path()))
+
+
+def _on_path():
+    """Returns the remedy that puts the OD API and slim on the path, with their folders where these can be found."""
+    research = _research_nearby()
+    slim = '/path/to/models/research/slim'
+    if research:
+        slim = next((folder for folder in (
+            os.path.join(research, 'slim'), research, os.path.join(research, 'object_detection'))
+            if os.path.isdir(os.path.join(folder, 'nets'))), os.path.join(research, 'slim'))
+    folders = [research or '/path/to/models/research'] + [slim] * (slim != research)
+    return ('Put the folder research of the models repo, and research/slim, on PYTHONPATH:\n'
+            '  export PYTHONPATH=$PYTHONPATH:{}'.format(':'.join(map(shlex.quote, folders))))
+
+
+def _research_nearby():
+    """Returns the folder research that is on the path, or that one stands in or below, as str; None for none."""
+    folder = os.path.abspath(research_folder())
+    candidates = [folder] if research_folder() != '.' else []
+    here = os.getcwd()
+    while True:
+        candidates += [here, os.path.join(here, 'research')]
+        if os.path.dirname(here) == here:
+            break
+        here = os.path.dirname(here)
+    return next((folder for folder in candidates
+                 if os.path.isfile(os.path.join(folder, 'object_detection', 'exporter.py'))), None)
 
 
 def _contrib_problems(release):
@@ -136,6 +199,16 @@ def _explained(error):
                 version, text),
             'Use TensorFlow 1.x: 1.12.0 on Python 3.6 for r1.12.0, 1.15 on Python 3.7 for releases of 2019.')
     missing = error.name if isinstance(error, ImportError) else None
+    package = (missing or '').partition('.')[0]
+    if package not in ('', missing, 'object_detection') and _is_there(package):
+        return _errors.EnvironmentRefused(
+            'The Object Detection API needs {}, and the {} that is found, in {}, has none: {}'.format(
+                missing, package, _origin(package), text),
+            'Check that it is the one that is meant and of the time of the Object Detection API: a folder or file of '
+            'that name that comes first on the path hides it.')
+    if missing and missing.partition('.')[0] in _MEANT and missing != 'object_detection':
+        return _errors.EnvironmentRefused(
+            'The Object Detection API needs {}, which cannot be found: {}'.format(missing, text), _on_path())
     if missing and not missing.startswith('object_detection'):
         return _missing_modules([missing.split('.')[0]], ': {}'.format(text))
     return _errors.EnvironmentRefused(
@@ -169,8 +242,14 @@ def _is_there(name):
     """Returns whether a module could be imported; its parent packages are imported for that, itself is not."""
     try:
         return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
+    except (ImportError, ValueError, AttributeError):  # the last where a parent is no package, in Python 3.6
         return name in sys.modules
+
+
+def _origin(package):
+    """Returns where a package was found, as str."""
+    spec = importlib.util.find_spec(package)
+    return spec.origin if spec.origin not in (None, 'namespace') else ', '.join(spec.submodule_search_locations or [])
 
 
 def research_folder():

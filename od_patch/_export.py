@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+import sys
 import threading
 
 from od_patch import _checkpoint
@@ -21,9 +22,11 @@ from od_patch import _digest
 from od_patch import _errors
 from od_patch import _garbage
 from od_patch import _record
+from od_patch import _release_errors
 from od_patch import _saved_model
 from od_patch import _staging
 from od_patch import _tensorflow
+from od_patch import _text
 from od_patch import _version
 from od_patch import steps
 
@@ -106,7 +109,12 @@ class Observer:
         """A stage has begun, and with it the one before has ended."""
 
     def finished(self, report):
-        """The export is in its place; ``report`` is a ``Report``, for a series a ``_series.SeriesReport``."""
+        """The export is in its place; ``report`` is a ``Report``, for a series a ``_series.SeriesReport``.
+
+        Said in one line, on stderr: whoever exports from Python, or by the source patch, sees nothing else of od-patch.
+        """
+        from od_patch import _console
+        sys.stderr.write(_text.plain(_console.summary_line(report)) + '\n')
 
     def progress(self, done, total, name):
         """Of ``total`` checkpoints that are there, ``done`` are dealt with, and the one called ``name`` is next."""
@@ -145,6 +153,7 @@ class UnderWay:
         additional_output_tensor_names: list of str.
         write_inference_graph: bool, whether the release is to write the graph as text.
         steps: list of ``steps._step.Step``, those that were asked for.
+        config: ``TrainEvalPipelineConfig`` of the model; None where it is not known.
     """
 
     def __init__(self, options, observer, release_text, artifacts, temporary_directory, active):
@@ -157,6 +166,7 @@ class UnderWay:
         self.additional_output_tensor_names = []
         self.write_inference_graph = False
         self.steps = active
+        self.config = None
         self._graph_checked = False
 
     def arguments_for(self, arguments):
@@ -192,6 +202,8 @@ class UnderWay:
 
     def check_graph(self, graph):
         """Refuses additional output names that the graph does not have; upstream would, after freezing."""
+        for defect in _release_errors.defects(graph):
+            self.observer.note(defect)
         names = [operation.name for operation in graph.get_operations()]
         for step in self.steps:
             step.check_graph(names)
@@ -266,6 +278,7 @@ class Export(UnderWay):
 
     Attributes:
         inventory: ``_checkpoint.Inventory`` of the trained checkpoint.
+        restored_prefix: str, what variables are restored from: the trained checkpoint, or a copy that has a step.
         output_directory: where it is to appear.
         staged_directory: where it is written.
         saved_model_directory: where its SavedModel is written.
@@ -278,6 +291,11 @@ class Export(UnderWay):
     def __init__(self, options, observer, release_text, checkpoint_prefix, output_directory, staged, active):
         super().__init__(options, observer, release_text, options.artifacts, staged.temporary, active)
         self.inventory = _checkpoint.take_inventory(checkpoint_prefix)
+        self.restored_prefix = checkpoint_prefix
+        if _checkpoint.STEP not in self.inventory.shapes:
+            observer.note('{} has no global_step, which inference does not need: it is 0 in the export'.format(
+                checkpoint_prefix))
+            self.restored_prefix = _checkpoint.with_step(self.inventory, staged.temporary)
         self.output_directory = output_directory
         self.staged_directory = staged.export
         self.saved_model_directory = os.path.join(staged.export, 'saved_model')
@@ -287,17 +305,18 @@ class Export(UnderWay):
         self.results = {}
 
     def places(self):
-        return {'trained_checkpoint_prefix': self.inventory.prefix, 'output_directory': self.staged_directory}
+        return {'trained_checkpoint_prefix': self.restored_prefix, 'output_directory': self.staged_directory}
 
     def check(self, arguments):
         """Refuses, before the graph, what cannot be made of this checkpoint or put where it is to go."""
         for step in self.steps:
             step.check_export(self)
+        self.config = arguments.get('pipeline_config')
         check_config(arguments, self.inventory)
 
     def check_graph(self, graph):
         super().check_graph(graph)
-        _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages)
+        _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages, self.config)
         self._check_size(graph)
 
     def _check_size(self, graph):
@@ -336,7 +355,7 @@ class Export(UnderWay):
             self.place(composed, os.path.join(self.staged_directory, 'model.ckpt'), None)
         else:
             graph = next(iter(outputs.values())).graph
-            self.place(composed, self.inventory.prefix, _checkpoint.sources(graph, self.use_moving_averages))
+            self.place(composed, self.restored_prefix, _checkpoint.sources(graph, self.use_moving_averages))
 
     def _revise(self):
         """Gives the release's own SavedModel what the steps have for it; where that is nothing, it stays as it is."""

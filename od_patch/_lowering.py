@@ -53,12 +53,15 @@ def lower(graph_def, version):
     _, ops = _optable.table()
     by_name = {node.name: node for node in graph_def.node}
     done = collections.Counter()
+    obstacles = {}
     renamed = {}
     for node in list(graph_def.node):
         rule = _RULES.get(node.op)
         if rule and ops[node.op].since > target >= ops[rule.op].since:
             why_not = rule.obstacle(node, by_name, graph_def)
-            if not why_not:
+            if why_not:
+                obstacles.setdefault(node.op, (node.name, why_not))
+            else:
                 done['{} → {}'.format(node.op, rule.op)] += 1
                 renamed.update(rule.rewrite(node, by_name, graph_def))
                 node.op = rule.op
@@ -66,7 +69,7 @@ def lower(graph_def, version):
         for position, name in enumerate(node.input):
             if name in renamed:
                 node.input[position] = renamed[name]
-    _check(graph_def, target, ops)
+    _check(graph_def, target, ops, obstacles)
     return ['{} ({})'.format(what, count) for what, count in sorted(done.items())]
 
 
@@ -100,7 +103,7 @@ def _suppression_obstacle(node, by_name, graph_def):
     del graph_def
     sigma = by_name.get(_node(node.input[5]))
     if sigma is None or sigma.op != 'Const' or _number(sigma) != 0:
-        return 'soft non-maximum suppression'
+        return _SOFT
     return 'its output is padded' if node.attr['pad_to_max_output_size'].b else None
 
 
@@ -139,6 +142,10 @@ def _as_it_is(node, by_name, graph_def):
     return {}
 
 
+_SOFT = 'soft non-maximum suppression'
+_IN_WORDS = {_SOFT: 'which computes soft non-maximum suppression: earlier ops cannot'}
+_REMEDIES = {_SOFT: 'Without soft_nms_sigma in batch_non_max_suppression of the config, the earlier op would do.'}
+
 _RULES = {
     'AddV2': _Rule('Add', _never, _as_it_is),
     'FusedBatchNormV3': _Rule('FusedBatchNormV2', _batch_norm_obstacle, _rewrite_batch_norm),
@@ -146,14 +153,20 @@ _RULES = {
 }
 
 
-def _check(graph_def, target, ops):
-    """Removes attributes of default value that a release lacks; refuses what else it lacks."""
+def _check(graph_def, target, ops, obstacles):
+    """Removes attributes of default value that a release lacks; refuses what else it lacks.
+
+    Args:
+        obstacles: dict from the op that a rule would put back to (node, why it does not), of the first such node.
+    """
     lacking = {}
     nodes = list(graph_def.node) + [node for function in graph_def.library.function for node in function.node_def]
     for node in nodes:
         op = ops[node.op]
         if op is None or op.since > target:
-            lacking.setdefault('the op {}'.format(node.op), (op.since if op else None, node.name))
+            name, why_not = obstacles.get(node.op, (node.name, ''))
+            lacking.setdefault('the op {}'.format(node.op), (op.since if op else None, name + ', ' * bool(
+                why_not) + _IN_WORDS.get(why_not, why_not)))
             continue
         for name in list(node.attr):
             since, _, default = op.attrs.get(name, (0, None, None))
@@ -169,7 +182,8 @@ def _check(graph_def, target, ops):
             'TensorFlow {} lacks what this model needs:\n{}'.format(known[target], '\n'.join(
                 '  - {} ({}; since {})'.format(what, name, known[since] if since is not None else 'a later one')
                 for what, (since, name) in sorted(lacking.items()))),
-            'Give a later --target_tf, leave it out, or export under that TensorFlow.')
+            'Give a later --target_tf, leave it out, or export under that TensorFlow.' + ''.join(
+                ' ' + _REMEDIES[why_not] for _, why_not in obstacles.values() if why_not in _REMEDIES))
 
 
 def _node(name):

@@ -23,6 +23,7 @@ from od_patch import _export
 from od_patch import _freezing
 from od_patch import _garbage
 from od_patch import _options
+from od_patch import _release_errors
 from od_patch import _releases
 from od_patch import _series
 from od_patch import legacy
@@ -58,7 +59,7 @@ _ROLES = collections.OrderedDict([
     ('write_saved_model', ('write_saved_model', '_write_saved_model')),
 ])
 
-# What every exporter from 2017-07-18 on has in common, and what the replacements rely on: the leading parameters
+# What every exporter from 2017-10-27 on has in common, and what the replacements rely on: the leading parameters
 # of each function, by role. build_detection_graph and profile_inference_graph came later and are not needed.
 _SHAPE = collections.OrderedDict([
     ('export_inference_graph',
@@ -261,6 +262,10 @@ def _around_export(original, recognised):
     """export_inference_graph and _export_inference_graph: the outer one stages, the inner one says what is exported."""
     @functools.wraps(original)
     def export(*args, **kwargs):
+        with _release_errors.explained():
+            return _export_in_words(*args, **kwargs)
+
+    def _export_in_words(*args, **kwargs):
         arguments = _export.bind(original, args, kwargs)
         under_way = _export.current()
         if under_way:

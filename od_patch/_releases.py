@@ -20,7 +20,7 @@ Attributes:
     commit: str, abbreviated commit of the models repo.
     date: str, ISO date of the commit.
     exporter_blob: str, git blob id of ``exporter.py``.
-    script_blob: str, git blob id of ``export_inference_graph.py``.
+    script_blob: str, git blob id of ``export_inference_graph.py``; None where it was not read.
     line_count: int, lines of ``exporter.py``; where ``patches/`` append theirs.
     patched_blob: str, git blob id of ``exporter.py`` with ``PATCH_TRAILER`` appended.
     needs_contrib: bool, whether ``exporter.py`` uses ``tf.contrib``, which only
@@ -30,6 +30,8 @@ Attributes:
 RELEASES = tuple(Release(*row) for row in (
     ('2017-10-27', '78cf0ae0', '2017-10-27', '2149994969333f3be4bed497d59b43be0df0a064',
      '5a5f712dac725bf35014c8b74fcf1146f60125dc', 427, 'b7d3bba210bace1e470489754e2b5dd495c7d251', True),
+    ('2018-01-04', 'da98beae', '2018-01-04', '8b57ef4ea828b2e81de1d6cadeceeb7753ec2fdc',
+     '279d1d165ad037d4e7e1f268084de25975ddf244', 427, '8396323d6a3a33375fc363822afcd21a778522ff', True),
     ('2018-01-10', '9ccb6622', '2018-01-10', 'ef8fe194302b8f17b0ce113c8f4c66535d2e3b57',
      '279d1d165ad037d4e7e1f268084de25975ddf244', 427, 'b8f48b849e3948efb079e385cb67425885bf7236', True),
     ('2018-01-31', '7a9934df', '2018-01-31', 'dac1f1d8327e93b8dc11765593aca869b3f3dfdd',
@@ -64,8 +66,29 @@ RELEASES = tuple(Release(*row) for row in (
      'bcb5c40b3b8c2b3bbfc95c00baa348889954dbb8', 558, '98905d7386fa15e228eacccbe7d0ed3a9c2f8338', False),
     ('2020-06-17', '420a7253', '2020-06-17', '61c5f7f22db46c88c8bc5c1803b281da4c020967',
      '5a0ee0dde056afacca9a876c7456cb82a82f3192', 656, '146ba0bb72747d95fd4c1b4da60d473d152af978', False),
+    ('2021-04-13', 'bf2d1354', '2021-04-13', 'a4848e35b52bc87d1e752927b0faeaf41dc9cca3',
+     None, 656, '2dba37f325e559aaf2ddff0dfb2cf03e050815b3', False),
     ('2022', 'after 2021', '2022', '884bcda6a344a591546267bb4cd8223f5fa2cfd7',
      'bc4bca1d0626eb9a95b7c0fee0ad01426c4e68c0', 663, 'd2095bc818c527c28a32a14a7c4d19b55e148c95', False),
+))
+
+# Feature extractors of the TF 1 half, by the first of the pinned releases whose model_builder has them; none was
+# dropped since. Read from the history of the models repo. Those of TensorFlow 2, which end in _keras, are left out.
+_EXTRACTORS = collections.OrderedDict((
+    ('2017-10-27', 'faster_rcnn_inception_resnet_v2 faster_rcnn_resnet101 faster_rcnn_resnet152 faster_rcnn_resnet50 '
+                   'ssd_inception_v2 ssd_mobilenet_v1'),
+    ('2018-01-04', 'embedded_ssd_mobilenet_v1 faster_rcnn_inception_v2 faster_rcnn_nas ssd_inception_v3'),
+    ('2018-02-09', 'ssd_resnet101_v1_fpn ssd_resnet152_v1_fpn ssd_resnet50_v1_fpn'),
+    ('2018-05-10', 'faster_rcnn_pnas ssd_mobilenet_v2'),
+    ('2018-08-01', 'ssd_mobilenet_v1_fpn ssd_mobilenet_v1_ppn ssd_resnet101_v1_ppn ssd_resnet152_v1_ppn '
+                   'ssd_resnet50_v1_ppn'),
+    ('r1.12.0', 'ssd_mobilenet_v2_fpn ssd_pnasnet'),
+    ('2019-10-17', 'ssd_mobilenet_v3_large ssd_mobilenet_v3_small'),
+    ('2019-11-13', 'ssd_mobilenet_edgetpu'),
+    ('2020-05-12', 'ssd_mobilenet_v2_mnasfpn'),
+    ('2020-05-26', 'ssd_mobiledet_cpu ssd_mobiledet_dsp ssd_mobiledet_edgetpu'),
+    ('2020-06-17', 'ssd_mobiledet_gpu'),
+    ('2022', 'ssd_spaghettinet'),
 ))
 
 # What patches/*.patch append to exporter.py. Taken off again before hashing, so
@@ -84,6 +107,35 @@ def blob_id(source):
     if text.endswith(PATCH_TRAILER):
         text = text[:-len(PATCH_TRAILER)]
     return hashlib.sha1(b'blob %d\0' % len(text) + text).hexdigest()
+
+
+# Where that is not what needs_contrib says: which TensorFlow a release runs on. Found by running each.
+_RUNS_ON = {
+    # Its script does not start there, and 1.5 and later do not freeze its graphs.
+    '2017-10-27': 'TF 1.4, from Python only',
+    '2020-05-12': 'TF 1.15',  # it asks TensorFlow at import whether it is 2
+}
+# The vintages of tools/assemble_models.py, by the release that they are: the tests run these end to end.
+VINTAGES = {'r1.13.0': 'A', '2019-03-07': 'B', '2019-07-15': 'C', '2022': 'D'}
+
+
+def runs_on(release):
+    """Returns in words which TensorFlow a ``Release`` runs on."""
+    return _RUNS_ON.get(release.name) or ('TF 1.x' if release.needs_contrib else 'TF 1.15, TF 2')
+
+
+def run_on(release):
+    """Returns in words where a ``Release`` was run end to end: an export with moving averages, bit for bit."""
+    if release.name in VINTAGES:
+        return 'the tests, {}'.format(VINTAGES[release.name])
+    if release.name == '2017-10-27':
+        return 'TF 1.4.1'
+    return 'TF 1.12.0' if release.date < '2020' else 'TF 1.15.5'
+
+
+def first_with(extractor):
+    """Returns the name of the first pinned release that has a feature extractor; None where none is known to."""
+    return next((name for name, extractors in _EXTRACTORS.items() if extractor in extractors.split()), None)
 
 
 def find(exporter_blob):

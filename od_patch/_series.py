@@ -277,8 +277,9 @@ class _One:
             export.use_moving_averages = series.use_moving_averages
             export.signature = self._signature
             export.check(series.arguments)
-            _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages)
-            export.place(self._composed, prefix, self._sources, [
+            _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages,
+                                    series.arguments.get('pipeline_config'))
+            export.place(self._composed, export.restored_prefix, self._sources, [
                 ('checkpoint_sha256', _digest_of(prefix)), ('recipe', series.recipe)])
             return export.ready(bool(there))
 

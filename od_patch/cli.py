@@ -33,7 +33,24 @@ class _Path(click.ParamType):
 _PATH = _Path()
 
 
-@click.group(context_settings={'help_option_names': ['-h', '--help']})
+class _Questions(click.Group):
+    """The sub-commands; who asks for one that there is not is told the nearest, and what exports."""
+
+    def resolve_command(self, ctx, args):
+        name = str(args[0]) if args else ''
+        if args and self.get_command(ctx, name) is None and not name.startswith('-'):
+            if name.replace('-', '_').startswith('export'):
+                raise _errors.UsageError('od-patch has no command {!r}: exports have a command of their own, with the '
+                                         'flags of the release.'.format(name),
+                                         'export_inference_graph --pipeline_config_path=… '
+                                         '--trained_checkpoint_prefix=… '
+                                         '--output_directory=…')
+            raise _errors.UsageError('od-patch has no command {!r}.'.format(name), _errors.did_you_mean(
+                name, self.list_commands(ctx), 'od-patch ') or 'od-patch --help lists the commands.')
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Questions, context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(_version.__version__, prog_name='od-patch')
 def cli():
     """Looks at, compares and publishes detectors of the TF Object Detection API."""
@@ -236,15 +253,19 @@ def freeze(saved_model, output, overwrite):
 @_questions
 def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     """Exports a checkpoint, compares with a shipped graph, and says what to set and pin to get the same one."""
+    from od_patch import _checkpoint
     from od_patch import _config
     from od_patch import _environment
     from od_patch import _regenerate
+    from od_patch import legacy
     from od_patch.compare import _report
     from od_patch.compare import _sources
     _sources.load(like)  # before an export that takes a minute
+    checkpoint = _checkpoint.resolve(checkpoint)
     _environment.require()
-    _environment.import_exporter()
-    config = _config.read(pipeline_config)
+    with legacy.on():
+        _environment.import_exporter()
+        config = _config.read(pipeline_config)
     attempts = _regenerate.regenerate(checkpoint, pipeline_config, like, apply, output_directory, config)
     out = _report.console()
     for number, attempt in enumerate(attempts):

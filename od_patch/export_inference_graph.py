@@ -26,6 +26,7 @@ from od_patch import _flags
 from od_patch import _locale
 from od_patch import _options
 from od_patch import _patching
+from od_patch import _release_errors
 from od_patch import _version
 from od_patch import legacy
 
@@ -160,7 +161,9 @@ def _export_with_release(argv, log, progress):
             _expand_home(values)
             _preflight(values, exporter)
             try:
-                script.main(argv[:1])
+                with _release_errors.explained(), _config.readable(values.pipeline_config_path) as path:
+                    values.pipeline_config_path = path
+                    script.main(argv[:1])
             except _errors.SomeFailed:
                 progress.stop()
                 _console.show_summary(progress.report, progress.seconds, log.terminal)
@@ -244,19 +247,24 @@ def _preflight(values, exporter):
 
 
 def _check_input_shape(values, exporter):
-    """Refuses an --input_shape that is not four dimensions of an image batch."""
+    """Refuses an --input_shape that is not four dimensions of an image batch, of any number of channels."""
     if not values.input_shape:
         return
     shape = values.input_shape if isinstance(values.input_shape, list) else values.input_shape.split(',')
-    expected = ('--input_shape is batch,height,width,3, such as 1,300,300,3; '
-                '-1 stands for a dimension that is left open.')
+    expected = ('--input_shape is batch,height,width,channels, such as 1,300,300,3; '
+                '-1 stands for a dimension that is left open, other than the last.')
     try:
         dimensions = [int(dimension) for dimension in shape]
     except ValueError:
         raise _errors.UsageError('--input_shape={} is not a list of numbers.'.format(','.join(shape)), expected)
-    if len(dimensions) != 4 or dimensions[3] != 3 or any(size < 1 and size != -1 for size in dimensions):
+    if len(dimensions) != 4 or dimensions[3] < 1 or any(size < 1 and size != -1 for size in dimensions):
         raise _errors.UsageError('--input_shape={} is not the shape of a batch of images.'.format(','.join(shape)),
                                  expected)
+    if values.input_type != 'image_tensor' and dimensions[3] != 3:
+        raise _errors.UsageError(
+            '--input_shape={} has {} channels, and the release decodes images of --input_type={} to 3.'.format(
+                ','.join(shape), dimensions[3], values.input_type),
+            'Export with --input_type=image_tensor.')
     placeholder = exporter.input_placeholder_fn_map[values.input_type]
     if 'input_shape' not in inspect.signature(placeholder).parameters:  # from 2019-11-13 on, all of them take one
         raise _errors.UsageError(

@@ -82,16 +82,19 @@ def research():
 
 @pytest.fixture(scope='session')
 def checkpoint_of(tmp_path_factory):
-    """A function from (config name, form) to a checkpoint prefix; each model is built once."""
+    """A function from (config name, form) to a checkpoint prefix; each model is built once.
+
+    Of images with other channels than three there is the plain form only.
+    """
     folders = {}
 
-    def get(config, form='plain'):
-        if config not in folders:
+    def get(config, form='plain', channels=3):
+        if (config, channels) not in folders:
             folder = str(tmp_path_factory.mktemp('checkpoints_' + config))
-            result = exports.fork('tests.support.checkpoints', [exports.config_path(config), folder])
+            result = exports.fork('tests.support.checkpoints', [exports.config_path(config), folder, channels])
             assert result.exit_code == 0, result.stderr[-3000:]
-            folders[config] = folder
-        return checkpoints.prefix_of(folders[config], form)
+            folders[config, channels] = folder
+        return checkpoints.prefix_of(folders[config, channels], form)
 
     return get
 

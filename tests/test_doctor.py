@@ -82,3 +82,82 @@ def test_a_release_that_needs_contrib():
     assert 'This release of the Object Detection API (2019-07-15) needs tf.contrib, which TensorFlow {}'.format(
         tensorflow.__version__) in result.stdout
     assert 'Use a release of 2020-05-26 or later' in result.stdout
+
+
+def _write(folder, name):
+    path = os.path.join(str(folder), name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w') as file:
+        file.write('')
+
+
+# What a user has of a name that hides another module: the file or folder, and what is said of it.
+_SHADOWS = {
+    'object_detection.py': ('object_detection', 'the Object Detection API'),
+    'object_detection/__init__.py': ('object_detection', 'the Object Detection API'),
+    'nets.py': ('nets', 'slim of the models repo'),
+    'nets/__init__.py': ('nets', 'slim of the models repo'),
+    'tensorflow.py': ('tensorflow', 'TensorFlow'),
+    'tensorflow/__init__.py': ('tensorflow', 'TensorFlow'),
+}
+
+
+def _problems(cwd, path):
+    """What ``_environment.problems`` says first, in a process of its own with a path of its own."""
+    code = ('import sys; sys.path[:0] = {!r}\nfrom od_patch import _environment\n'
+            'print(next(_environment.problems(), "none"))'.format([_ROOT] + list(map(str, path))))
+    result = exports.run(['-I', '-c', code], cwd=str(cwd))
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize('name', sorted(_SHADOWS))
+def test_a_module_of_the_user_that_hides_another_is_named_with_its_place(name, research, tmp_path):
+    package, what = _SHADOWS[name]
+    _write(tmp_path, name)
+    said = _problems(tmp_path, [tmp_path, research, os.path.join(research, 'slim')])
+    assert '"import {}" finds {}'.format(package, tmp_path / name) in said
+    assert 'which is not {}: it hides the real one.'.format(what) in said
+    assert 'take {} off the path'.format(tmp_path) in said and 'pip install' not in said
+
+
+def test_a_folder_of_that_name_hides_nothing_and_is_not_taken_for_the_package(research, tmp_path):
+    _write(tmp_path, 'object_detection/train.record')
+    assert 'object_detection, which is not the Object Detection API: the real one is not on the path' in _problems(
+        tmp_path, [tmp_path])
+    assert '"import object_detection"' not in _problems(tmp_path, [tmp_path, research])
+
+
+@pytest.mark.parametrize('name', ['object_detection.py', 'nets.py', 'tensorflow.py'])
+def test_doctor_says_what_is_hidden(name, research, tmp_path):
+    _write(tmp_path, name)
+    result = _doctor(path=[str(tmp_path), research, os.path.join(research, 'slim')])
+    assert result.exit_code == 3
+    assert 'Traceback' not in result.stdout + result.stderr
+    assert '"import {}" finds {}'.format(name[:-3], tmp_path / name) in result.stdout
+    assert 'pip install' not in result.stdout
+
+
+@pytest.mark.parametrize('where', ['research', 'research/object_detection', 'research/object_detection/protos', '.'])
+@pytest.mark.parametrize('slim', ['research/slim', 'research', 'research/object_detection'])
+def test_who_stands_in_the_checkout_is_told_its_folders(where, slim, tmp_path):
+    for name in ('research/object_detection/exporter.py', 'research/object_detection/protos/__init__.py',
+                 slim + '/nets/__init__.py', slim + '/nets/mobilenet_v1.py'):
+        _write(tmp_path, name)
+    said = _problems(tmp_path / where, [])
+    assert 'There is no Object Detection API' in said
+    folders = list(dict.fromkeys([str(tmp_path / 'research'), str(tmp_path / slim)]))
+    assert said.rstrip().endswith('export PYTHONPATH=$PYTHONPATH:' + ':'.join(folders))
+
+
+def test_a_missing_part_of_a_package_that_is_there_is_not_to_be_installed(tmp_path):
+    from od_patch import _environment
+    _write(tmp_path, 'json/__init__.py')
+    error = ImportError("No module named 'json.nothing'", name='json.nothing')
+    refusal = _environment._explained(error)  # pylint: disable=protected-access
+    assert 'pip install' not in str(refusal) and json.__file__ in str(refusal) and 'json.nothing' in str(refusal)
+    for name in ('nets', 'nets.mobilenet'):
+        missing = ImportError("No module named '{}'".format(name), name=name)
+        assert 'pip install' not in str(_environment._explained(missing))  # pylint: disable=protected-access
+    assert 'python -m pip install lxml' in str(_environment._explained(  # pylint: disable=protected-access
+        ImportError("No module named 'lxml'", name='lxml')))

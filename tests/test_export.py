@@ -205,6 +205,21 @@ def test_a_release_with_underscore_names_exports_the_same(checkpoint_of, upstrea
         os.path.join(output, 'saved_model')).graph_def.node}
 
 
+@_group('ssd')
+def test_the_copy_of_a_training_directory_is_exported_and_not_the_original(checkpoint_of, tmp_path):
+    """The training went on in the original, to the same step, and both "checkpoint" files name the original's path."""
+    original, copy, output = (str(tmp_path / name) for name in ('training', 'training_exp1', 'export'))
+    shutil.copytree(os.path.dirname(checkpoint_of('ssd', 'training')), original)
+    shutil.copytree(os.path.dirname(checkpoint_of('ssd')), copy)
+    for folder in (original, copy):
+        with open(os.path.join(folder, 'checkpoint'), 'w') as state:
+            state.write('model_checkpoint_path: "{}"\n'.format(os.path.join(original, 'model.ckpt-1234')))
+    result = exports.ours(exports.config_path('ssd'), copy + '/', output, artifacts='saved_model')
+    assert result.exit_code == 0, result.stderr
+    assert _record(output)['checkpoint'] == os.path.join(copy, 'model.ckpt-1234')
+    assert 'raw weights of {}, step 1234'.format(os.path.join(copy, 'model.ckpt-1234')) in result.stdout
+
+
 def _text(export, name):
     with open(os.path.join(export, name)) as text_file:
         return text_file.read()

@@ -1,5 +1,6 @@
 """``patches/``: they agree with the table of releases, apply with git, and make the release's own command write variables."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,26 @@ def test_a_line_that_the_patch_adds_does_not_change_the_release():
         ['git', 'hash-object', '--stdin'], input=text, stdout=subprocess.PIPE, check=True).stdout.decode().strip()
 
 
+@pytest.mark.parametrize('line_end', [b'\n', b'\r\n'])
+def test_the_command_that_tells_the_ids_tells_those_of_the_patch(line_end, research, tmp_path):
+    with open(os.path.join(_PATCHES, 'README.md')) as page:
+        command, = re.findall(r"^(tr -d .*hash-object --stdin) && head", page.read(), re.MULTILINE)
+    folder = tmp_path / 'research' / 'object_detection'
+    folder.mkdir(parents=True)
+    with open(os.path.join(research, 'object_detection', 'exporter.py'), 'rb') as source:
+        text = source.read().replace(b'\r\n', b'\n')
+    release = _releases.find(_releases.blob_id(text))
+    assert release, 'this exporter is not pinned, so there is no patch for it'
+    assert release.line_count == text.count(b'\n')
+    (folder / 'exporter.py').write_bytes(text.replace(b'\n', line_end))
+    ids = [subprocess.check_output(command, shell=True, cwd=str(tmp_path)).decode().strip()]
+    git = dict(cwd=str(tmp_path), env=dict(os.environ, GIT_CEILING_DIRECTORIES=str(tmp_path)))
+    subprocess.check_call(['git', 'init', '-q', '.'], **git)
+    subprocess.check_call(['git', 'apply', '--unidiff-zero', os.path.join(_PATCHES, release.name + '.patch')], **git)
+    ids.append(subprocess.check_output(command, shell=True, cwd=str(tmp_path)).decode().strip())
+    assert ids == [release.exporter_blob, release.patched_blob]
+
+
 @pytest.mark.xdist_group('ssd')
 def test_with_the_patch_applied_the_users_own_command_writes_variables(research, tmp_path, checkpoint_of):
     tensorflow = pytest.importorskip('tensorflow')
@@ -62,5 +83,7 @@ def test_with_the_patch_applied_the_users_own_command_writes_variables(research,
         cwd=str(checkout / 'research'), environment=environment)
     assert result.exit_code == 0, result.stderr[-3000:]
     assert 'is not one of the pinned releases' not in result.stderr
+    said = [line for line in result.stderr.splitlines() if line.startswith('od-patch: ')]
+    assert len(said) == 1 and os.path.join(output, 'saved_model') in said[0] and 'resource variables' in said[0]
     assert 'variables.index' in os.listdir(os.path.join(output, 'saved_model', 'variables'))
     parity.run_saved_model(os.path.join(output, 'saved_model'), {'inputs': parity.pictures(1)})

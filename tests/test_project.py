@@ -20,10 +20,23 @@ def test_ci_runs_the_readmes_test_command():
 
 
 def test_the_readmes_table_has_every_pin():
-    rows = re.findall(r'^\| ([\w.-]+) \| (\w+|after 2021) \| `(\w{40})` \| (TF 1.x|TF 1.15, TF 2) \|', _read('README.md'),
-                      re.MULTILINE)
-    assert rows == [(release.name, release.commit, release.exporter_blob,
-                     'TF 1.x' if release.needs_contrib else 'TF 1.15, TF 2') for release in _releases.RELEASES]
+    rows = re.findall(r'^\| ([\w.-]+) \| (\w+|after 2021) \| `(\w{40})` \| (TF [^|]*) \| ([^|]+) \|$',
+                      _read('README.md'), re.MULTILINE)
+    assert rows == [(release.name, release.commit, release.exporter_blob, _releases.runs_on(release),
+                     _releases.run_on(release)) for release in _releases.RELEASES]
+
+
+def test_where_pins_were_run():
+    """As it was found by running them: docs of releases, and what their TensorFlow must have."""
+    told = {release.name: (_releases.runs_on(release), _releases.run_on(release)) for release in _releases.RELEASES}
+    assert told['2017-10-27'] == ('TF 1.4, from Python only', 'TF 1.4.1')
+    assert told['2018-01-04'] == ('TF 1.x', 'TF 1.12.0')
+    assert told['2019-11-13'] == ('TF 1.x', 'TF 1.12.0')
+    assert told['2020-05-12'] == ('TF 1.15', 'TF 1.15.5')
+    assert told['2021-04-13'] == ('TF 1.15, TF 2', 'TF 1.15.5')
+    assert told['2022'] == ('TF 1.15, TF 2', 'the tests, D')
+    assert [release.date for release in _releases.RELEASES] == sorted(release.date for release in _releases.RELEASES)
+    assert len({release.exporter_blob for release in _releases.RELEASES}) == len(_releases.RELEASES) == 21
 
 
 def test_the_readmes_table_of_versions_has_what_ci_runs():

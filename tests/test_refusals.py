@@ -61,7 +61,7 @@ def test_unknown_input_type(refuse):
     assert 'Did you mean --input_type=image_tensor ?' in message
 
 
-@pytest.mark.parametrize('shape', ['1,300,300', '1,300,300,x', '1,300,300,1', '1,0,300,3'])
+@pytest.mark.parametrize('shape', ['1,300,300', '1,300,300,x', '1,300,300,-1', '1,0,300,3'])
 def test_bad_input_shape(refuse, shape):
     code, message = refuse(input_shape=shape)
     assert code == 2

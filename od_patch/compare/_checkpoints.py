@@ -13,6 +13,7 @@ from od_patch.compare import _weights
 
 def origin(graph, prefix):
     """Dict: 'kind' ('raw weights', 'moving averages', 'both alike', 'other weights'), and how many matched which."""
+    prefix = _checkpoint.resolve(prefix)
     reader = _freezing.reader(prefix, prefix)
     there = reader.get_variable_to_shape_map()
     raw = averaged = both = neither = absent = 0

@@ -9,6 +9,7 @@ import math
 
 import numpy
 
+from od_patch import _pixels
 from od_patch._errors import InputRefused
 from od_patch.compare import _graph
 
@@ -82,6 +83,7 @@ class Model:
             if shape and len(shape) == 4 and shape[1] and shape[2]:
                 image = image[:shape[1], :shape[2]] if image.shape[0] >= shape[1] and image.shape[1] >= shape[2] else \
                     numpy.resize(image, (shape[1], shape[2], 3))
+            image = _pixels.with_channels(image, _pixels.channels_of(shape))
             batch = shape[0] if shape and len(shape) == 4 and shape[0] else 1
             value = numpy.stack([image] * batch).astype(dtype.as_numpy_dtype)
         return {name + ':0': value}

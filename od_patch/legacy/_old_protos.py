@@ -143,7 +143,7 @@ def _bytes(node):
 def _folder():
     try:
         spec = importlib.util.find_spec(_PACKAGE)
-    except ImportError:
+    except (ImportError, AttributeError):  # the latter where object_detection is a file of that name, in Python 3.6
         return None
     folders = [folder for folder in (spec.submodule_search_locations or [] if spec else []) if os.path.isdir(folder)]
     return folders[0] if folders else None

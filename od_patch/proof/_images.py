@@ -4,14 +4,16 @@ Not for: what a particular input type wants of them (``_models``).
 """
 import collections
 import hashlib
+import io
 import os
 
 import numpy
 
+from od_patch import _pixels
 from od_patch._errors import EnvironmentRefused
 from od_patch._errors import InputRefused
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.gif', '.webp', '.tif', '.tiff', '.ppm')
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.gif', '.webp', '.tif', '.tiff', '.ppm', '.npy')
 _MOST_PIXELS = 50 * 1000 * 1000
 _SIZE = (480, 360)  # width and height of a drawn scene
 
@@ -21,11 +23,15 @@ class Picture:
 
     Attributes:
         name: str, the file's path, or what was drawn.
-        array: uint8 [height, width, 3], RGB.
+        array: uint8 [height, width, channels]: RGB, RGB and alpha, or what a .npy file holds.
     """
 
     def __init__(self, name, array):
         self.name, self.array = name, array
+
+    def with_channels(self, count):
+        """uint8 [height, width, count]; see ``_pixels.with_channels``."""
+        return _pixels.with_channels(self.array, count)
 
     def as_json(self):
         return collections.OrderedDict([
@@ -78,21 +84,51 @@ def files(paths):
     return found
 
 
+def encoded(array, kind, **options):
+    """The bytes of a picture as a file.
+
+    Args:
+        array: uint8 [height, width, channels]; of other numbers than 1, 3 and 4, which no format has, the colours.
+        kind: 'PNG' or 'JPEG', which has no fourth channel; options: what Pillow's ``save`` takes.
+    """
+    if array.shape[2] not in ((1, 3) if kind == 'JPEG' else (1, 3, 4)):
+        array = _pixels.with_channels(array, 3)
+    stream = io.BytesIO()
+    pillow().fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(stream, kind, **options)
+    return stream.getvalue()
+
+
 def _read(path):
     image_module = pillow()
     try:
+        if path.lower().endswith('.npy'):
+            return _read_array(path)
         with image_module.open(path) as image:
             width, height = image.size
             if width * height > _MOST_PIXELS:
                 raise InputRefused('{}: {} x {} pixels are more than {:,}.'.format(path, width, height, _MOST_PIXELS),
                                    'Give a smaller one: detectors resize images anyway.')
-            return numpy.asarray(image.convert('RGB'))
+            # Where there is an alpha channel, a model of four channels wants it, and one of three is not given it.
+            alpha = image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in image.info
+            return numpy.asarray(image.convert('RGBA' if alpha else 'RGB'))
     except InputRefused:
         raise
     except Exception as error:  # pylint: disable=broad-except  (Pillow's readers raise what their formats make them)
         raise InputRefused('{}: is no image that can be read: {}.'.format(path, ' '.join(str(error).split())[:160] or
                                                                         type(error).__name__),
                            'Give JPEG or PNG files; a damaged one can only be copied again.')
+
+
+def _read_array(path):
+    """uint8 [height, width, channels] of a .npy file: images of any number of channels have no other common format."""
+    array = numpy.load(path, allow_pickle=False, mmap_mode='r')
+    if array.dtype != numpy.uint8 or array.ndim not in (2, 3) or not array.size:
+        raise InputRefused('{}: holds {} {}, and an image is uint8 [height, width, channels].'.format(
+            path, array.dtype, list(array.shape)), 'Save it so with numpy.save.')
+    if array.shape[0] * array.shape[1] > _MOST_PIXELS:
+        raise InputRefused('{}: {} x {} pixels are more than {:,}.'.format(
+            path, array.shape[1], array.shape[0], _MOST_PIXELS), 'Give a smaller one: detectors resize images anyway.')
+    return numpy.array(array.reshape(array.shape[:2] + (-1,)))
 
 
 def drawn(count):

@@ -8,10 +8,11 @@ Not for: comparing what comes out (``_outputs``).
 """
 import collections
 import contextlib
-import io
+import copy
 
 import numpy
 
+from od_patch import _pixels
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.compare import _run
@@ -32,6 +33,15 @@ Attributes:
 """
 
 
+Side = collections.namedtuple('Side', ['name', 'dtype', 'shape'])
+Side.__doc__ = """An input beside the images, such as the context features of Context R-CNN.
+
+Attributes:
+    name: str, the tensor; dtype: str, numpy's name; shape: list of int or None, one a dimension.
+"""
+_SIDE_SIZE = 3  # of a dimension that a side input leaves open
+
+
 class Failure(Exception):
     """A model cannot be loaded, or fails while it runs; the text is TensorFlow's, on one line."""
 
@@ -44,9 +54,9 @@ class Running:
         outputs: dict of key -> tensor name.
     """
 
-    def __init__(self, label, session, input_name, outputs):
+    def __init__(self, label, session, input_name, outputs, sides=()):
         self.label, self.outputs = label, outputs
-        self._session, self._input = session, input_name
+        self._session, self._input, self._sides = session, input_name, sides
 
     def run(self, batch):
         """dict of key -> array, for a batch that ``batch_of`` has made.
@@ -55,8 +65,11 @@ class Running:
             Failure
         """
         keys = sorted(self.outputs)
+        feed = {self._input: batch}
+        for side in self._sides:
+            feed[side.name] = _made_up(side, len(batch) if numpy.ndim(batch) else 1)
         with _failures():
-            values = self._session.run([self.outputs[key] for key in keys], {self._input: batch})
+            values = self._session.run([self.outputs[key] for key in keys], feed)
         return dict(zip(keys, values))
 
 
@@ -83,7 +96,7 @@ def input_of(servable):
         for function in servable.meta_graph.graph_def.library.function:
             ops |= {node.op for node in function.node_def}
         return Input(info.name, EXAMPLE if ops & _run.PARSES_EXAMPLES else ENCODED, '', shape)
-    if shape is not None and (len(shape) != 4 or shape[3] not in (None, 3)) or not (
+    if shape is not None and (len(shape) != 4 or shape[3] == 0) or not (
             dtype.is_integer or dtype.is_floating):
         raise InputRefused('the input {} takes {} {}, which are no images'.format(info.name, dtype.name, shape), '')
     elements = 1
@@ -94,12 +107,64 @@ def input_of(servable):
     return Input(info.name, IMAGE, dtype.as_numpy_dtype().dtype.name, shape)
 
 
+def inputs_of(servable):
+    """(``Input`` of images, list of ``Side``) of a SavedModel's signature.
+
+    Raises:
+        InputRefused: none of its inputs takes images, or another one takes what cannot be made up.
+    """
+    inputs = servable.signature.inputs
+    if len(inputs) == 1:
+        return input_of(servable), []
+    tf = _tensorflow.tf1()
+    refusals = []
+    # Upstream's key for the images is 'inputs'; other tools' keys are tried one by one.
+    for key in sorted(inputs, key=lambda name: (name != 'inputs', name)):
+        signature = type(servable.signature)()
+        signature.inputs[key].CopyFrom(inputs[key])
+        alone = copy.copy(servable)
+        alone.signature = signature
+        try:
+            found = input_of(alone)
+        except InputRefused as error:
+            refusals.append(error)
+            continue
+        sides = []
+        for name in sorted(set(inputs) - {key}):
+            info = inputs[name]
+            dtype = tf.as_dtype(info.dtype)
+            if not (dtype.is_integer or dtype.is_floating or dtype.is_bool) or info.tensor_shape.unknown_rank:
+                raise InputRefused('the input {} takes {}, which cannot be made up'.format(name, dtype.name), '')
+            sides.append(Side(info.name, numpy.dtype(dtype.as_numpy_dtype).name, [
+                None if dim.size < 0 else int(dim.size) for dim in info.tensor_shape.dim]))
+        return found, sides
+    raise refusals[0]
+
+
+def _made_up(side, batch):
+    """An array for an input that is no image: the same numbers each time; whole ones are 1, a count."""
+    shape = [size or (batch if place == 0 else _SIDE_SIZE) for place, size in enumerate(side.shape)]
+    if not numpy.issubdtype(numpy.dtype(side.dtype), numpy.floating):
+        return numpy.ones(shape, side.dtype)
+    return numpy.random.RandomState(1).uniform(0, 1, shape).astype(side.dtype)
+
+
+def has_rows(servable, model_input):
+    """Whether TensorFlow Serving takes requests in rows: the batch is the first dimension of input and all outputs."""
+    if model_input.shape is not None and not model_input.shape:
+        return False
+    return all(not info.tensor_shape.unknown_rank and len(info.tensor_shape.dim) > 0
+               for info in servable.signature.outputs.values())
+
+
 def batch_of(model_input, pictures):
     """What ``session.run`` is fed for some pictures, brought to one size where they differ."""
     height, width = pictures[0].array.shape[:2]
     if model_input.kind == IMAGE and model_input.shape:
         height, width = model_input.shape[1] or height, model_input.shape[2] or width
-    arrays = [_resized(picture.array, height, width) for picture in pictures]
+    channels = _pixels.channels_of(model_input.shape) if model_input.kind == IMAGE else None
+    arrays = [_resized(picture.array if channels is None else picture.with_channels(channels), height, width)
+              for picture in pictures]
     if model_input.kind == IMAGE:
         return numpy.stack(arrays).astype(model_input.dtype)
     values = [_png(array) for array in arrays]
@@ -111,24 +176,26 @@ def batch_of(model_input, pictures):
 
 
 def fitted(model_input, picture):
-    """Returns the picture in the size that an input is for; where it is for any, as it is."""
+    """Returns the picture in the size and with the channels that an input is for; where it is for any, as it is."""
     height, width = picture.array.shape[:2]
+    array = picture.array
+    if model_input.kind == IMAGE:
+        array = picture.with_channels(_pixels.channels_of(model_input.shape))
     if model_input.kind == IMAGE and model_input.shape:
         height, width = model_input.shape[1] or height, model_input.shape[2] or width
-    return _images.Picture(picture.name, _resized(picture.array, height, width))
+    return _images.Picture(picture.name, _resized(array, height, width))
 
 
 def _resized(array, height, width):
     if array.shape[:2] == (height, width):
         return array
-    image = _images.pillow().fromarray(array)
-    return numpy.asarray(image.resize((width, height), 2))  # bilinear, whatever this Pillow calls it
+    # One channel at a time: Pillow knows few numbers of them, and weighs the others by the fourth.
+    return numpy.stack([numpy.asarray(_images.pillow().fromarray(numpy.ascontiguousarray(array[:, :, place])).resize(
+        (width, height), 2)) for place in range(array.shape[2])], axis=2)  # 2: bilinear, whatever this Pillow calls it
 
 
 def _png(array):
-    stream = io.BytesIO()
-    _images.pillow().fromarray(array).save(stream, 'PNG')
-    return stream.getvalue()
+    return _images.encoded(array, 'PNG')
 
 
 @contextlib.contextmanager
@@ -143,10 +210,10 @@ def _session(config):
 
 
 @contextlib.contextmanager
-def saved_model(servable, config):
-    """Context: the SavedModel, ``Running``; ``config`` is a ``ConfigProto``."""
+def saved_model(servable, config, model_input=None, sides=()):
+    """Context: the SavedModel, ``Running``; ``config`` is a ``ConfigProto``; inputs as ``inputs_of`` gives them."""
     with loaded(servable, config) as session:
-        yield running(session, servable)
+        yield running(session, servable, model_input, sides)
 
 
 @contextlib.contextmanager
@@ -159,15 +226,19 @@ def loaded(servable, config):
         yield session
 
 
-def running(session, servable):
+def running(session, servable, model_input=None, sides=()):
     """Returns the signature of a SavedModel that is loaded in a session, ``Running``."""
-    info, = servable.signature.inputs.values()
-    return Running('SavedModel', session, info.name,
-                   {key: output.name for key, output in servable.signature.outputs.items()})
+    if model_input is None:
+        info, = servable.signature.inputs.values()
+        name = info.name
+    else:
+        name = model_input.name
+    return Running('SavedModel', session, name,
+                   {key: output.name for key, output in servable.signature.outputs.items()}, sides)
 
 
 @contextlib.contextmanager
-def frozen_graph(graph_def, servable, model_input, config):
+def frozen_graph(graph_def, servable, model_input, config, sides=()):
     """Context: the frozen graph, ``Running`` under the keys of the SavedModel's signature.
 
     Keys that it has no tensor for are left out.
@@ -182,7 +253,7 @@ def frozen_graph(graph_def, servable, model_input, config):
             for candidate in (key + ':0', info.name):
                 if candidate.split(':')[0] in names and key not in outputs:
                     outputs[key] = candidate
-        yield Running('frozen graph', session, _input_name(graph_def, model_input), outputs)
+        yield Running('frozen graph', session, _input_name(graph_def, model_input), outputs, sides)
 
 
 def _input_name(graph_def, model_input):

@@ -219,7 +219,7 @@ def _card(picture, pair):
         if not len(pair[0]['scores']) and not len(pair[1]['scores']):
             words += ': none to draw'
     image = '<image href="{}" width="{}" height="{}" preserveAspectRatio="none"/>'.format(
-        _data_uri(picture.array), width, height)
+        _data_uri(picture.with_channels(3)), width, height)
     svg = _element('svg', image + overlay, viewBox='0 0 {} {}'.format(width, height), role='img')
     return _element('figure', svg + _element('figcaption', _text(picture.name) + _element('div', _text(words),
                                                                                         class_='small')))

@@ -7,6 +7,7 @@ Not for: any other setting (``_config`` reads them all, with the API's protos).
 """
 import re
 
+from od_patch import _reading
 from od_patch._errors import InputRefused
 
 _TOKEN = re.compile(r'''#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[{}<>\[\]:;,]|[^\s{}<>\[\]:;,"'#]+''')
@@ -29,8 +30,8 @@ def uses_moving_averages(path):
     try:
         if len(content) > _MOST_BYTES:
             raise ValueError('it has more than {:,} bytes'.format(_MOST_BYTES))
-        return _read(content.decode('utf-8'))
-    except ValueError as error:
+        return _read(_reading.plain(_reading.decode(content)))
+    except (ValueError, _reading.Unreadable) as error:
         raise InputRefused('{}: is no pipeline config: {}.'.format(path, error),
                            'Give the pipeline.config that the checkpoint was trained with.')
 

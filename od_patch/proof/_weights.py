@@ -17,6 +17,7 @@ import numpy
 from od_patch import _bundle
 from od_patch import _tensorflow
 from od_patch._checkpoint import AVERAGE_SUFFIX
+from od_patch._checkpoint import STEP
 from od_patch._errors import InputRefused
 from od_patch.compare import _freezing
 from od_patch.compare import _run
@@ -153,7 +154,8 @@ def check(subject, servable, frozen):
         elif other is own or other is graph:
             checks.append(_compared(one, other, common, different, variables, servable))
         else:
-            checks.append(_against_trained(one, trained, common, different, variables, subject))
+            needless = set() if servable is None or STEP in servable.needed else {STEP}
+            checks.append(_against_trained(one, trained, common, different, (variables or set()) - needless, subject))
     return checks or [_skipped('weights', 'there are not two of checkpoint, frozen graph and SavedModel to compare')]
 
 
@@ -303,14 +305,14 @@ def _against_trained(exported, trained, names, different, variables, subject):
         exported, trained: holders.
         names, different: what they have in common, and what of it differs from the weights that are asked for: the
             moving averages or the raw ones.
-        variables: set of names, or None; subject: ``Subject``.
+        variables: set of names that must be in it; subject: ``Subject``.
     """
     name = '{} = checkpoint'.format(exported.label)
     averaged = _Averaged(trained)
     if not names:
         return Check(_PART, name, _answer.WRONG, 'they have no variable in common: {} is of another model'.format(
             subject.trained))
-    lost = sorted((variables or set()) & exported.names() - averaged.names())
+    lost = sorted(variables & exported.names() - averaged.names())
     if lost:
         return Check(_PART, name, _answer.WRONG, '{} not in {}'.format(
             _answer.number(len(lost), 'variable') + (' is' if len(lost) == 1 else ' are'), subject.trained),

@@ -27,6 +27,7 @@ REQUEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'request.colu
 TYPES = {'uint8': (4, 'B'), 'int8': (6, 'b'), 'uint16': (17, 'H'), 'int16': (5, 'h'), 'int32': (3, 'i'),
          'int64': (9, 'q'), 'float32': (1, 'f'), 'float64': (2, 'd')}
 STRING = 7
+MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}  # Pillow's, by the number of channels
 
 
 def main():
@@ -63,7 +64,7 @@ def parse():
     return parser.parse_args()
 
 
-# What is sent: for each image its file's bytes, or rows of pixels of three numbers.
+# What is sent: for each image its file's bytes, or rows of pixels of as many numbers as the model takes.
 
 def read(path):
     if SETTINGS['kind'] == 'image_tensor':
@@ -74,17 +75,30 @@ def read(path):
 
 
 def pixels(path):
+    channels = (SETTINGS['shape'] or [None] * 4)[3] or 3
+    if path.endswith('.npy'):
+        import numpy
+        rows = numpy.load(path).tolist()
+        if not isinstance(rows[0][0], list):
+            rows = [[[value] for value in row] for row in rows]
+        if len(rows[0][0]) != channels:
+            raise ValueError('{} has {} channels, and the model takes {}'.format(path, len(rows[0][0]), channels))
+        return rows
+    if channels not in MODES:
+        raise ValueError('The model takes images of {} channels, which image files do not have: give it .npy files of '
+                         'numpy, uint8 [height, width, {}]'.format(channels, channels))
     try:
         from PIL import Image
     except ImportError:
         raise ImportError('The model takes pixels, and Pillow, which reads them, is missing: '
                           'python -m pip install pillow')
-    image = Image.open(path).convert('RGB')
+    image = Image.open(path).convert(MODES[channels])
     height, width = (SETTINGS['shape'] or [None] * 4)[1:3]
     if height or width:
         image = image.resize((width or image.width, height or image.height), Image.BILINEAR)
-    data, step = image.tobytes(), 3 * image.width
-    return [[list(data[at:at + 3]) for at in range(row, row + step, 3)] for row in range(0, len(data), step)]
+    data, step = image.tobytes(), channels * image.width
+    return [[list(data[at:at + channels]) for at in range(row, row + step, channels)]
+            for row in range(0, len(data), step)]
 
 
 def example(data):
@@ -190,7 +204,7 @@ def fill(tensor, batch):
     """Fills a TensorProto with a batch."""
     sizes = [len(batch)] if SETTINGS['batched'] else []
     if SETTINGS['kind'] == 'image_tensor':
-        sizes += [len(batch[0]), len(batch[0][0]), 3]
+        sizes += [len(batch[0]), len(batch[0][0]), len(batch[0][0][0])]
         tensor.dtype, letter = TYPES[SETTINGS['dtype']]
         numbers = itertools.chain.from_iterable(itertools.chain.from_iterable(itertools.chain.from_iterable(batch)))
         values = array.array(letter, numbers)

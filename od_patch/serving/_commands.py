@@ -7,6 +7,7 @@ import collections
 import json
 import os
 
+from od_patch import _pixels
 from od_patch import _text
 
 GRPC_PORT = 8500
@@ -46,28 +47,33 @@ def trial(published):
     if published.input is None:
         return None
     url = 'http://localhost:{}/v1/models/{}:predict'.format(REST_PORT, published.model_name)
-    body, made_by = _body(published.input)
+    body, made_by = _body(published.input, published.rows)
     if len(body) <= _MOST_TYPED:
         return _text.command(['curl', '-d', body, url])
     return '{} | {}'.format(_text.command(['python3', '-c', made_by]), _text.command(['curl', '-d', '@-', url]))
 
 
-def _body(model_input):
-    """Returns (JSON of a request in REST's row format, Python program that prints it)."""
+def _body(model_input, rows):
+    """Returns (JSON of a REST request, in rows or in columns where rows are not taken, program that prints it)."""
     from od_patch.proof import _models
+    form = 'instances' if rows else 'inputs'
     if model_input.kind == _models.IMAGE:
         batch, height, width = [size or 1 for size in (model_input.shape or [None] * 4)[:3]]
-        made_by = 'import json; print(json.dumps({{"instances": [[[[0] * 3] * {}] * {}] * {}}}))'.format(
-            width, height, batch)
-        return json.dumps({'instances': [[[[0] * 3] * width] * height] * batch}), made_by
+        channels = _pixels.channels_of(model_input.shape)
+        made_by = 'import json; print(json.dumps({{"{}": [[[[0] * {}] * {}] * {}] * {}}}))'.format(
+            form, channels, width, height, batch)
+        return json.dumps({form: [[[[0] * channels] * width] * height] * batch}), made_by
     value = _PIXEL
     if model_input.kind == _models.EXAMPLE:
         from od_patch.compare import _run
         value = _run.example_of(value, 1, 1)
-    batch = (model_input.shape or [None])[0] or 1
     instance = {'b64': base64.b64encode(value).decode('ascii')}
-    made_by = 'import json; print(json.dumps({{"instances": [{}] * {}}}))'.format(json.dumps(instance), batch)
-    return json.dumps({'instances': [instance] * batch}), made_by
+    if model_input.shape is not None and not model_input.shape:
+        return json.dumps({form: instance}), 'import json; print(json.dumps({{"{}": {}}}))'.format(
+            form, json.dumps(instance))
+    batch = (model_input.shape or [None])[0] or 1
+    made_by = 'import json; print(json.dumps({{"{}": [{}] * {}}}))'.format(form, json.dumps(instance), batch)
+    return json.dumps({form: [instance] * batch}), made_by
 
 
 def lines(published):

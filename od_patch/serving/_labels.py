@@ -1,6 +1,6 @@
 """The label map beside the model: read, checked against the detector, and put among the SavedModel's assets.
 
-Clients find it in ``assets/label_map.pbtxt``, as it was written, comments included.
+Clients find it in ``assets/label_map.pbtxt``, as it was written, comments included, in UTF-8.
 
 Not for: naming what was detected; clients do.
 """
@@ -10,6 +10,7 @@ from od_patch import _config
 from od_patch import _errors
 from od_patch import _saved_model
 from od_patch import _tensorflow
+from od_patch.serving import _names
 
 FILE = 'label_map.pbtxt'
 _ASSETS = 'saved_model_assets'  # the collection; later releases have a field of MetaGraphDef, and read both
@@ -31,7 +32,8 @@ def read(path, pipeline_config):
     text = _config.read_text(path, 'label map',
                              'Give --label_map_path the .pbtxt file that the detector was trained with.')
     label_map = string_int_label_map_pb2.StringIntLabelMap()
-    _config.merge(text, label_map, what)
+    _config.merge(text, label_map, what, _names.LATER)
+    _names.check_items(text, what)
     wrong = _misfit(label_map, _num_classes(pipeline_config))
     if wrong:
         raise _errors.InputRefused('{} {}.'.format(what, wrong),

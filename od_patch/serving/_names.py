@@ -2,9 +2,13 @@
 
 Not for: whether a label map fits a detector; that is asked when it is put into the SavedModel (``_labels``).
 """
+import re
+
 from od_patch import _errors
 
 _PACKAGE = 'object_detection.protos'
+# What items have in later releases than the first; where a release does not know it, it is passed over.
+LATER = ('keypoints', 'ancestor_ids', 'descendant_ids', 'frequency', 'instance_count')
 
 
 def parse(text, what):
@@ -17,14 +21,31 @@ def parse(text, what):
     Raises:
         od_patch.InputRefused: it is no such thing.
     """
+    label_map = check_items(text, what)
+    return {item.id: item.display_name or item.name for item in label_map.item if item.display_name or item.name}
+
+
+def check_items(text, what):
+    """Returns the message of a label map; refuses one in which an item has two ids or names: one of them would be lost.
+
+    Args:
+        text, what: as for ``parse``.
+    """
     from google.protobuf import text_format
     label_map = _message()()
     try:
-        text_format.Merge(text, label_map, allow_unknown_field=True)
-    except text_format.ParseError as error:
+        text_format.Parse(text, label_map, allow_unknown_field=True)
+    except (text_format.ParseError, UnicodeError, ValueError) as error:
+        if 'should not have multiple' in str(error):
+            field = re.search(r'multiple "(?:[\w.]+\.)?(\w+)" fields', str(error))
+            line = re.match(r'(\d+):', str(error))
+            raise _errors.InputRefused(
+                '{} has two {}s in one item{}: one of the two would be lost.'.format(
+                    what, field.group(1) if field else 'field', ', in line ' + line.group(1) if line else ''),
+                'Each class needs an item of its own:  item { id: 1 name: "circle" }  item { id: 2 name: "square" }')
         raise _errors.InputRefused('{} is no label map: {}.'.format(what, str(error).rstrip('.')),
                                    'It should have items such as  item { id: 1 name: "circle" }')
-    return {item.id: item.display_name or item.name for item in label_map.item if item.display_name or item.name}
+    return label_map
 
 
 def _message():

@@ -46,7 +46,8 @@ Attributes:
 """
 
 Published = collections.namedtuple('Published', [
-    'base', 'version', 'path', 'model_name', 'num_bytes', 'removed', 'notes', 'input'])
+    'base', 'version', 'path', 'model_name', 'num_bytes', 'removed', 'notes', 'input', 'rows'])
+Published.__new__.__defaults__ = (True,)
 Published.__doc__ = """A version that was published.
 
 Attributes:
@@ -57,6 +58,7 @@ Attributes:
     removed: list of int, versions that were pruned.
     notes: list of str, what a user should know.
     input: ``proof._models.Input``, what requests give; None for a model that takes more than images.
+    rows: bool, whether requests may be in rows, as most are; else they are in columns.
 """
 
 
@@ -111,7 +113,7 @@ def publish(export, wish, prepare=None):
         # It holds a lock: of two that want to publish the same version, one is refused.
         with _staging.staged(path, _staging.OF_A_SAVED_MODEL) as staged:
             copy(source, staged.export)
-            model_input = prove(staged.export, export)
+            model_input, rows = prove(staged.export, export)
             if prepare is not None:
                 prepare(staged.export)
             files = _files(staged.export)
@@ -124,7 +126,7 @@ def publish(export, wish, prepare=None):
         raise
     return Published(
         base=wish.base, version=version, path=path, model_name=model_name(wish),
-        num_bytes=sum(size for _, size in files), input=model_input,
+        num_bytes=sum(size for _, size in files), input=model_input, rows=rows,
         **_prune(wish.base, version, wish.keep))
 
 
@@ -268,7 +270,7 @@ def copy(source, folder):
 
 
 def prove(folder, given):
-    """Refuses a copy that is damaged; returns its ``proof._models.Input``, or None."""
+    """Refuses a copy that is damaged; returns (its ``proof._models.Input`` or None, whether it takes rows)."""
     from od_patch.proof import _models
     from od_patch.proof import _servable
     answer = proof.verify(saved_model=folder, quick=True)
@@ -277,10 +279,12 @@ def prove(folder, given):
             'The SavedModel in {} is not fit to be served:\n{}'.format(given, '\n'.join(
                 '  {}, {}: {}'.format(check.part, check.name, check.text) for check in answer.wrong)),
             'Nothing was published. Export it again, or copy it from where it is whole; od-patch verify says more.')
+    servable = _servable.Servable(folder)
     try:
-        return _models.input_of(_servable.Servable(folder))
+        model_input = _models.input_of(servable)
     except _errors.InputRefused:
-        return None
+        return None, False
+    return model_input, _models.has_rows(servable, model_input)
 
 
 def _files(folder):

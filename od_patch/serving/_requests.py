@@ -15,7 +15,10 @@ import pprint
 import re
 import shlex
 
+import numpy
+
 from od_patch import _errors
+from od_patch import _reading
 from od_patch import _staging
 from od_patch import _tensorflow
 from od_patch.serving import _client
@@ -74,7 +77,7 @@ def write(export, output_directory, model_name=None, image=None, signature=None,
     batched = model_input.shape is None or bool(model_input.shape)
     count = (model_input.shape[0] if model_input.shape else None) or 1
     key, = servable.signature.inputs
-    rows = batched and _rows_are_served(servable.signature)
+    rows = _models.has_rows(servable, model_input)
     settings = {
         'model': name, 'signature': servable.signature_key, 'input': key, 'kind': model_input.kind,
         'dtype': model_input.dtype, 'shape': model_input.shape, 'batched': batched, 'rows': rows,
@@ -89,7 +92,8 @@ def write(export, output_directory, model_name=None, image=None, signature=None,
     files[CLIENT] = client(settings)
     _write(files, output_directory, folder)
     return Example(output_directory, list(files), name, folder, servable.signature_key, model_input, names,
-                   _told(picture, image), _sizes(name, servable.signature_key, key, picture, encoded), url)
+                   _told(picture, image, model_input, value, count),
+                   _sizes(name, servable.signature_key, key, model_input, value, picture, encoded, count, files), url)
 
 
 def check(export, output_directory, overwrite=False):
@@ -183,8 +187,13 @@ def _read_names(folder):
     path = os.path.join(folder, 'assets', _LABEL_MAP)
     if not os.path.isfile(path):
         return {}
-    with io.open(path, encoding='utf-8', errors='replace') as label_map:
-        return _names.parse(label_map.read(), path)
+    with open(path, 'rb') as label_map:
+        content = label_map.read()
+    try:
+        text = _reading.plain(_reading.decode(content))
+    except _reading.Unreadable as error:
+        raise _errors.InputRefused('{} is no label map: {}.'.format(path, error), error.remedy)
+    return _names.parse(text, path)
 
 
 def _picture(image):
@@ -194,8 +203,10 @@ def _picture(image):
         picture, = _images.drawn(1)
         return picture, _encoded(picture, 'JPEG')
     (picture,), _ = _images.load([image], 1)
-    with _images.pillow().open(picture.name) as opened:
-        known = opened.format in _DECODED
+    known = False
+    if not picture.name.lower().endswith('.npy'):
+        with _images.pillow().open(picture.name) as opened:
+            known = opened.format in _DECODED
     if not known:
         return picture, _encoded(picture, 'PNG')
     with open(picture.name, 'rb') as file:
@@ -204,14 +215,22 @@ def _picture(image):
 
 def _encoded(picture, kind):
     from od_patch.proof import _images
-    stream = io.BytesIO()
-    _images.pillow().fromarray(picture.array).save(stream, kind, **({'quality': _QUALITY} if kind == 'JPEG' else {}))
-    return stream.getvalue()
+    return _images.encoded(picture.array, kind, **({'quality': _QUALITY} if kind == 'JPEG' else {}))
 
 
-def _told(picture, image):
-    return '{} ({} x {} pixels)'.format('a drawn scene' if image is None else picture.name,
-                                        picture.array.shape[1], picture.array.shape[0])
+def _told(picture, image, model_input, value, count):
+    """In words, what is sent: how often, of what size, and what of it is not the user's."""
+    from od_patch.proof import _models
+    pixels = model_input.kind == _models.IMAGE
+    height, width = (value if pixels else picture.array).shape[:2]
+    words = '{}{} ({} x {} pixels'.format('' if count == 1 else '{} times '.format(count),
+                                          'a drawn scene' if image is None else picture.name, width, height)
+    channels = value.shape[2] if pixels else 3
+    if channels != 3:
+        words += ', {} channel{}'.format(channels, '' if channels == 1 else 's')
+    if image is not None and channels > max(3, picture.array.shape[2]):
+        words += ', those after channel {} made up'.format(max(3, picture.array.shape[2]))
+    return words + ')'
 
 
 def _value(model_input, picture, encoded):
@@ -232,12 +251,6 @@ def _body(signature, form, values):
     """The body of a REST request; of the only input that there is, columns need no name."""
     return json.dumps(collections.OrderedDict([('signature_name', signature), (form, values)]),
                       separators=(',', ':')) + '\n'
-
-
-def _rows_are_served(signature):
-    """Whether every output says that it has as many rows as there are images."""
-    return all(not info.tensor_shape.unknown_rank and len(info.tensor_shape.dim) > 0
-               for info in signature.outputs.values())
 
 
 def _curl(url, body):
@@ -266,22 +279,30 @@ def _write(files, output_directory, saved_model):
                 file.write(text)
 
 
-def _sizes(model_name, signature, key, picture, encoded):
-    """[(input type, way, bytes of the body or the message)] of the requests for a picture."""
+def _sizes(model_name, signature, key, model_input, value, picture, encoded, count, files):
+    """[(input type, way, bytes of the body or the message)] of the requests for as many pictures as are sent.
+
+    Of the model's own type of input, what was written; of the others, what it would be.
+    """
     from od_patch.proof import _models
     found = []
-    for kind, value in ((_models.IMAGE, picture.array), (_models.ENCODED, encoded),
+    for kind, other in ((_models.IMAGE, picture.with_channels(3)), (_models.ENCODED, encoded),
                         (_models.EXAMPLE, _client.example(encoded))):
-        body = _body(signature, 'instances', [{key: _jsonable(value)}])
+        if kind == model_input.kind:
+            body, sent = files[next(name for name in (ROWS, COLUMNS) if name in files)], value
+        else:
+            body, sent = _body(signature, 'instances', [{key: _jsonable(other)}] * count), other
         found.append((kind, 'REST', len(body.strip())))
-        found.append((kind, 'gRPC', _message_size(model_name, signature, key, _tensor(value).ByteSize())))
+        found.append((kind, 'gRPC', _message_size(model_name, signature, key, _tensor(sent, count).ByteSize())))
     return found
 
 
-def _tensor(value):
-    """The ``TensorProto`` of a batch of one."""
+def _tensor(value, count):
+    """The ``TensorProto`` of a batch of so many times the same."""
     tf = _tensorflow.tf1()
-    return tf.make_tensor_proto([value], tf.string) if isinstance(value, bytes) else tf.make_tensor_proto(value[None])
+    if isinstance(value, bytes):
+        return tf.make_tensor_proto([value] * count, tf.string)
+    return tf.make_tensor_proto(numpy.stack([value] * count))
 
 
 def _message_size(model_name, signature, key, tensor):

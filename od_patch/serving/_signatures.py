@@ -12,6 +12,7 @@ import collections
 import re
 
 from od_patch import _errors
+from od_patch import _pixels
 from od_patch import _saved_model
 from od_patch import _tensorflow
 
@@ -22,6 +23,7 @@ ENCODED = 'encoded_image_bytes'
 ENCODED_INPUT = 'image_bytes'
 EXTRA = (ENCODED,)
 _ENCODED_TYPE = 'encoded_image_string_tensor'
+_ENCODED_CHANNELS = (1, 3, 4)
 _INPUT_TYPES = ('image_tensor', _ENCODED_TYPE)
 _NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*\Z')  # TensorFlow 2 makes a keyword argument of it
 
@@ -60,12 +62,13 @@ def wish(input_name=None, outputs=None, extra=None):
     return Wish(input_name, outputs, extra)
 
 
-def check_input_type(wanted, input_type):
+def check_input_type(wanted, input_type, input_shape=None):
     """Refuses a further signature that this type of input cannot have.
 
     Args:
         wanted: ``Wish``.
         input_type: str, as the release's flag has it.
+        input_shape: list of int or None, one a dimension, where images have other channels than three; or None.
 
     Raises:
         od_patch.UsageError
@@ -75,6 +78,15 @@ def check_input_type(wanted, input_type):
             '--extra_signatures={} takes encoded images beside those of --input_type={}, which brings its images in '
             'records of its own.'.format(ENCODED, input_type),
             'Export with --input_type=image_tensor.')
+    if ENCODED in wanted.extra and input_shape is not None:
+        _check_channels(_pixels.channels_of(list(input_shape)))
+
+
+def _check_channels(channels):
+    if channels not in _ENCODED_CHANNELS:
+        raise _errors.UsageError(
+            '--extra_signatures={} takes JPEG and PNG files, which have 1, 3 or 4 channels, and --input_shape has '
+            '{}.'.format(ENCODED, channels), 'Leave it out: pixels can be of any number of channels.')
 
 
 def check_outputs(wanted, names):
@@ -163,15 +175,17 @@ def _decoder(scope, shape):
 
     Args:
         scope: str, what the names of its nodes begin with.
-        shape: list of int or None, [batch, height, width, 3], of the images.
+        shape: list of int or None, [batch, height, width, channels], of the images.
     """
     tf = _tensorflow.tf1()
+    channels = _pixels.channels_of(shape)
+    _check_channels(channels)
     with tf.Graph().as_default() as graph, tf.name_scope(scope + '/'):
         strings = tf.placeholder(tf.string, shape[:1], name=ENCODED_INPUT)
 
         def decode(string):
-            # One op, the same in TensorFlow 1.4 and 2.21; it takes PNG as well, and one-frame GIF.
-            image = tf.image.decode_jpeg(string, channels=3)
+            # One op, the same in TensorFlow 1.4 and 2.21; it takes PNG as well, and one-frame GIF. JPEG has no alpha.
+            image = (tf.image.decode_png if channels == 4 else tf.image.decode_jpeg)(string, channels=channels)
             # Where the graph was built for one size, another must be an error and not be taken for that size.
             return tf.ensure_shape(image, shape[1:]) if any(shape[1:3]) else image
 

@@ -32,5 +32,8 @@ class Proof(_step.Step):
     def facts(self, result):
         words = ', '.join('{} {}'.format(result.counts[status], status) for status in ('ok', 'note', 'not checked')
                           if result.counts[status])
+        if self.runs_models and not result.runs:  # they were to be run, and were not
+            return [('proof', 'files and weights: {}; outputs were not checked: {}'.format(words, '; '.join(
+                check.text for check in result.of('outputs')) or 'there is nothing to run'))]
         return [('proof', '{}: {}{}'.format('files, weights and outputs' if result.runs else 'files and weights', words,
                                             '' if result.runs else ' (--verify runs it, too)'))]

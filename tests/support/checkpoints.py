@@ -1,7 +1,7 @@
 """Writes small random checkpoints of a pipeline config, in all the forms that trainings leave them in.
 
 Run as a program, because building a model of the Object Detection API leaves
-global state behind: ``python -m tests.support.checkpoints CONFIG FOLDER``. The
+global state behind: ``python -m tests.support.checkpoints CONFIG FOLDER [CHANNELS]``. The
 forms hold the same values, so that exports of them can be compared.
 
 Not for: trained weights; ``examples/shapes`` has those.
@@ -11,10 +11,11 @@ import sys
 
 import numpy as np
 
+CONTEXT = (16, 8)  # features of other images, and numbers in each, for Context R-CNN
 FORMS = ('plain', 'training', 'v1', 'v1_training', 'sharded')
 
 
-def values_of_model(config, seed=0):
+def values_of_model(config, seed=0, channels=3):
     """Returns {name: array} for the variables of a config's inference graph.
 
     Batch norms get moving statistics that are not those of an untrained one, so
@@ -23,6 +24,7 @@ def values_of_model(config, seed=0):
     Args:
         config: ``TrainEvalPipelineConfig``.
         seed: int.
+        channels: int, of the images.
     """
     from object_detection.builders import graph_rewriter_builder
     from object_detection.builders import model_builder
@@ -32,8 +34,8 @@ def values_of_model(config, seed=0):
     with tf.Graph().as_default():
         tf.set_random_seed(seed)
         model = model_builder.build(config.model, is_training=False)
-        image, shapes = model.preprocess(tf.zeros([1, 96, 96, 3]))
-        model.postprocess(model.predict(image, shapes), shapes)
+        image, shapes = model.preprocess(tf.zeros([1, 96, 96, channels]))
+        model.postprocess(model.predict(image, shapes, **_side_inputs(config)), shapes)
         tf.train.get_or_create_global_step()
         if config.HasField('graph_rewriter'):
             graph_rewriter_builder.build(config.graph_rewriter, is_training=False)()
@@ -68,6 +70,16 @@ def values_of_model(config, seed=0):
             value = value + 0.05 * noise
         values[name] = np.asarray(value, drawn[name].dtype)
     return values, trainable
+
+
+def _side_inputs(config):
+    """What a model takes beside the images, dict of tensors: Context R-CNN's features of other images."""
+    from od_patch import _tensorflow
+    tf = _tensorflow.tf1()
+    model = getattr(config.model, config.model.WhichOneof('model'))
+    if 'context_config' not in model.DESCRIPTOR.fields_by_name or not model.HasField('context_config'):
+        return {}
+    return {'context_features': tf.zeros([1, CONTEXT[0], CONTEXT[1]]), 'valid_context_size': tf.constant([1], tf.int32)}
 
 
 def with_training_state(values, trainable, seed=1):
@@ -111,21 +123,21 @@ def write_v1(path, values):
                     {placeholder: values[name] for placeholder, name in zip(placeholders, names)})
 
 
-def write_all_forms(config_path, folder):
-    """Writes ``FORMS`` below ``folder``: plain/model.ckpt, training/model.ckpt-1234 and so on."""
+def write_all_forms(config_path, folder, channels='3'):
+    """Writes ``FORMS`` below ``folder``: plain/model.ckpt-1234 and so on; of other channels, one."""
     from od_patch import legacy
     with legacy.on(), legacy.tf1_behaviour():
-        _write_all_forms(config_path, folder)
+        _write_all_forms(config_path, folder, int(channels))
 
 
-def _write_all_forms(config_path, folder):
+def _write_all_forms(config_path, folder, channels):
     from google.protobuf import text_format
     from object_detection.protos import pipeline_pb2
     config = pipeline_pb2.TrainEvalPipelineConfig()
     with open(config_path) as config_file:
         text_format.Merge(config_file.read(), config)
-    values, trainable = values_of_model(config)
-    for form in FORMS:
+    values, trainable = values_of_model(config, channels=channels)
+    for form in FORMS if channels == 3 else FORMS[:1]:
         os.makedirs(os.path.join(folder, form), exist_ok=True)
         prefix = prefix_of(folder, form)
         held = with_training_state(values, trainable) if 'training' in form else values
