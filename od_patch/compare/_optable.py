@@ -4,12 +4,14 @@ The table is made by ``tools/op_registries.py`` from the registries of the
 released wheels, so it does not depend on the TensorFlow at hand: two people
 with two versions get one answer. It knows nothing of kernels or results.
 """
+import collections
 import functools
 import gzip
 import json
 import os
 
 PATH = os.path.join(os.path.dirname(__file__), 'op_table.json.gz')
+SIGNATURES = os.path.join(os.path.dirname(__file__), 'op_signatures.json.gz')
 
 
 class Op:
@@ -36,6 +38,11 @@ class Op:
         self.defaults = {name: entry[2] for name, entry in self.attrs.items() if entry[2] is not None}
 
 
+# What an op takes and gives, as text ('T', '9', 'N*T', '&T' for a reference, '[T' for a list of types); the version of
+# GraphDefs since which it is gone (0: none); attribute name -> (kind, least value or None, allowed values or None).
+Signature = collections.namedtuple('Signature', 'inputs outputs deprecated attrs')
+
+
 class _Ops(dict):
     """Op name -> ``Op``, each made from its row when it is first asked for."""
 
@@ -56,3 +63,11 @@ def table():
     with gzip.open(PATH) as file:
         content = json.loads(file.read().decode())
     return content['releases'], _Ops(content['ops'], len(content['releases']) - 1)
+
+
+@functools.lru_cache(maxsize=None)
+def signatures():
+    """Dict of op name -> ``Signature``, from the registries of a few releases: none has changed one of an op."""
+    with gzip.open(SIGNATURES) as file:
+        content = json.loads(file.read().decode())
+    return {name: Signature(row[0], row[1], row[2], row[3]) for name, row in content.items()}

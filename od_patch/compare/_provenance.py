@@ -8,6 +8,7 @@ import collections
 import os
 
 from od_patch._errors import InputRefused
+from od_patch.compare import _loading
 from od_patch.compare import _optable
 from od_patch.compare import _rules
 from od_patch.compare import _settings
@@ -116,10 +117,12 @@ class Provenance:
         traces: list of (word, sentence); quantized: str.
         producer: int, ``versions.producer`` of the GraphDef, 0 where it has none.
         ops: Counter of ops; weights: (count, elements).
+        loads: ``Loads``, which releases of TensorFlow load it.
     """
 
     def as_json(self):
         return collections.OrderedDict([
+            ('loads', list(self.loads.releases)), ('loads_why', self.loads.why), ('refusal', self.loads.refusal),
             ('tensorflow', list(self.tensorflow)), ('tensorflow_why', self.tensorflow_why), ('exact', self.exact),
             ('od_api', list(self.od_api)), ('markers', self.markers), ('producer', self.producer),
             ('settings', collections.OrderedDict((key, setting.value) for key, setting in self.settings.items())),
@@ -152,9 +155,10 @@ def neighbours(file):
     return {}
 
 
-def of(source, graph):
-    """The ``Provenance`` of a graph that ``Source`` holds."""
+def of(source, graph, loads=None):
+    """The ``Provenance`` of a graph that ``Source`` holds; ``loads`` where they are known already."""
     result = Provenance()
+    result.loads = loads or _loading.of(source.graph_def, graph)
     order = graph.final_order()
     releases, _ = _optable.table()
     (first, why_first), (last, why_last) = tensorflow_range(graph, order)

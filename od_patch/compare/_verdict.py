@@ -11,6 +11,7 @@ from od_patch.compare import _alignment
 from od_patch.compare import _causes
 from od_patch.compare import _equivalence
 from od_patch.compare import _graph
+from od_patch.compare import _loading
 from od_patch.compare import _provenance
 from od_patch.compare import _recognisers
 from od_patch.compare import _sources
@@ -131,18 +132,28 @@ def _uncollected():
 def _compared(left, right, outputs, checkpoint):
     answer = Answer()
     answer.sources = tuple(_sources.load(path) for path in (left, right))
-    answer.graphs = _graph.with_common_ends(*[source.graph(outputs) for source in answer.sources])
-    answer.provenance = tuple(_provenance.of(source, graph) for source, graph in zip(answer.sources, answer.graphs))
+    graphs = [source.graph(outputs) for source in answer.sources]
+    loads = [_loading.of(source.graph_def, graph, len(graph) <= _loading.MOST_ASKED)
+             for source, graph in zip(answer.sources, graphs)]
+    answer.graphs = _graph.with_common_ends(*graphs)
+    answer.provenance = tuple(_provenance.of(*row) for row in zip(answer.sources, answer.graphs, loads))
     if checkpoint:
         from od_patch.compare import _checkpoints
         answer.checkpoint = [_checkpoints.origin(graph, checkpoint) for graph in answer.graphs]
+    if any(row.refusal for row in loads):
+        return _unloadable(answer)
     if _equivalence.identical(*answer.graphs):
+        if _refused_at_hand(answer):
+            return _unloadable(answer)
         answer.verdict = IDENTICAL
         answer.reason = 'The two graphs say the same, node by node: order, versions and devices set aside.'
         return answer
     one, other = answer.graphs
     equivalence = answer.equivalence = _equivalence.Equivalence(one, other)
     if equivalence.equal:
+        if _refused_at_hand(answer):
+            answer.equivalence = None
+            return _unloadable(answer)
         answer.verdict = EQUIVALENT
         answer.reason = _equivalent_reason(equivalence)
         answer.weights = _compare_weights(one, other, None)
@@ -152,6 +163,32 @@ def _compared(left, right, outputs, checkpoint):
     answer.weights = _compare_weights(one, other, answer.alignment.pairs)
     answer.causes, answer.context = _recognisers.explain(answer.alignment, equivalence, answer.weights)
     _settle(answer)
+    return answer
+
+
+def _refused_at_hand(answer):
+    """Asks the importer of graphs that were too large to ask it of all, and says whether it refuses one of them."""
+    for source, graph, provenance in zip(answer.sources, answer.graphs, answer.provenance):
+        if len(graph) > _loading.MOST_ASKED:
+            provenance.loads = _loading.at_hand(source.graph_def, provenance.loads)
+    return any(provenance.loads.refusal for provenance in answer.provenance)
+
+
+def _unloadable(answer):
+    """What no TensorFlow loads computes nothing, so there is nothing that it could be equal to."""
+    refused = [side for side, provenance in enumerate(answer.provenance) if provenance.loads.refusal]
+    told = []
+    for side in refused:
+        loads, which = answer.provenance[side].loads, ('first', 'second')[side]
+        text = 'no TensorFlow loads the {} graph: {}'.format(which, loads.refusal)
+        if loads.refusal.startswith('TensorFlow '):
+            text = 'the {} graph does not load: {}'.format(which, loads.refusal)
+        told.append(text)
+        answer.causes.append(_causes.Cause('unloadable', text, 'result', option=loads.advice,
+                                           scope='the {} graph'.format(which)))
+    answer.verdict = NOT_COMPARABLE
+    text = '; '.join(told)
+    answer.reason = text[:1].upper() + text[1:] + '.'
     return answer
 
 
