@@ -18,8 +18,8 @@ _NODE_NAME = re.compile(r'[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*')  # '>' since 2.0; na
 _COLOCATED = b'loc:@'
 _FIELDS = {'type': 'type', 'int': 'i', 'float': 'f', 'bool': 'b', 'string': 's', 'shape': 'shape', 'tensor': 'tensor',
            'func': 'func'}
-# Nodes up to which the importer at hand is asked of every graph; of larger ones only where else the answer would be that
-# the graphs are equal, as it takes its time.
+# Nodes up to which the importer at hand is asked of every graph; of larger ones only where the answer would else be
+# that the graphs are equal, as it takes its time.
 MOST_ASKED = 5000
 _LARGE = 1 << 12  # bytes of a Const that shape inference has no use for
 _REFERENCES = 100  # DataType numbers above are references to those below
@@ -42,7 +42,7 @@ class _Refused(Exception):
 
 
 def of(graph_def, graph, ask_importer=True):
-    """The ``Loads`` of a GraphDef and the ``Graph`` that was built of it (which sees to it that edges lead somewhere)."""
+    """The ``Loads`` of a GraphDef and the ``Graph`` that was built of it."""
     releases = _optable.table()[0]
     possible, why = set(range(len(releases))), []
     try:
@@ -50,6 +50,7 @@ def of(graph_def, graph, ask_importer=True):
         _nodes(graph_def, graph, releases, possible, why)
         if not possible:
             raise _Refused('{}, and so no release has all that it needs'.format('; '.join(why)))
+        _frames(graph)
         if ask_importer:
             refuse_at_hand(graph_def, [releases[index] for index in possible])
     except _Refused as error:
@@ -92,8 +93,8 @@ def _versions(versions, releases, possible, why):
                 ' and '.join(words), max(_CONSUMERS.values())), advice)
 
 
-# What is so of all nodes of one op with the same attributes: (position in releases, what needs it) from either side, and
-# the DataType numbers of inputs and outputs, None where they cannot be told.
+# What is so of all nodes of one op with the same attributes: (position in releases, what needs it) from either side,
+# and the DataType numbers of inputs and outputs, None where they cannot be told.
 _Kind = collections.namedtuple('_Kind', 'since until inputs outputs')
 
 
@@ -148,8 +149,8 @@ def _colocated(name, attribute, names):
             raise _Refused(
                 'node {!r} is to be placed with {!r} (its attribute _class), which is not in the graph'.format(
                     name, other),
-                'Remove the attribute _class from all nodes; nothing that computes reads it. Tools that rename or merge '
-                'nodes leave it behind (obfuscate_names and merge_duplicate_nodes of the Graph Transform Tool).')
+                'Remove the attribute _class from all nodes; nothing that computes reads it. Tools that rename or '
+                'merge nodes leave it behind (obfuscate_names and merge_duplicate_nodes of the Graph Transform Tool).')
 
 
 def _kind(graph, node, row, signature, producer):
@@ -253,6 +254,37 @@ def _inputs(graph, node, kind, kinds):
             raise _Refused('input {} of node {!r} ({}) is to be {}, and {!r} gives {}'.format(
                 slot, graph.names[node], graph.ops[node], _type_word(wanted[slot]), graph.names[source],
                 _type_word(given[port])))
+
+
+DOES_NOT_RUN = 'it loads and does not run: '
+
+
+def _frames(graph):
+    """Refuses what reads from inside a loop and from outside it at once, as the executor does before it runs anything.
+
+    A Const of a loop is in it by a control input alone, so that a graph that lost its control inputs is of this kind.
+    """
+    frames = {}
+    for node in graph.final_order():
+        op, found = graph.ops[node], {}
+        for source in [source for source, _ in graph.inputs[node]] + list(graph.controls[node]):
+            if source in frames:  # what comes round in a loop is in the frame that its Merge is in
+                found.setdefault(frames[source], source)
+        if len(found) > 1:
+            one, other = sorted(found, key=len)[:2]
+            raise _Refused(
+                '{}node {!r} ({}) reads {!r}, which is in the loop {!r}, and {!r}, which is not'.format(
+                    DOES_NOT_RUN, graph.names[node], op, graph.names[found[other]],
+                    other[-1].decode('utf-8', 'replace'), graph.names[found[one]]),
+                'A Const is in a loop by its control input; remove_control_dependencies of the Graph Transform Tool '
+                'takes it away, and quantize_weights from the Consts that it makes. Use the graph from before.')
+        frame = next(iter(found), ())
+        if op in ('Enter', 'RefEnter'):
+            name = graph.attrs[node].get('frame_name', b'\x12\x00')[2:]
+            frame += (name or b'?',)
+        elif op in ('Exit', 'RefExit'):
+            frame = frame[:-1]
+        frames[node] = frame
 
 
 def _type_word(number):

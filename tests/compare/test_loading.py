@@ -193,3 +193,19 @@ def test_hints_that_lead_somewhere_stand_in_nobodys_way(tmp_path):
     node(graph_def, 'mul').attr['_whatever'].i = 3
     paths = [graphs.write(tmp_path / name, made) for name, made in (('a.pb', plain()), ('b.pb', graph_def))]
     assert _verdict.compare(*paths).verdict == 'equivalent'
+
+
+def test_what_lost_the_control_inputs_of_its_loops_runs_nowhere_and_is_equal_to_nothing(tmp_path):
+    graph_def = graphs.detector()
+    stripped = [row for row in graph_def.node if row.op == 'Const' and any('while' in text for text in row.input)]
+    assert stripped
+    for const in stripped:
+        del const.input[:]
+    paths = [graphs.write(tmp_path / name, made) for name, made in (('a.pb', graphs.detector()), ('b.pb', graph_def))]
+    answer = _verdict.compare(*paths)
+    assert answer.verdict == 'not comparable' and 'runs the second graph' in answer.reason
+    assert 'remove_control_dependencies' in answer.causes[0].option
+    tf = _tensorflow.tf1()
+    imported(graph_def)
+    with pytest.raises(tf.errors.OpError):
+        graphs.run(graph_def, graphs.OUTPUTS, {'image_tensor': graphs.image()})
