@@ -131,7 +131,8 @@ def test_the_page_is_whole_and_lets_no_path_become_markup(files, tmp_path):
     folder = tmp_path / '<'  # a slash, too, is a part of the path
     folder.mkdir()
     (folder / 'script><img src=x onerror=alert(1)>').mkdir()
-    content = page_of(files, graphs.write(folder / 'script><img src=x onerror=alert(1)>' / 'bad.pb', graph_def), tmp_path)
+    bad = graphs.write(folder / 'script><img src=x onerror=alert(1)>' / 'bad.pb', graph_def)
+    content = page_of(files, bad, tmp_path)
     assert content['verdict'] == 'different weights' and content['weights'] and content['nodes']
 
 
