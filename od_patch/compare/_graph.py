@@ -41,11 +41,12 @@ class Graph:
         input_names: dict of position -> the name that tells an input from others, or None: placeholders by their own.
         signature_inputs: list of (name, position, output number) of a serving signature, or None.
         library: the GraphDef's ``FunctionDefLibrary``, or None.
+        late_input: str or None, a node that has an input after its control inputs; of the graph as it was read.
         memo: dict that all copies share, for what depends on one attribute dict only (they never change).
     """
 
     __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'kept_outputs',
-                 'conventional', 'input_names', 'signature_inputs', 'memo', 'library', '_order')
+                 'conventional', 'input_names', 'signature_inputs', 'memo', 'library', 'late_input', '_order')
 
     def __init__(self):
         self.names, self.ops, self.inputs, self.controls, self.attrs, self.tensors = [], [], [], [], [], []
@@ -53,7 +54,7 @@ class Graph:
         self.named_outputs, self.kept_outputs, self.conventional = True, frozenset(), False
         self.input_names = self.signature_inputs = None
         self.memo = {}
-        self.library = self._order = None
+        self.library = self.late_input = self._order = None
 
     def __len__(self):
         return len(self.names)
@@ -231,6 +232,8 @@ def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, si
                     raise InputRefused('{}: node {!r} reads {!r}, which names no output of a node.'.format(
                         where, node.name, text), 'Export the graph again.')
                 inputs.append((_position(position, name, node.name, where), int(port or 0)))
+                if controls:
+                    graph.late_input = node.name
         least, most = inputs_needed(node) if inputs_needed and op not in functions else (0, None)
         if len(inputs) < least or most is not None and len(inputs) > most:
             if len(inputs) > least and any(row.op == 'Const' and any(text[:1] != '^' for text in row.input)

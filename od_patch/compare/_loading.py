@@ -135,10 +135,8 @@ def _nodes(graph_def, graph, releases, possible, why):
         why.append('it has {}, which later releases lack'.format(until[1]))
     for node, kind in enumerate(rows):
         _inputs(graph, node, kind, rows)
-    for node in graph_def.node:
-        controls = [text[:1] == '^' for text in node.input]
-        if controls != sorted(controls):
-            raise _Refused('node {!r} has inputs after its control inputs, which must come last'.format(node.name))
+    if graph.late_input is not None:
+        raise _Refused('node {!r} has inputs after its control inputs, which must come last'.format(graph.late_input))
 
 
 def _colocated(name, attribute, names):
@@ -264,7 +262,10 @@ def _frames(graph):
 
     A Const of a loop is in it by a control input alone, so that a graph that lost its control inputs is of this kind.
     """
+    from od_patch.compare import _graph
     frames = {}
+    if not _graph.LOOP_ENTERS & set(graph.ops):
+        return
     for node in graph.final_order():
         op, found = graph.ops[node], {}
         for source in [source for source, _ in graph.inputs[node]] + list(graph.controls[node]):
@@ -279,7 +280,7 @@ def _frames(graph):
                 'A Const is in a loop by its control input; remove_control_dependencies of the Graph Transform Tool '
                 'takes it away, and quantize_weights from the Consts that it makes. Use the graph from before.')
         frame = next(iter(found), ())
-        if op in ('Enter', 'RefEnter'):
+        if op in _graph.LOOP_ENTERS:
             name = graph.attrs[node].get('frame_name', b'\x12\x00')[2:]
             frame += (name or b'?',)
         elif op in ('Exit', 'RefExit'):

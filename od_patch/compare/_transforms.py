@@ -298,7 +298,7 @@ TOOLS = (
     ('the converter to TensorFlow Lite', None, ('TFLite_Detection_PostProcess',)),
     ('tf2onnx', r'__tf2onnx__|^Func/', ()),
 )
-_TOOL_NAMES = [(tool, re.compile(pattern)) for tool, pattern, _ in TOOLS if pattern]
+_TOOL_NAMES = [(tool, re.compile(pattern, re.MULTILINE)) for tool, pattern, _ in TOOLS if pattern]
 _TOOL_OPS = {op: tool for tool, _, ops in TOOLS for op in ops}
 _STRIPPED = re.compile(r'(^|/)Assert(_\d+)?$')
 _GRAPPLER_NAMES = re.compile(r'(^|/)(ConstantFolding|ArithmeticOptimizer|LayoutOptimizer|DependencyOptimizer|'
@@ -308,9 +308,8 @@ _GRAPPLER_NAMES = re.compile(r'(^|/)(ConstantFolding|ArithmeticOptimizer|LayoutO
 def tools(graph):
     """Names of the tools of ``TOOLS`` that left something in a graph as it was read, in that order."""
     found = {_TOOL_OPS[op] for op in set(graph.ops) if op in _TOOL_OPS}
-    for tool, pattern in _TOOL_NAMES:
-        if tool not in found and any(pattern.search(name) for name in graph.names):
-            found.add(tool)
+    text = '\n'.join(graph.names)  # one search for each tool instead of one for each name
+    found.update(tool for tool, pattern in _TOOL_NAMES if pattern.search(text))
     if any(op == 'NoOp' and _STRIPPED.search(name) for op, name in zip(graph.ops, graph.names)):
         found.add('Grappler\'s debug stripper')
     return [tool for tool, _, _ in TOOLS if tool in found]

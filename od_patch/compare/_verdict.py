@@ -174,9 +174,9 @@ def _compared(left, right, outputs, checkpoint):
     # What is stored in fewer bits is turned back first, so that it can be told from what is another model's.
     one, other = (_storage.decoded(graph).graph for graph in (one, other))
     decoded = [_storage.decoded(hashes.graph) for hashes in (equivalence.left, equivalence.right)]
-    answer.alignment = _alignment.Alignment(decoded[0].graph, decoded[1].graph,
-                                            [_weights.weights(graph, graph.final_order()) for graph in (one, other)])
-    answer.weights = _compare_weights(one, other, answer.alignment.pairs)
+    weights = [_weights.weights(graph, graph.final_order()) for graph in (one, other)]
+    answer.alignment = _alignment.Alignment(decoded[0].graph, decoded[1].graph, weights)
+    answer.weights = _weights.Comparison(one, other, weights[0], weights[1], answer.alignment.pairs)
     answer.causes, answer.context = _recognisers.explain(answer.alignment, equivalence, answer.weights, decoded,
                                                        answer.graphs)
     _settle(answer)
