@@ -21,6 +21,7 @@ _FIELDS = {'type': 'type', 'int': 'i', 'float': 'f', 'bool': 'b', 'string': 's',
 # Nodes up to which the importer at hand is asked of every graph; of larger ones only where the answer would else be
 # that the graphs are equal, as it takes its time.
 MOST_ASKED = 5000
+_IGNORE_SINCE = '2.8.0'  # the earliest release that is known to ignore attributes that its op has not
 _LARGE = 1 << 12  # bytes of a Const that shape inference has no use for
 _REFERENCES = 100  # DataType numbers above are references to those below
 
@@ -28,7 +29,7 @@ Loads = collections.namedtuple('Loads', 'releases why refusal advice')
 Loads.__doc__ = """What can load a graph.
 
 Attributes:
-    releases: tuple of release strings; empty where none does.
+    releases: tuple of release strings; empty where none does. With a refusal: those that ignore what is refused.
     why: list of str, what keeps other releases from it.
     refusal: str, why no release does, or the one at hand does not although it should; empty where all is well.
     advice: str, what to do about it.
@@ -36,9 +37,9 @@ Attributes:
 
 
 class _Refused(Exception):
-    def __init__(self, text, advice='Export the graph again.'):
+    def __init__(self, text, advice='Export the graph again.', releases=()):
         super().__init__(text)
-        self.advice = advice
+        self.advice, self.releases = advice, releases
 
 
 def of(graph_def, graph, ask_importer=True):
@@ -54,7 +55,7 @@ def of(graph_def, graph, ask_importer=True):
         if ask_importer:
             refuse_at_hand(graph_def, [releases[index] for index in possible])
     except _Refused as error:
-        return Loads((), why, str(error), error.advice)
+        return Loads(error.releases, why, str(error), error.advice)
     return Loads(tuple(releases[index] for index in sorted(possible)), why, '', '')
 
 
@@ -161,8 +162,12 @@ def _kind(graph, node, row, signature, producer):
         if attr[0] in '_@':
             continue
         if attr not in row.attrs:
-            raise _Refused('node {!r} has an attribute {!r} that no release gave {}'.format(name, attr, op),
-                           'Remove the attribute, or name it with a _ before it.')
+            # Seen: 2.3 refuses it, 2.8 and 2.21 warn; of those between, nobody has looked.
+            releases = _optable.table()[0]
+            raise _Refused('node {!r} has an attribute {!r} that no release gave {}; TensorFlow 1 and the first of 2 '
+                           'refuse that, and later ones ignore what it says'.format(name, attr, op),
+                           'Remove the attribute, or name it with a _ before it.',
+                           tuple(releases[releases.index(_IGNORE_SINCE):]))
         first, final, _ = row.attrs[attr]
         since, until = max(since, (first, '{}.{}'.format(op, attr))), min(until, (final, '{}.{}'.format(op, attr)))
     for attr, (first, final, default) in row.attrs.items():

@@ -200,7 +200,7 @@ def _unloadable(answer):
         text = 'no TensorFlow loads the {} graph: {}'.format(which, loads.refusal)
         if loads.refusal.startswith(_loading.DOES_NOT_RUN):
             text = 'no TensorFlow runs the {} graph: {}'.format(which, loads.refusal)
-        elif loads.refusal.startswith('TensorFlow '):
+        elif loads.refusal.startswith('TensorFlow ') or loads.releases:
             text = 'the {} graph does not load: {}'.format(which, loads.refusal)
         told.append(text)
         answer.causes.append(_causes.Cause('unloadable', text, 'result', option=loads.advice,
