@@ -17,6 +17,7 @@ import click
 
 from od_patch import _errors
 from od_patch import _locale
+from od_patch import _stages
 from od_patch import _text
 from od_patch import _version
 
@@ -184,10 +185,11 @@ def compare(left, right, as_json, html, canonical, run_images, overwrite, output
         _canonical.write(_sources.load(left).graph(outputs), canonical)
         click.echo('{}: the canonical form of {}'.format(canonical, left))
         return
-    answer = _verdict.compare(left, right, outputs, checkpoint)
-    if run_images:
-        from od_patch.compare import _run
-        answer.run = _run.run(answer, run_images)
+    with _stages.shown(sys.stderr, not as_json):
+        answer = _verdict.compare(left, right, outputs, checkpoint)
+        if run_images:
+            from od_patch.compare import _run
+            answer.run = _run.run(answer, run_images)
     if canonical:
         for path in _canonical.write_both(answer, canonical):
             click.echo('{}: written'.format(path), err=True)
@@ -353,8 +355,9 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
     with contextlib.ExitStack() as stack:
         if checkpoint and pipeline_config and not (export or saved_model or frozen_graph):
             export = stack.enter_context(_exported(checkpoint, pipeline_config))
-        answer = proof.verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images,
-                              target_tf, quick)
+        with _stages.shown(sys.stderr, not as_json):
+            answer = proof.verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images,
+                                  target_tf, quick)
         if report:
             from od_patch.proof import _page
             with _written(report) as path:

@@ -6,12 +6,15 @@ attribute came (and went) with which release, what an attribute's default is,
 and whether an op keeps state. It downloads one wheel per minor release from
 the Python package index, takes its shared libraries out, asks them for their
 registry through the C API (``TF_GetAllOpList``) in a process of the Python
-that the wheel was built for, and deletes the wheel again.
+that the wheel was built for, and deletes the wheel again. What an op takes and
+gives, and which values an attribute may have, come from ``--signatures``: the
+registries of a few installed TensorFlows, the oldest first.
 
 What it is not: a part of the tool; nothing imports it. The table that it
 writes is committed, so that two people with two TensorFlows get one answer.
 
     PY=… python tools/op_registries.py --work /tmp/ops [--only 1.12.0 …] [--keep]
+    python tools/op_registries.py --signatures /…/site-packages/tensorflow …
 
 Needs pip, the interpreters 3.6, 3.8 and 3.11 (pyenv's, by default), about
 2 GB of free disk at a time, and ``op_def_pb2`` of any TensorFlow.
@@ -24,6 +27,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 
 # (release, package, interpreter, wheel tag). The CPU-only package is smaller and registers the same ops.
@@ -142,13 +146,74 @@ def compact(table, last):
     return ops
 
 
+def installed(folder):
+    """The serialized ``OpList`` of the TensorFlow whose package is ``folder``, asked in a process of its own."""
+    with tempfile.TemporaryDirectory() as work:
+        listing = os.path.join(work, 'oplist')
+        libraries = []
+        for pattern in ('libtensorflow_framework.so*', 'libtensorflow_cc.so*', '_pywrap_tensorflow_common.so',
+                        '_pywrap_tensorflow_internal.so'):
+            libraries += sorted(glob.glob(os.path.join(folder, '**', pattern), recursive=True))
+        paths = sorted({os.path.dirname(path) for path in libraries})
+        subprocess.check_call([sys.executable, '-c', ASK, listing] + libraries,
+                              env=dict(os.environ, LD_LIBRARY_PATH=':'.join(paths)))
+        with open(listing, 'rb') as file:
+            return file.read()
+
+
+def argument(arg):
+    """What an input or an output is, as text: '&' for a reference, 'N*' for N of them, '[' for a list of types."""
+    if arg.type_list_attr:
+        return '[' + arg.type_list_attr
+    return '{}{}{}'.format('&' if arg.is_ref else '', arg.number_attr + '*' if arg.number_attr else '',
+                           arg.type_attr or arg.type)
+
+
+def add_signatures(signatures, op_list):
+    """Folds one registry into the signatures; what any release allows is allowed."""
+    for op in op_list.op:
+        old = signatures.get(op.name, [[], [], 0, {}])
+        attrs = dict(old[3])
+        for attr in op.attr:
+            kind, minimum, allowed = attr.type, attr.minimum if attr.has_minimum else None, None
+            field = attr.allowed_values.list
+            if attr.HasField('allowed_values'):
+                allowed = sorted(field.type) or sorted(value.decode() for value in field.s)
+            if attr.name in attrs:
+                before = attrs[attr.name]
+                minimum = None if minimum is None or before[1] is None else min(minimum, before[1])
+                allowed = None if allowed is None or before[2] is None else sorted(set(allowed) | set(before[2]))
+            attrs[attr.name] = [kind, minimum, allowed]
+        signatures[op.name] = [[argument(arg) for arg in op.input_arg], [argument(arg) for arg in op.output_arg],
+                               op.deprecation.version or old[2], attrs]
+
+
+def write_signatures(folders, out):
+    from tensorflow.core.framework import op_def_pb2
+    signatures = {}
+    for folder in folders:
+        add_signatures(signatures, op_def_pb2.OpList.FromString(installed(folder)))
+    write({name: row for name, row in signatures.items()}, out)
+    print('{}: {} ops, {} bytes'.format(out, len(signatures), os.path.getsize(out)))
+
+
+def write(content, out):
+    text = json.dumps(content, separators=(',', ':'), sort_keys=True)
+    with open(out, 'wb') as file:
+        with gzip.GzipFile(fileobj=file, mode='wb', mtime=0, filename='') as packed:
+            packed.write(text.encode())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--work', required=True)
+    parser.add_argument('--work')
     parser.add_argument('--only', nargs='*')
+    parser.add_argument('--signatures', nargs='*', metavar='FOLDER', help='packages of installed TensorFlows')
     parser.add_argument('--out', default=os.path.join(os.path.dirname(__file__), '..', 'od_patch', 'compare',
                                                       'op_table.json.gz'))
     args = parser.parse_args()
+    if args.signatures:
+        return write_signatures(args.signatures, os.path.join(os.path.dirname(args.out), 'op_signatures.json.gz'))
     from tensorflow.core.framework import op_def_pb2
     os.makedirs(args.work, exist_ok=True)
     wheels = [row for row in WHEELS if not args.only or row[0] in args.only]
@@ -157,11 +222,7 @@ def main():
         op_list = op_def_pb2.OpList.FromString(registry(release, package, version, args.work))
         print('{}: {} ops'.format(release, len(op_list.op)), flush=True)
         add(table, index, op_list)
-    text = json.dumps({'releases': [row[0] for row in wheels], 'ops': compact(table, len(wheels) - 1)},
-                      separators=(',', ':'), sort_keys=True)
-    with open(args.out, 'wb') as file:
-        with gzip.GzipFile(fileobj=file, mode='wb', mtime=0, filename='') as packed:
-            packed.write(text.encode())
+    write({'releases': [row[0] for row in wheels], 'ops': compact(table, len(wheels) - 1)}, args.out)
     print('{}: {} ops, {} bytes'.format(args.out, len(table), os.path.getsize(args.out)))
 
 

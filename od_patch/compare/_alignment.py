@@ -35,12 +35,15 @@ class Alignment:
         changed: list of ``Change``: nodes of one op at one place that say different things.
         sites: list of ``Site``: places where one value is computed by different ops.
         only: (left, right) lists: nodes that are still without a counterpart when changes and sites are set equal.
+        guessed: set of left positions of changes that were paired among several that look alike: what differs
+            between such two may be no difference of the graphs.
         pairs: dict of left position -> right position, for all that stands at one place.
         same_weights_structure: bool, whether nothing but values of weights differs.
     """
 
     def __init__(self, one, other, weights=((), ())):
         self.left, self.right = one, other
+        self._weights = tuple(frozenset(nodes) for nodes in weights)
         self._hashes = [_hashing.Hashes(graph, frozenset(nodes)) for graph, nodes in zip((one, other), weights)]
         self._exact = [_hashing.Hashes(graph) for graph in (one, other)]
         self._parents = [self._first_consumer(hashes) for hashes in self._hashes]
@@ -50,6 +53,7 @@ class Alignment:
         self.pairs, self.changed, self.sites = {}, [], []
         self._tokens = ({}, {})
         self._walked = set()
+        self.guessed, self._guessing = set(), False
         left_outputs = {name: (node, port) for name, node, port in one.outputs}
         right_outputs = {name: (node, port) for name, node, port in other.outputs}
         for name in sorted(set(left_outputs) & set(right_outputs)):
@@ -130,8 +134,10 @@ class Alignment:
                     found[cuts[side][node]].append(node)
             merges.append(found)
         for key, nodes in merges[0].items():
+            self._guessing = max(len(nodes), len(merges[1].get(key, ()))) > 1
             for left, right in zip(nodes, merges[1].get(key, ())):
                 self._walk(self.left.inputs[left][1][0], self.right.inputs[right][1][0], cuts, (left, right), 1)
+        self._guessing = False
 
     def _label(self, side, node):
         return self._hashes[side].labels[node]
@@ -162,6 +168,8 @@ class Alignment:
             token = b'change%d' % len(self._tokens[0])
             self._tokens[0][left] = self._tokens[1][right] = token
             self.changed.append(Change(left, right))
+            if self._guessing:
+                self.guessed.add(left)
             self.pairs.setdefault(left, right)
 
     def _site(self, left, right, consumer, slot):
@@ -211,15 +219,20 @@ class Alignment:
             for node in edge[1]:
                 if node not in self._tokens[1]:
                     stock[key(1, node, cuts)].append(node)
+            alike = collections.Counter(key(0, node, cuts) for node in edge[0] if node not in self._tokens[0])
+            alike.update({found: max(0, len(nodes) - alike[found]) for found, nodes in stock.items()})
             for node in edge[0]:
                 if node in self._tokens[0]:
                     continue
-                partners = stock.get(key(0, node, cuts))
+                found = key(0, node, cuts)
+                partners = stock.get(found)
                 if partners:
+                    self._guessing = alike[found] > 1
                     partner = partners.pop(0)
                     if partner not in self._tokens[1] and one.ops[node] == other.ops[partner]:
                         self.pairs.setdefault(node, partner)
                         self._change(node, partner)
+        self._guessing = False
         return len(self._tokens[0]) > before
 
     def _by_inputs(self, side, node, cuts):
@@ -238,13 +251,25 @@ class Alignment:
         return (graph.ops[node], graph.ops[reader], slot, self._label(side, reader), siblings)
 
     def _pair_matched(self, cuts):
-        """Pairs the rest of what is equal, so that every matched node has its partner."""
+        """Pairs the rest of what is equal, so that every matched node has its partner.
+
+        From the outputs down, as what reads two nodes says best that they are one; weights, whose values are no
+        difference here, in no other way: a shape that two of them have in common says nothing.
+        """
+        one, other = self.left, self.right
+        for node in reversed(self._hashes[0].order):
+            partner = self.pairs.get(node)
+            if partner is None or cuts[0][node] != cuts[1][partner] or one.ops[node] != other.ops[partner]:
+                continue  # of a site, where ops differ, the inputs are no partners
+            for (source, _), (twin, _) in zip(one.inputs[node], other.inputs[partner]):
+                if cuts[0][source] == cuts[1][twin]:
+                    self.pairs.setdefault(source, twin)
         stock = collections.defaultdict(list)
         for node in self._hashes[1].order:
             stock[cuts[1][node]].append(node)
         for node in self._hashes[0].order:
             partners = stock.get(cuts[0][node])
-            if node not in self.pairs and partners:
+            if node not in self.pairs and partners and node not in self._weights[0]:
                 self.pairs[node] = partners[0] if len(partners) == 1 else self._closest(node, partners)
 
     def _closest(self, node, partners):

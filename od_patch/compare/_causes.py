@@ -6,7 +6,9 @@ sites and one-sided nodes, and what has been claimed of them for which
 """
 import collections
 
+from od_patch.compare import _provenance
 from od_patch.compare import _settings
+from od_patch.compare import _transforms
 
 # What a cause does to the result, worst first.
 EFFECTS = ('weights', 'result', 'interface', 'unknown', 'numeric', 'cosmetic')
@@ -54,11 +56,17 @@ class Context:
         rest: (left, right) sets of positions that no cause has claimed yet.
         explained: (left, right) sets of weights that a transform made of the other side's, checked numerically.
         touched: dict of side -> positions that depend on the image or a weight, filled when first asked for.
-        quantized_weights: list of (left, right) positions of which one is the other in 8 bits.
+        stored: (left, right) dicts of position -> ``Storage``: Consts that hold fewer bits than they stand for.
+        lossy: (left, right) sets of those that are no other graph's value, bit for bit.
+        computes: (left, right) number of ops that work in 8 bits.
+        tools: (left, right) lists of the tools that left traces in one graph and not in the other.
+        revisions: bool, whether there is positive evidence of two revisions of the OD API.
     """
 
-    def __init__(self, alignment, equivalence, weights):
+    def __init__(self, alignment, equivalence, weights, decoded=None, originals=None):
         self.alignment, self.equivalence, self.weights = alignment, equivalence, weights
+        self.stored = tuple(side.stored for side in decoded) if decoded else ({}, {})
+        self.computes = tuple(side.computes for side in decoded) if decoded else (0, 0)
         self.left, self.right = alignment.left, alignment.right
         self.orders = alignment.orders()
         self.readings = tuple(_settings.Reading(graph, order)
@@ -76,8 +84,18 @@ class Context:
         self.output_names = {row[0] for graph in (self.left, self.right) for row in graph.outputs}
         self.causes = []
         self.explained = (set(), set())
-        self.quantized_weights = []
+        equal = [{pair[side] for pair in weights.equal} for side in (0, 1)]
+        self.lossy = tuple({node for node in self.stored[side] if node not in equal[side]} & set(self.orders[side])
+                           for side in (0, 1))
         self.touched = {}
+        found = [_transforms.tools(graph) for graph in originals or (self.left, self.right)]
+        self.tools = tuple([tool for tool in found[side] if tool not in found[1 - side]] for side in (0, 1))
+        self.revisions = _provenance.two_revisions(originals or (self.left, self.right), (self.left, self.right),
+                                                   self.readings, found)
+
+    def made_by(self, tools, revision):
+        """Who made a difference: ``tools``, or, where two revisions of the OD API are in evidence, one of them."""
+        return ', or '.join(text for text in (tools, revision if self.revisions else '') if text)
 
     def graph(self, side):
         return (self.left, self.right)[side]

@@ -41,6 +41,12 @@ def identical(one, other):
     return True
 
 
+def _within(one, other, left, right):
+    """Outputs that are inner nodes of the other graph, where it makes them on the way to outputs of its own."""
+    return sorted(name for graph, own, names in ((one, left, right), (other, right, left))
+                  for name in (names - own) & {graph.names[node] for node in graph.final_order()})
+
+
 class Equivalence:
     """What the rules make of two graphs.
 
@@ -51,10 +57,18 @@ class Equivalence:
         always: list of str: what was set aside without a rule ('names', 'node order', …).
         left, right: the ``Hashes`` of both graphs with every rule applied.
         outputs_left, outputs_right: names of outputs that only one side has.
+        renamed_outputs: bool, whether outputs were matched by structure, as they have other names.
+        within: list of names of outputs of one side that are inner nodes of the other.
+        nothing_common: bool, whether not one output is common.
+
+    Args:
+        by_name: bool, match ends by their names alone, what only one side has being another output. For graphs whose
+            ends are not the same by structure; never equal.
     """
 
-    def __init__(self, one, other):
-        self._graphs = self._common_outputs(one, other)
+    def __init__(self, one, other, by_name=False):
+        self.within, self.nothing_common = [], False
+        self._graphs = self._ends_by_name(one, other) if by_name else self._common_outputs(one, other)
         self.renamed_inputs = False
         # Where both have a signature, its names are what callers feed by.
         signed = all(graph.signature_inputs is not None for graph in self._graphs)
@@ -100,7 +114,8 @@ class Equivalence:
             left, right = [{row[0] for row in graph.outputs} for graph in (one, other)]
             common = left & right
             if not common:
-                self._outputs_agree = False
+                self._outputs_agree, self.nothing_common = False, True
+                self.within = _within(one, other, left, right)
                 self.outputs_left, self.outputs_right = sorted(left), sorted(right)
                 return one, other
             if left != right:
@@ -121,6 +136,23 @@ class Equivalence:
             kept = frozenset(_graph.result_names(ends[0]) & _graph.result_names(ends[1]))
             for graph in ends:
                 graph.kept_outputs = kept
+        return tuple(ends)
+
+    def _ends_by_name(self, one, other):
+        """Ends of one name are one output; what else is an end, on one side, is an output that the other has not."""
+        self.renamed_outputs, self._outputs_agree = False, False
+        ends = [_graph.ends_as_outputs(graph) for graph in (one, other)]
+        left, right = [_graph.result_names(graph) for graph in ends]
+        unread = {name for graph in ends for name, node, _ in graph.outputs if graph.ops[node] in _graph.PLACEHOLDERS}
+        left, right = left - (unread - right), right - (unread - left)  # an input that nothing reads is no output
+        self.within = _within(ends[0], ends[1], left, right)
+        common = left & right
+        self.outputs_left, self.outputs_right = sorted(left - common), sorted(right - common)
+        self.nothing_common = not common
+        for graph in ends:
+            graph.named_outputs = True
+            if common:
+                graph.outputs = [row for row in graph.outputs if row[0] in common]
         return tuple(ends)
 
     def _rewritten(self, names):

@@ -42,7 +42,7 @@ def exact(graph, node):
 
 ARITHMETIC = {'Add': numpy.add, 'AddV2': numpy.add, 'Sub': numpy.subtract, 'Mul': numpy.multiply,
                'RealDiv': numpy.divide, 'Maximum': numpy.maximum, 'Minimum': numpy.minimum, 'Neg': numpy.negative,
-               'Sqrt': numpy.sqrt, 'Exp': numpy.exp}
+               'Sqrt': numpy.sqrt, 'Exp': numpy.exp, 'Abs': numpy.abs}
 
 
 FOLDABLE = MOVING | frozenset(['Add', 'AddV2', 'Sub', 'Mul', 'Maximum', 'Minimum', 'Neg'])

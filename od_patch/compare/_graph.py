@@ -41,11 +41,12 @@ class Graph:
         input_names: dict of position -> the name that tells an input from others, or None: placeholders by their own.
         signature_inputs: list of (name, position, output number) of a serving signature, or None.
         library: the GraphDef's ``FunctionDefLibrary``, or None.
+        late_input: str or None, a node that has an input after its control inputs; of the graph as it was read.
         memo: dict that all copies share, for what depends on one attribute dict only (they never change).
     """
 
     __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'kept_outputs',
-                 'conventional', 'input_names', 'signature_inputs', 'memo', 'library', '_order')
+                 'conventional', 'input_names', 'signature_inputs', 'memo', 'library', 'late_input', '_order')
 
     def __init__(self):
         self.names, self.ops, self.inputs, self.controls, self.attrs, self.tensors = [], [], [], [], [], []
@@ -53,7 +54,7 @@ class Graph:
         self.named_outputs, self.kept_outputs, self.conventional = True, frozenset(), False
         self.input_names = self.signature_inputs = None
         self.memo = {}
-        self.library = self._order = None
+        self.library = self.late_input = self._order = None
 
     def __len__(self):
         return len(self.names)
@@ -214,6 +215,7 @@ def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, si
         graph.library = graph_def.library
         library = _Library(graph_def.library)
     unknown = {}
+    _refuse_converted(nodes, where)
     for node in nodes:
         op = node.op
         graph.names.append(node.name)
@@ -230,8 +232,18 @@ def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, si
                     raise InputRefused('{}: node {!r} reads {!r}, which names no output of a node.'.format(
                         where, node.name, text), 'Export the graph again.')
                 inputs.append((_position(position, name, node.name, where), int(port or 0)))
+                if controls:
+                    graph.late_input = node.name
         least, most = inputs_needed(node) if inputs_needed and op not in functions else (0, None)
         if len(inputs) < least or most is not None and len(inputs) > most:
+            if len(inputs) > least and any(row.op == 'Const' and any(text[:1] != '^' for text in row.input)
+                                           for row in nodes):
+                raise InputRefused(
+                    '{}: node {!r} has {} inputs, but {} needs {}: remove_training_nodes, which optimize_for_inference '
+                    'calls, makes data inputs of control inputs. The graph that it was given is sound, this one is not.'
+                    .format(where, node.name, len(inputs), op, least),
+                    'Graphs with loops need another tool, e.g. strip_unused_nodes and remove_nodes(op=Identity) of the '
+                    'Graph Transform Tool. Compare the graph before it.')
             raise InputRefused('{}: node {!r} has {} inputs, but {} needs {}.'.format(
                 where, node.name, len(inputs), op, least), 'Export the graph again.')
         graph.inputs.append(inputs)
@@ -273,6 +285,20 @@ def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, si
             if node in position:  # what freezing left out cannot matter
                 graph.signature_inputs.append((name, position[node], int(port) if _PORT.fullmatch(port) else 0))
     return graph
+
+
+# Ops that a converter puts in the place of many: nothing in the graph says what they compute.
+_CONVERTED = {'TRTEngineOp': 'TF-TRT, the converter to TensorRT', 'TFLite_Detection_PostProcess':
+              'export_tflite_ssd_graph.py, for the converter to TensorFlow Lite'}
+
+
+def _refuse_converted(nodes, where):
+    for node in nodes:
+        if node.op in _CONVERTED:
+            raise InputRefused(
+                '{}: {!r} is {}, in which {} has put a part of the graph.'.format(
+                    where, node.name, node.op, _CONVERTED[node.op]),
+                'Compare the graph from before the conversion; what is within that node cannot be looked at.')
 
 
 class _Library:
@@ -415,5 +441,5 @@ def ends_as_outputs(graph):
 
 
 def result_names(graph):
-    """Names of the outputs that can be fetched: an Assert or a NoOp has nothing to be fetched."""
-    return {name for name, node, _ in graph.outputs if graph.ops[node] not in ('Assert', 'NoOp')}
+    """Names of the outputs that somebody may fetch: an Assert or a NoOp has nothing, and quantize_nodes leaves ends."""
+    return {name for name, node, _ in graph.outputs if graph.ops[node] not in ('Assert', 'NoOp', 'QuantizeV2')}

@@ -4,6 +4,7 @@ The table is made by ``tools/op_registries.py`` from the registries of the
 released wheels, so it does not depend on the TensorFlow at hand: two people
 with two versions get one answer. It knows nothing of kernels or results.
 """
+import collections
 import functools
 import gzip
 import json
@@ -14,6 +15,7 @@ import re
 _VERSION = re.compile(r'\s*([0-9]+\.[0-9]+)(?:[.+_-]?[0-9A-Za-z])*\s*$')
 
 PATH = os.path.join(os.path.dirname(__file__), 'op_table.json.gz')
+SIGNATURES = os.path.join(os.path.dirname(__file__), 'op_signatures.json.gz')
 
 
 class Op:
@@ -38,6 +40,11 @@ class Op:
             self.attrs[name] = (self.since + since, self.until if until is None else until,
                                 None if default is None else bytes.fromhex(default))
         self.defaults = {name: entry[2] for name, entry in self.attrs.items() if entry[2] is not None}
+
+
+# What an op takes and gives, as text ('T', '9', 'N*T', '&T' for a reference, '[T' for a list of types); the version of
+# GraphDefs since which it is gone (0: none); attribute name -> (kind, least value or None, allowed values or None).
+Signature = collections.namedtuple('Signature', 'inputs outputs deprecated attrs')
 
 
 class _Ops(dict):
@@ -75,3 +82,11 @@ def position_of(version):
 def short(release):
     """Returns '1.12' of '1.12.0'."""
     return '.'.join(release.split('.')[:2])
+
+
+@functools.lru_cache(maxsize=None)
+def signatures():
+    """Dict of op name -> ``Signature``, from the registries of a few releases: none has changed one of an op."""
+    with gzip.open(SIGNATURES) as file:
+        content = json.loads(file.read().decode())
+    return {name: Signature(row[0], row[1], row[2], row[3]) for name, row in content.items()}

@@ -12,6 +12,7 @@ import rich.filesize
 
 from od_patch import _version
 from od_patch.compare import _causes
+from od_patch.compare import _loading
 from od_patch.compare import _report
 from od_patch.compare import _tensors
 
@@ -59,6 +60,7 @@ def _facts(source, graph, provenance):
     yield 'kind', source.kind
     yield 'size', rich.filesize.decimal(source.bytes)
     yield 'nodes', '{:,} ({:,} needed by the outputs)'.format(len(graph), len(graph.final_order()))
+    yield 'loads in', _loading.told(provenance.loads)
     yield 'TensorFlow', _report.tensorflow(provenance)
     yield 'OD API', _report.od_api(provenance)
     yield 'optimised', _report.optimised(provenance)
@@ -156,9 +158,10 @@ def _correspondence(answer):
             only[1].discard(site.right)
         return pairs, changed, only
     left, right = answer.graphs
-    if answer.equivalence is None:
+    if answer.equivalence is None:  # identical, or one of them does not load
         position = {name: node for node, name in enumerate(right.names)}
-        return {node: position[name] for node, name in enumerate(left.names)}, set(), (set(), set())
+        return ({node: position[name] for node, name in enumerate(left.names) if name in position}, set(),
+                (set(), set()))
     one, other = answer.equivalence.left, answer.equivalence.right
     stock = collections.defaultdict(list)
     for node in other.order:

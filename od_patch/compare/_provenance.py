@@ -8,6 +8,7 @@ import collections
 import os
 
 from od_patch._errors import InputRefused
+from od_patch.compare import _loading
 from od_patch.compare import _optable
 from od_patch.compare import _rules
 from od_patch.compare import _settings
@@ -104,6 +105,52 @@ def _pads_after(graph, reading):
     return False
 
 
+def suppression(graph, reading):
+    """What the way in which NMS is written says of the OD API's revision, by structure alone; empty without NMS."""
+    found = set()
+    if reading.last_stage:
+        found.add('filtered before' if filters_before(graph, reading) else 'filtered by NMS')
+        if _pads_after(graph, reading):
+            found.add('padded')
+    return found
+
+
+# What TensorFlow's Python calls nodes of itself, where it is not the name of their op.
+_PYTHONS_NAMES = frozenset([
+    'ToFloat', 'ToInt32', 'ToInt64', 'add', 'sub', 'mul', 'div', 'truediv', 'floordiv', 'concat', 'stack', 'unstack',
+    'strided_slice', 'split', 'zeros', 'ones', 'zeros_like', 'ones_like', 'range', 'transpose', 'lstm', 'Sqrt', 'sqrt'])
+
+
+def _numbered_anew(graph, other):
+    """Names that TensorFlow's Python gives of itself, in scopes that both graphs have, and that the other has not."""
+    names, scopes = set(other.names), {name.rpartition('/')[0] for name in other.names}
+    found = []
+    for name, op in zip(graph.names, graph.ops):
+        scope, slash, last = name.rpartition('/')
+        if slash and name not in names and scope in scopes:
+            word, _, number = last.rpartition('_')
+            if (word if word and number.isdigit() else last) in _PYTHONS_NAMES | {op}:
+                found.append(name)
+    return found
+
+
+def two_revisions(originals, rewritten, readings, tools):
+    """Whether there is positive evidence that two revisions of the OD API made two graphs.
+
+    NMS written as another revision writes it; or, where no tool left a trace in one alone, names that Python code gave
+    on either side, among names that are mostly the same: other code made them, not a renaming and not a tool.
+    """
+    markers = [suppression(graph, reading) for graph, reading in zip(rewritten, readings)]
+    if markers[0] and markers[1] and markers[0] != markers[1]:
+        return True
+    if tools[0] != tools[1]:
+        return False
+    names = [set(graph.names) for graph in originals]
+    if 2 * len(names[0] & names[1]) < min(len(names[0]), len(names[1])):
+        return False
+    return all(len(_numbered_anew(*pair)) > 1 for pair in (originals, originals[::-1]))
+
+
 class Provenance:
     """What can be told of one graph.
 
@@ -116,10 +163,12 @@ class Provenance:
         traces: list of (word, sentence); quantized: str.
         producer: int, ``versions.producer`` of the GraphDef, 0 where it has none.
         ops: Counter of ops; weights: (count, elements).
+        loads: ``Loads``, which releases of TensorFlow load it.
     """
 
     def as_json(self):
         return collections.OrderedDict([
+            ('loads', list(self.loads.releases)), ('loads_why', self.loads.why), ('refusal', self.loads.refusal),
             ('tensorflow', list(self.tensorflow)), ('tensorflow_why', self.tensorflow_why), ('exact', self.exact),
             ('od_api', list(self.od_api)), ('markers', self.markers), ('producer', self.producer),
             ('settings', collections.OrderedDict((key, setting.value) for key, setting in self.settings.items())),
@@ -152,9 +201,10 @@ def neighbours(file):
     return {}
 
 
-def of(source, graph):
-    """The ``Provenance`` of a graph that ``Source`` holds."""
+def of(source, graph, loads=None):
+    """The ``Provenance`` of a graph that ``Source`` holds; ``loads`` where they are known already."""
     result = Provenance()
+    result.loads = loads or _loading.of(source.graph_def, graph)
     order = graph.final_order()
     releases, _ = _optable.table()
     (first, why_first), (last, why_last) = tensorflow_range(graph, order)

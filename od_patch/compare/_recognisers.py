@@ -18,15 +18,36 @@ from od_patch.compare import _tensors
 _SETTING_EFFECT = {'input_type': 'interface', 'input_dtype': 'interface', 'input_shape': 'interface'}
 
 
+def _is_open(shape):
+    """Whether an input's shape, as ``Setting`` has it, leaves anything to whoever feeds it."""
+    return '?' in shape or shape == 'unknown'
+
+
+def _swapped_outputs(context):
+    """Outputs that hold what outputs of other names hold on the other side, where nothing else differs."""
+    left, right = context.equivalence.left, context.equivalence.right
+    if not (left.graph.named_outputs and right.graph.named_outputs):
+        return
+    told = [{name: (hashes.cut[node], port) for name, node, port in hashes.graph.outputs} for hashes in (left, right)]
+    if set(told[0]) != set(told[1]) or sorted(told[0].values()) != sorted(told[1].values()):
+        return
+    names = sorted(name for name in told[0] if told[0][name] != told[1][name])
+    if names:
+        context.claim(_causes.Cause(
+            'outputs.swapped', 'the outputs {} hold each other\'s values'.format(' and '.join(names)), 'result',
+            list(context.rest[0]), list(context.rest[1]), scope='outputs',
+            values=([], names), detail={'outputs': names}))
+
+
 def _settings_differ(context):
     for key in collections.OrderedDict.fromkeys(list(context.settings[0]) + list(context.settings[1])):
         left, right = (settings.get(key) for settings in context.settings)
         if left is None or right is None or left.value == right.value:
             continue
         label = left.label
-        if key == 'input_shape' and '?' not in right.value and '?' in left.value:
+        if key == 'input_shape' and not _is_open(right.value) and _is_open(left.value):
             title = 'input placeholder fixed to {} (it was {})'.format(right.value, left.value)
-        elif key == 'input_shape' and '?' not in left.value and '?' in right.value:
+        elif key == 'input_shape' and not _is_open(left.value) and _is_open(right.value):
             title = 'input placeholder left open, {} (it was fixed to {})'.format(right.value, left.value)
         else:
             title = '{} {} → {}'.format(label, _causes.show(left.value), _causes.show(right.value))
@@ -45,11 +66,16 @@ def _outputs_differ(context):
     for side, names in enumerate((context.equivalence.outputs_left, context.equivalence.outputs_right)):
         if names:
             where = ('the first', 'the second')[side]
+            option = 'model.*.number_of_stages, or the mask head' if 'detection_masks' in names else ''
+            if set(names) & set(context.equivalence.within):
+                option = '--outputs {}'.format(','.join(context.equivalence.within))
+            shown = ', '.join(names[:8]) + (' and {} more'.format(len(names) - 8) if len(names) > 8 else '')
             context.claim(_causes.Cause(
-                'outputs', 'output{} {} only in {}'.format('s' if len(names) > 1 else '', ', '.join(names), where),
-                'interface', revision='; '.join(sorted({known[name] for name in names if name in known})),
+                'outputs', 'output{} {} only in {}'.format('s' if len(names) > 1 else '', shown, where),
+                'interface', revision=context.made_by('', '; '.join(sorted({known[name] for name in names
+                                                                             if name in known}))),
                 values=((list(names), []), ([], list(names)))[side], scope='outputs',
-                option='model.*.number_of_stages, or the mask head' if 'detection_masks' in names else ''))
+                option=option))
 
 
 def _folded_batch_norms(context):
@@ -77,10 +103,15 @@ def _asserts(context):
     rows = [[], []]
     rows[side] += [node for node in _feeding_only(context, side, gone) if node in context.rest[side]]
     waiting = set(gone) | {node for node in context.rest[side] if graph.ops[node] == 'NoOp'}
+    pairs = context.alignment.pairs if side == 0 else {right: left for left, right in context.alignment.pairs.items()}
     for change in context.alignment.changed:
         if _only_controls(context, change):
-            rows[0].append(change.left)
-            rows[1].append(change.right)
+            own, other = change[side], change[1 - side]
+            kept = context.graph(1 - side).controls[other]
+            extra = [source for source in graph.controls[own] if pairs.get(source) not in kept]
+            if extra and all(source in waiting or graph.ops[source] in ('Assert', 'NoOp') for source in extra):
+                rows[0].append(change.left)
+                rows[1].append(change.right)
     for site in context.alignment.sites:
         own, other = (site.left, site.right) if side == 0 else (site.right, site.left)
         # An Identity that waits for an Assert, where the other graph has what it hands on.
@@ -96,7 +127,7 @@ def _asserts(context):
         'asserts', '{} Assert node{} {}'.format(count, 's' if count > 1 else '', 'removed' if side == 0 else 'added'),
         'cosmetic', [node for node in rows[0] if node in context.rest[0]],
         [node for node in rows[1] if node in context.rest[1]], scope=_scope_of(graph, gone),
-        revision='graph transform remove_nodes(op=Assert), Grappler, or another OD API revision',
+        revision=context.made_by('graph transform remove_nodes(op=Assert), or Grappler', 'another OD API revision'),
         detail={'asserts': list(counts)}))
 
 
@@ -250,8 +281,9 @@ def _moved_normalization(context):
         nodes = [[node for node in context.rest[side] if node in paths[side]] for side in (0, 1)]
         context.claim(_causes.Cause('resize.order', 'the resize now comes {} the normalisation'.format(order[1]),
                                     'numeric', nodes[0], nodes[1],
-                                    revision='other revision of the meta architecture: OD API of 2020 and later '
-                                    'normalises first' if order[1] == 'after' else ''))
+                                    revision=context.made_by(
+                                        '', 'other revision of the meta architecture: OD API of 2020 and later '
+                                        'normalises first' if order[1] == 'after' else '')))
 
 
 def _fused_batch_norms(context):
@@ -273,8 +305,8 @@ def _fused_batch_norms(context):
         context.claim(_causes.Cause(
             'batch_norm.fused', '{} batch norms are separate ops in the {} graph and one op each in the {}'.format(
                 len(roots), *(('first', 'second') if side == 0 else ('second', 'first'))), 'numeric', rows[0], rows[1],
-            revision='other revision of slim and of hyperparams_builder.py (fused batch norm), or Grappler\'s '
-            'remapper'))
+            revision=context.made_by('Grappler\'s remapper',
+                                     'other revision of slim and of hyperparams_builder.py (fused batch norm)')))
 
 
 def _nms_filter(context):
@@ -328,6 +360,10 @@ _NOT_SHAPES = frozenset(['Conv2D', 'DepthwiseConv2dNative', 'MatMul', 'FusedBatc
                          'Sigmoid', 'Dequantize'])
 
 
+# Said of pairs that were picked among several that look alike.
+_GUESSED = '; which of several like it stands for it is not known'
+
+
 def _changed_constants(context):
     """Consts of one place that hold other values: grouped by who reads them."""
     groups = collections.defaultdict(list)
@@ -339,11 +375,11 @@ def _changed_constants(context):
             continue
         readers = sorted({(context.left.ops[user], slot) for user, slot in context.readings[0].consumers[change.left]
                           if user in context.alignment.pairs})[:1]
-        groups[(tuple(readers), left.digest, right.digest)].append(change)
+        groups[(tuple(readers), left.digest, right.digest, change.left in context.alignment.guessed)].append(change)
     merged = collections.OrderedDict()
-    for (readers, _, _), changes in sorted(groups.items(), key=lambda row: -len(row[1])):
-        merged.setdefault(readers, []).extend(changes)
-    for readers, changes in merged.items():
+    for (readers, _, _, guessed), changes in sorted(groups.items(), key=lambda row: -len(row[1])):
+        merged.setdefault((readers, guessed), []).extend(changes)
+    for (readers, guessed), changes in merged.items():
         one, other = changes[0]
         op, slot = readers[0] if readers else ('nothing', 0)
         if all(_inferred_dimension(context, change) for change in changes):
@@ -354,9 +390,11 @@ def _changed_constants(context):
             continue
         values = [_tensors.brief(context.graph(side).tensors[node]) for side, node in ((0, one), (1, other))]
         context.claim(_causes.Cause(
-            'constant', 'constant {} → {}{}, input {} of {}'.format(
-                values[0], values[1], '' if len(changes) == 1 else ' ({} constants)'.format(len(changes)), slot, op),
-            'result', [change.left for change in changes], [change.right for change in changes],
+            'constant', 'constant {} → {}{}, input {} of {}{}'.format(
+                values[0], values[1], '' if len(changes) == 1 else ' ({} constants)'.format(len(changes)), slot, op,
+                _GUESSED if guessed else ''),
+            'unknown' if guessed else 'result', [change.left for change in changes],
+            [change.right for change in changes],
             values=tuple(values)))
 
 
@@ -379,18 +417,22 @@ def _changed_attributes(context):
         if change.left not in context.rest[0] or change.right not in context.rest[1]:
             continue
         left, right = context.left.attrs[change.left], context.right.attrs[change.right]
-        names = tuple(sorted(name for name in set(left) | set(right) if left.get(name) != right.get(name)))
+        names = tuple(sorted(name for name in set(left) | set(right) if left.get(name) != right.get(name)
+                             and not (name == 'frame_name' and context.left.ops[change.left] in _graph.LOOP_ENTERS)))
         if names and context.left.tensors[change.left] is None:
-            groups[(context.left.ops[change.left], names)].append(change)
-    for (op, names), changes in sorted(groups.items(), key=lambda row: -len(row[1])):
+            groups[(context.left.ops[change.left], names, change.left in context.alignment.guessed)].append(change)
+    for (op, names, guessed), changes in sorted(groups.items(), key=lambda row: -len(row[1])):
         one, other = changes[0]
         told = []
         for name in names:
             told.append('{} {} → {}'.format(name, _attr(context.left.attrs[one].get(name), op, name),
                                             _attr(context.right.attrs[other].get(name), op, name)))
         effect = 'numeric' if set(names) <= {'half_pixel_centers', 'align_corners', 'epsilon'} else 'result'
-        context.claim(_causes.Cause('attribute', '{} of {}{}'.format(', '.join(told), op, '' if len(changes) == 1 else
-                                                            ' ({} nodes)'.format(len(changes))), effect,
+        if guessed:
+            effect = 'unknown'
+        context.claim(_causes.Cause('attribute', '{} of {}{}{}'.format(
+            ', '.join(told), op, '' if len(changes) == 1 else ' ({} nodes)'.format(len(changes)),
+            _GUESSED if guessed else ''), effect,
                             [change.left for change in changes], [change.right for change in changes]))
 
 
@@ -416,6 +458,9 @@ def _attr(value, op, name):
     return str(getattr(proto, kind)) if kind else 'empty'
 
 
+_REMOVES_CONTROLS = 'remove_control_dependencies of the Graph Transform Tool: one graph has no control inputs at all'
+
+
 def _rewired(context):
     """Pairs whose inputs stand in another order or that wait for other nodes."""
     changes = [change for change in context.alignment.changed
@@ -424,12 +469,17 @@ def _rewired(context):
     if controls:
         context.claim(_causes.Cause('controls', '{} node{} wait{} for other nodes (control inputs)'.format(
             len(controls), 's' if len(controls) > 1 else '', '' if len(controls) > 1 else 's'), 'unknown',
-            [change.left for change in controls], [change.right for change in controls]))
+            [change.left for change in controls], [change.right for change in controls],
+            revision=_REMOVES_CONTROLS if any(any(context.graph(side).controls) != any(context.graph(1 - side).controls)
+                                              for side in (0, 1)) else ''))
         changes = [change for change in changes if change not in controls]
-    if changes:
-        context.claim(_causes.Cause('rewired', '{} node{} read other inputs than before'.format(
-            len(changes), 's' if len(changes) > 1 else ''), 'result', [change.left for change in changes],
-            [change.right for change in changes]))
+    for guessed in (False, True):
+        rows = [change for change in changes if (change.left in context.alignment.guessed) == guessed]
+        if rows:
+            context.claim(_causes.Cause('rewired', '{} node{} read{} other inputs than before{}'.format(
+                len(rows), 's' if len(rows) > 1 else '', '' if len(rows) > 1 else 's', _GUESSED if guessed else ''),
+                'unknown' if guessed else 'result', [change.left for change in rows],
+                [change.right for change in rows]))
 
 
 def _constant_folded(context):
@@ -475,39 +525,45 @@ def _constant_folded(context):
             theirs = [node for node in claimed[1 - side]]
             nodes = (mine, theirs) if side == 0 else (theirs, mine)
             same, close = proved == len(rows[side]), near == len(rows[side])
+            if close:  # a weight that was folded in follows from the other side's, and the other way round
+                for which in (0, 1):
+                    context.explained[which].update(node for node in nodes[which]
+                                                    if context.graph(which).tensors[node] is not None)
             context.claim(_causes.Cause(
                 'folded.constants', '{} value{} computed on one side {} constant{} on the other{}'.format(
                     proved if same else len(rows[side]), 's' if len(rows[side]) > 1 else '',
                     'are' if len(rows[side]) > 1 else 'is a', 's' if len(rows[side]) > 1 else '',
                     ', bit for bit the same' if same else ', the same within float32\'s rounding' if close else ''),
                 'cosmetic' if same else 'numeric' if close else 'unknown', nodes[0], nodes[1],
-                revision='graph transform fold_constants, Grappler, or another OD API revision',
+                revision=context.made_by('graph transform fold_constants, or Grappler', 'another OD API revision'),
                 detail={'equal': proved, 'close': near, 'of': len(rows[side])}))
 
 
-def _grappler(context):
-    """What is left where one graph has nodes that Grappler names and the other has none."""
-    from od_patch.compare import _transforms
-    found = [any(word == 'Grappler' for word, _ in _transforms.traces(context.graph(side), context.orders[side])[0])
-             for side in (0, 1)]
-    if found[0] == found[1]:
+def _tools(context):
+    """What is left where tools left traces in one graph that the other has not: theirs, if it is anybody's."""
+    if not context.tools[0] and not context.tools[1]:
         return
     nodes = ([], [])
     for piece in context.components():
         for side in (0, 1):
             nodes[side].extend(piece[side])
-    if nodes[0] or nodes[1]:
-        context.claim(_causes.Cause(
-            'grappler', 'the {} graph was rewritten by Grappler: constants folded, arithmetic and control inputs '
-            'simplified (not proved equal)'.format('first' if found[0] else 'second'), 'unknown', nodes[0], nodes[1],
-            revision='Grappler', detail={'ops': _told(context, nodes)}))
+    if not nodes[0] and not nodes[1]:
+        return
+    told = ['the {} graph was rewritten by {}'.format(which, ', '.join(tools))
+            for which, tools in zip(('first', 'second'), context.tools) if tools]
+    names = context.tools[0] + context.tools[1]
+    context.claim(_causes.Cause(
+        'grappler' if all('Grappler' in name for name in names) else 'tool',
+        '{} (what it made of {} is not proved equal)'.format(
+            ' and '.join(told), 'these nodes' if len(nodes[0]) + len(nodes[1]) > 1 else 'this node'),
+        'unknown', nodes[0], nodes[1], revision=', '.join(names), detail={'ops': _told(context, nodes)}))
 
 
 def _pieces(context):
     groups = collections.OrderedDict()
     for piece in context.components():
         left, right = context.ops(0, piece[0]), context.ops(1, piece[1])
-        for kind, title, effect, revision, test in PIECES:
+        for kind, title, effect, revision, test in PIECES if context.revisions else ():
             if test(left, right, context, piece):
                 groups.setdefault((kind, title, effect, revision), []).append(piece)
                 break
@@ -541,15 +597,20 @@ def _unrecognised(context):
             'unknown', nodes[0], nodes[1], detail={'pieces': len(pieces), 'ops': ops}))
 
 
-RECOGNISERS = [_folded_batch_norms, _quantized, _settings_differ, _outputs_differ, _asserts, _moved_normalization,
-               _fused_batch_norms, _nms_filter, _static_shapes, _constant_folded, _changed_constants,
-               _changed_attributes, _grappler, _pieces, _rewired, _unrecognised]
+RECOGNISERS = [_swapped_outputs, _folded_batch_norms, _quantized, _settings_differ, _outputs_differ, _asserts,
+               _moved_normalization, _fused_batch_norms, _nms_filter, _static_shapes, _constant_folded,
+               _changed_constants, _changed_attributes, _tools, _pieces, _rewired, _unrecognised]
 
 
-def explain(alignment, equivalence, weights):
-    """List of ``Cause``, the one that does most to the result first, and the ``Context`` they were found in."""
-    context = _causes.Context(alignment, equivalence, weights)
+def explain(alignment, equivalence, weights, decoded=None, originals=None):
+    """List of ``Cause``, the one that does most to the result first, and the ``Context`` they were found in.
+
+    ``decoded`` is the pair of ``_storage.Decoded`` that was aligned, ``originals`` the two ``Graph`` as they were read.
+    """
+    context = _causes.Context(alignment, equivalence, weights, decoded, originals)
     for recognise in RECOGNISERS:
         recognise(context)
+        if context.causes and context.causes[0].kind == 'outputs.swapped':
+            break  # all the rest only follows from that
     context.causes.sort(key=lambda cause: (_causes.EFFECTS.index(cause.effect), -len(cause.left) - len(cause.right)))
     return context.causes, context

@@ -14,6 +14,7 @@ import rich.text
 from od_patch import _terminal
 from od_patch import _text
 from od_patch.compare import _causes
+from od_patch.compare import _loading
 from od_patch.compare import _provenance
 
 WIDTH = 100
@@ -68,7 +69,8 @@ def _graphs(answer):
     for side, (source, graph, provenance) in enumerate(zip(answer.sources, answer.graphs, answer.provenance)):
         for key, value in [('graph', source.path), ('kind', source.kind),
                            ('nodes', '{:,} ({:,} needed)'.format(len(graph), len(graph.final_order()))),
-                           ('size', rich.filesize.decimal(source.bytes)), ('TensorFlow', tensorflow(provenance)),
+                           ('size', rich.filesize.decimal(source.bytes)), ('loads in', _loading.told(provenance.loads)),
+                           ('TensorFlow', tensorflow(provenance)),
                            ('OD API', od_api(provenance)), ('optimised', optimised(provenance)),
                            ('quantized', provenance.quantized)]:
             rows.setdefault(key, ['', ''])[side] = value
@@ -182,6 +184,7 @@ def show_provenance(source, graph, provenance, out, checkpoint=None):
         if why:
             text.append(('\n' if len(value) + len(why) > WIDTH - 46 else '  ') + why, style='dim')
         table.add_row(label, text)
+    row('loads in', _loading.told(provenance.loads), provenance.loads.refusal or '; '.join(provenance.loads.why))
     row('TensorFlow', tensorflow(provenance), '; '.join(provenance.tensorflow_why))
     row('OD API', od_api(provenance), '; '.join(provenance.markers))
     row('optimised', optimised(provenance), '; '.join(text for _, text in provenance.traces))

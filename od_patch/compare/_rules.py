@@ -236,6 +236,35 @@ def _gather(graph):
     return count
 
 
+def _concat(graph):
+    count = 0
+    for node, op in enumerate(graph.ops):
+        if op == 'Concat' and len(graph.inputs[node]) > 1:
+            graph.ops[node] = 'ConcatV2'
+            graph.inputs[node] = graph.inputs[node][1:] + graph.inputs[node][:1]
+            count += 1
+    return count
+
+
+def _relu6(graph):
+    count = 0
+    for node, op in enumerate(graph.ops):
+        if op != 'Minimum' or graph.controls[node] or len(graph.inputs[node]) != 2 or \
+                _graph.attr_type(graph.attrs[node], 'T') not in _tensors.FLOATING:
+            continue
+        for own, other in ((0, 1), (1, 0)):
+            relu, port = _through(graph, graph.inputs[node][own])
+            limit = _through(graph, graph.inputs[node][other])
+            tensor = graph.tensors[limit[0]]
+            if graph.ops[relu] == 'Relu' and not port and not graph.controls[relu] and tensor is not None and \
+                    not tensor.shape and _scalar(graph, limit) == 6:
+                graph.ops[node], graph.attrs[node] = 'Relu6', {'T': graph.attrs[node]['T']}
+                graph.inputs[node] = graph.inputs[relu][:1]
+                count += 1
+                break
+    return count
+
+
 def _nms_threshold(graph):
     count = 0
     for node, op in enumerate(graph.ops):
@@ -688,6 +717,10 @@ RULES = [
     Rule('Gather',
          'Gather(p, i) is GatherV2(p, i, axis=0) by definition; validate_indices is not read by either kernel.',
          _gather),
+    Rule('Concat', 'Concat(axis, values) is ConcatV2(values, axis) by definition: one kernel, another order of inputs.',
+         _concat),
+    Rule('Relu6', 'Relu6(x) is Minimum(Relu(x), 6), bit for bit, whatever x is; only in floating point and where the 6 '
+         'is a scalar.', _relu6),
     Rule('NMS without score threshold',
          'NonMaxSuppressionV2 is V3 with a score threshold of minus infinity: no score lies below it.', _nms_threshold),
     Rule('NMS without soft sigma',

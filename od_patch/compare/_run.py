@@ -10,6 +10,7 @@ import math
 import numpy
 
 from od_patch import _pixels
+from od_patch import _stages
 from od_patch._errors import InputRefused
 from od_patch.compare import _graph
 
@@ -162,6 +163,7 @@ def run(answer, count):
         InputRefused: the TensorFlow at hand lacks an op of one of them, or there is not one input.
     """
     result = Run(count)
+    _stages.stage('running both')
     models = [Model(source, graph) for source, graph in zip(answer.sources, answer.graphs)]
     try:
         if answer.verdict == 'not comparable':
@@ -192,6 +194,7 @@ def run(answer, count):
         if differing is None:
             result.note = 'All outputs are equal on these images; that proves nothing about others.'
         else:
+            _stages.stage('the first difference')
             result.first = _first(answer, models, differing)
             if result.first is None:
                 result.note = 'No tensor outside loops that stands at one place in both graphs differs before them.'

@@ -8,6 +8,7 @@ import functools
 import os
 
 from od_patch._errors import InputRefused
+from od_patch.compare import _formats
 from od_patch.compare import _graph
 
 LIMIT = 1 << 31  # bytes: what a protobuf can hold
@@ -136,6 +137,9 @@ def load(path):
     file = locate(path)
     data = read_bytes(file)
     size = len(data)
+    data = _formats.unpacked(file, data, LIMIT)
+    if data[:2] in (b'\xff\xfe', b'\xfe\xff'):  # text as some editors write it
+        data = data.decode('utf-16', 'replace').encode('utf-8')
     if _is_text(data):
         kind, message = _parse_text(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2)
     else:
@@ -183,7 +187,7 @@ def _plausible(kind, message):
 def _parse_text(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
     from google.protobuf import text_format
     try:
-        text = data.decode('utf-8')
+        text = data.decode('utf-8-sig')  # without the mark that some editors begin a file with
     except UnicodeDecodeError as error:
         raise InputRefused('{}: looks like text but is not UTF-8 ({}).'.format(file, error), 'Copy the file again.')
     heads = {'node': ('frozen graph', graph_pb2.GraphDef), 'versions': ('frozen graph', graph_pb2.GraphDef),
@@ -211,7 +215,24 @@ def _parse_text(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
                            'It is cut off, or was written by a newer TensorFlow: give the binary .pb.')
     if not _plausible(kind, message):
         raise InputRefused('{}: is the text of a {} without nodes.'.format(file, kind), 'Export it again.')
+    if kind == 'frozen graph':
+        _refuse_opencv(file, message)
     return kind, message
+
+
+# Layers that OpenCV's scripts (tf_text_graph_ssd.py and its like) write into the text beside a frozen graph.
+_OPENCVS = frozenset(['DetectionOutput', 'PriorBox', 'Proposal'])
+
+
+def _refuse_opencv(file, graph_def):
+    """OpenCV reads the weights from the .pb that lies beside its text; the text alone is no model."""
+    names = {node.name for node in graph_def.node}
+    weightless = any(text.lstrip('^').split(':')[0] not in names for node in graph_def.node for text in node.input)
+    if weightless or any(node.op in _OPENCVS for node in graph_def.node):
+        if not any(node.op == 'Const' and node.attr['value'].tensor.ByteSize() > 1000 for node in graph_def.node):
+            raise InputRefused(
+                '{}: is a description of a graph without its weights, such as OpenCV reads beside the .pb.'.format(file),
+                'Give the frozen .pb that the .pbtxt was made for.')
 
 
 def _refuse_variables(source, nodes):

@@ -9,6 +9,8 @@ import re
 
 import numpy
 
+from od_patch.compare import _folding
+from od_patch.compare import _storage
 from od_patch.compare import _tensors
 
 _CONVOLUTIONS = ('Conv2D', 'DepthwiseConv2dNative')
@@ -23,8 +25,26 @@ def _plain(graph, edge):
 
 
 def _value(graph, edge):
-    tensor = graph.tensors[_plain(graph, edge)]
-    return None if tensor is None or tensor.dtype not in _tensors.FLOATING else tensor.numbers().astype(numpy.float64)
+    """The value of what hangs on Consts alone, in float64, or None."""
+    node = _plain(graph, edge)
+    tensor = graph.tensors[node]
+    if tensor is not None:
+        return tensor.numbers().astype(numpy.float64) if tensor.dtype in _tensors.FLOATING else None
+    if graph.ops[node] not in _folding.ARITHMETIC or edge[1]:
+        return None
+    value = _folding.evaluate(graph, node)
+    return None if value is None or value.dtype.kind != 'f' else value.astype(numpy.float64)
+
+
+def _consts(graph, edge):
+    """The Consts that a value of ``_value`` is made of."""
+    found, stack = [], [_plain(graph, edge)]
+    while stack:
+        node = stack.pop()
+        if graph.tensors[node] is not None:
+            found.append(node)
+        stack.extend(source for source, _ in graph.inputs[node])
+    return found
 
 
 class Affine:
@@ -50,7 +70,7 @@ def affine(graph, node):
         row = graph.inputs[node]
         if op in _CONVOLUTIONS:
             weights = _value(graph, row[1])
-            if weights is None or not len(nodes):
+            if weights is None:
                 return None
             consts.append(_plain(graph, row[1]))
             channels = weights.shape[-1] if op == 'Conv2D' else weights.shape[-2] * weights.shape[-1]
@@ -63,7 +83,7 @@ def affine(graph, node):
                 return None
             factor = gamma / numpy.sqrt(variance + _epsilon(graph, node))
             scale, offset = scale * factor, scale * (beta - mean * factor) + offset
-            consts += [_plain(graph, edge) for edge in row[1:]]
+            consts += [const for edge in row[1:] for const in _consts(graph, edge)]
             node = row[0][0]
         elif op in ('BiasAdd', 'Add', 'Sub', 'Mul') and len(row) == 2:
             sides = [_value(graph, edge) for edge in row]
@@ -74,7 +94,7 @@ def affine(graph, node):
                 scale = scale * sides[which]
             else:
                 offset = offset + scale * (sides[which] if op != 'Sub' else -sides[which])
-            consts.append(_plain(graph, row[which]))
+            consts += _consts(graph, row[which])
             node = row[1 - which][0]
         elif op == 'Identity':
             node = row[0][0]
@@ -98,9 +118,13 @@ def _check(context, rows):
     for pair in rows:
         depthwise = context.left.ops[pair[0].convolution] == 'DepthwiseConv2dNative'
         apart = 0.0
-        for one, other in zip(pair[0].folded(depthwise), pair[1].folded(depthwise)):
+        for part, (one, other) in enumerate(zip(pair[0].folded(depthwise), pair[1].folded(depthwise))):
             scale = max(numpy.abs(one).max(), numpy.abs(other).max(), 1e-30)
-            apart = max(apart, float(numpy.abs(one - other).max() / scale))
+            beyond = numpy.abs(one - other)
+            if not part:  # a filter that is stored in fewer bits may lie off by as much, times what it is multiplied by
+                beyond = numpy.maximum(0.0, beyond - sum(_slack(context, side, pair[side], depthwise)
+                                                         for side in (0, 1)))
+            apart = max(apart, float(beyond.max() / scale))
         worst = max(worst, apart)
         if apart <= TOLERANCE:
             agree += 1
@@ -109,6 +133,19 @@ def _check(context, rows):
         for side in (0, 1):
             nodes[side].extend(pair[side].nodes + pair[side].consts)
     return worst, agree, [[node for node in nodes[side] if node in context.rest[side]] for side in (0, 1)]
+
+
+def _slack(context, side, site, depthwise):
+    """How far a folded filter may lie off for how the filter is stored."""
+    storage = context.stored[side].get(site.consts[-1])
+    if storage is None:
+        return 0.0
+    scale = numpy.abs(site.scale)
+    if depthwise:
+        scale = scale.reshape(1, 1, site.weights.shape[-2], -1)
+    if storage.how == 'in half precision':
+        return numpy.abs(site.weights) * scale * 2.0 ** -11
+    return 1.01 * storage.step * scale
 
 
 def folded(context):
@@ -151,61 +188,133 @@ def folded(context):
                 'the same filters and biases' if agree == len(rows) else
                 '{} of {} filters and biases, the worst not'.format(agree, len(rows)), worst),
             'numeric' if agree == len(rows) else 'weights', rest[0], rest[1],
-            revision='fold_batch_norms or fold_old_batch_norms of the Graph Transform Tool',
+            revision='fold_batch_norms or fold_old_batch_norms of the Graph Transform Tool' + (
+                ', or Grappler\'s constant folding' if any('Grappler\'s constant folding' in tools
+                                                          for tools in context.tools) else ''),
             detail={'convolutions': len(rows), 'agree': agree, 'largest_relative_difference': worst})
 
 
-def dequantized(graph, node):
-    """What Dequantize (mode MIN_FIRST) makes of a quantized Const, the size of a step, and the Consts; or None."""
-    row = graph.inputs[node]
-    tensor = graph.tensors[_plain(graph, row[0])]
-    limits = [_value(graph, edge) for edge in row[1:3]]
-    if tensor is None or tensor.dtype not in (11, 12) or any(limit is None for limit in limits):
-        return None
-    low, high = (float(limit.reshape(-1)[0]) for limit in limits)
-    step = (high - low) / 255.0
-    offset = 0 if tensor.dtype == 12 else 128
-    values = low + (tensor.numbers().astype(numpy.float64) + offset) * step
-    return values, step, [_plain(graph, edge) for edge in row[:3]]
-
-
 def quantized(context):
-    """Causes: float weights of one side that are 8-bit ones and a Dequantize on the other."""
+    """Causes: values of one side that the other stores in fewer bits, checked by storing them again."""
     from od_patch.compare import _causes
     for side in (1, 0):
-        graph, other = context.graph(side), context.graph(1 - side)
-        rows, worst, nodes, within = [], 0.0, ([], []), 0
-        for site in context.alignment.sites:
-            own, twin = (site.right, site.left) if side == 1 else (site.left, site.right)
-            if graph.ops[own] != 'Dequantize' or other.tensors[_plain(other, (twin, 0))] is None:
-                continue
-            values = dequantized(graph, own)
-            tensor = other.tensors[_plain(other, (twin, 0))]
-            if values is None or tensor.shape != values[0].shape:
-                continue
-            apart = float(numpy.abs(values[0] - tensor.numbers()).max()) if tensor.size else 0.0
-            # Rounding is half a step; where the range is moved so that zero is exact, the limits move by as much.
-            within += apart <= 1.01 * values[1]
-            worst = max(worst, apart / values[1] if values[1] else 0.0)
-            rows.append(apart)
-            nodes[side].extend([own] + values[2])
-            nodes[1 - side].append(_plain(other, (twin, 0)))
-            context.quantized_weights.append((_plain(other, (twin, 0)), own) if side == 1 else
-                                             (own, _plain(other, (twin, 0))))
-            context.explained[side].update(values[2])
-            context.explained[1 - side].add(_plain(other, (twin, 0)))
-        if rows:
+        which, other_which = ('first', 'second')[side], ('first', 'second')[1 - side]
+        rows = {}
+        for own, twin, value in _stored_pairs(context, side):
+            storage = context.stored[side][own]
+            held = context.graph(side).tensors[own].numbers().astype(numpy.float64)
+            apart = float(numpy.abs(held - value).max()) if held.size else 0.0
+            rows.setdefault(storage.how, []).append((own, twin, apart, _storage.within(storage, held, value)))
+        for how, found in sorted(rows.items()):
+            good = [row for row in found if row[3]]
+            nodes = ([], [])
+            for own, twin, _, _ in found:
+                nodes[side].extend([own] + context.stored[side][own].consts)
+                nodes[1 - side].append(twin)
+            odd = [context.graph(side).names[row[0]] for row in found if not row[3]]
+            if how == 'in 8 bits':
+                kind, title = 'quantized.weights', (
+                    '{} weights of the {} graph are quantized to 8 bits; {} lie within one step of the {} graph\'s')
+                revision = 'quantize_weights of the Graph Transform Tool'
+            else:
+                kind, title = 'half.weights', (
+                    '{} weights of the {} graph are stored in half precision; {} are the {} graph\'s within one '
+                    'rounding')
+                revision = 'a conversion of weights to half precision'
+            title = title.format(len(found), which, 'all' if not odd else len(good), other_which)
+            if odd:
+                title += ', not {}{}'.format(', '.join(odd[:3]), ' and {} more'.format(len(odd) - 3) * (len(odd) > 3))
             yield _causes.Cause(
-                'quantized.weights', '{} weights of the {} graph are quantized to 8 bits (graph transform); {} lie '
-                'within one step of the other graph\'s, the largest difference is {:.3g}'.format(
-                    len(rows), ('first', 'second')[side], 'all' if within == len(rows) else within, max(rows)),
+                kind, '{}, the largest difference is {:.3g}'.format(title, max(row[2] for row in found)), 'weights',
+                nodes[0], nodes[1], revision=revision,
+                detail={'stored': how, 'weights': len(found), 'within_a_step': len(good),
+                        'largest_difference': max(row[2] for row in found), 'not_within': odd})
+        by_folding = sorted(context.lossy[side] & context.explained[side])
+        if by_folding:
+            nodes = ([], [])
+            nodes[side].extend(by_folding)
+            yield _causes.Cause(
+                'quantized.weights', '{} weights of the {} graph are stored {}, folded before; what folding gives of '
+                'the {} graph lies within that'.format(len(by_folding), which, ' and '.join(sorted(
+                    {context.stored[side][node].how for node in by_folding})), other_which),
                 'weights', nodes[0], nodes[1], revision='quantize_weights of the Graph Transform Tool',
-                detail={'weights': len(rows), 'within_a_step': within, 'largest_difference': max(rows),
-                        'largest_in_steps': worst})
+                detail={'stored': 'after folding', 'weights': len(by_folding)})
+        rest = context.lossy[side] - {row[0] for found in rows.values() for row in found} - context.explained[side]
+        if rest:
+            nodes = ([], [])
+            nodes[side].extend(rest)
+            yield _causes.Cause(
+                'quantized.weights', '{} more value{} of the {} graph {} stored in fewer bits; what {} stand{} for in '
+                'the other is not known'.format(len(rest), 's' * (len(rest) > 1), which,
+                                                'are' if len(rest) > 1 else 'is', 'they' if len(rest) > 1 else 'it',
+                                                '' if len(rest) > 1 else 's'),
+                'weights', nodes[0], nodes[1], detail={'stored': 'in fewer bits', 'weights': len(rest)})
+        if context.computes[side] and not context.computes[1 - side]:
+            yield _causes.Cause(
+                'quantized.computation', 'weights and computation in 8 bits (quantize_nodes): {} ops of the {} graph; '
+                'the ops that they stand for are compared'.format(context.computes[side], which), 'weights',
+                scope='the {} graph'.format(which), revision='quantize_nodes of the Graph Transform Tool',
+                detail={'computation': context.computes[side]})
 
 
-_GRAPPLER_NAMES = re.compile(r'^(ConstantFolding/|ArithmeticOptimizer/|LayoutOptimizer|DependencyOptimizer/|'
-                             r'.*(-LayoutOptimizer|/_recip|_const_axis)$)')
+def _stored_pairs(context, side):
+    """(stored Const, what stands in its place on the other side, the value of that) of one side."""
+    graph, other = context.graph(side), context.graph(1 - side)
+    done = set()
+    places = [(pair[side], pair[1 - side]) for pair in context.weights.differing]
+    places += [(change[side], change[1 - side]) for change in context.alignment.changed]
+    places += [(site[side], site[1 - side]) for site in context.alignment.sites]
+    for own, twin in places:
+        if own not in context.lossy[side] or own in done or own in context.explained[side]:
+            continue
+        twin = _plain(other, (twin, 0))
+        tensor = other.tensors[twin]
+        value = tensor.numbers() if tensor is not None and tensor.dtype in _tensors.FLOATING else (
+            None if tensor is not None else _folding.evaluate(other, twin))
+        if value is not None and numpy.shape(value) == graph.tensors[own].shape:
+            done.add(own)
+            yield own, twin, numpy.asarray(value, numpy.float64)
+
+
+# What tools leave behind: (tool, how its nodes are called or None, ops that only it makes). Names are told by the last
+# match; no exporter of the OD API makes any of these.
+TOOLS = (
+    ('Grappler\'s constant folding', r'(^|/)ConstantFolding/', ()),
+    ('Grappler\'s arithmetic optimizer', r'(^|/)ArithmeticOptimizer/', ()),
+    ('Grappler\'s layout optimizer', r'LayoutOptimizer', ()),
+    ('Grappler\'s dependency optimizer', r'(^|/)DependencyOptimizer/', ()),
+    ('Grappler\'s loop optimizer', r'(^|/)LoopOptimizer/', ()),
+    ('Grappler\'s remapper', r'/(VarPlusEpsilon|InvVariance)$', ('_FusedConv2D', '_FusedMatMul', '_FusedBatchNormEx',
+                                                                 '_FusedDepthwiseConv2dNative')),
+    ('Grappler\'s debug stripper', None, ()),
+    ('fold_constants of the Graph Transform Tool', r'__cf__\d+$', ()),
+    ('fold_batch_norms', r'_bn_offset$', ()),
+    ('quantize_weights of the Graph Transform Tool', r'_quantized_(const|min|max)$', ()),
+    ('quantize_nodes of the Graph Transform Tool', r'(_eightbit/|/eightbit(/|$))', ()),
+    ('insert_logging of the Graph Transform Tool', r'__print__$', ()),
+    ('backport_concatv2 of the Graph Transform Tool', None, ('Concat',)),
+    ('backport_tensor_array_v3 of the Graph Transform Tool', r'/replacement_flow_node$', ('TensorArrayV2',)),
+    ('TF-TRT', None, ('TRTEngineOp',)),
+    ('the converter to TensorFlow Lite', None, ('TFLite_Detection_PostProcess',)),
+    ('tf2onnx', r'__tf2onnx__|^Func/', ()),
+)
+_TOOL_NAMES = [(tool, re.compile(pattern, re.MULTILINE)) for tool, pattern, _ in TOOLS if pattern]
+_TOOL_OPS = {op: tool for tool, _, ops in TOOLS for op in ops}
+_STRIPPED = re.compile(r'(^|/)Assert(_\d+)?$')
+_GRAPPLER_NAMES = re.compile(r'(^|/)(ConstantFolding|ArithmeticOptimizer|LayoutOptimizer|DependencyOptimizer|'
+                             r'LoopOptimizer)|-LayoutOptimizer$|/_recip$|_const_axis$|/(VarPlusEpsilon|InvVariance)$')
+
+
+def tools(graph):
+    """Names of the tools of ``TOOLS`` that left something in a graph as it was read, in that order."""
+    found = {_TOOL_OPS[op] for op in set(graph.ops) if op in _TOOL_OPS}
+    text = '\n'.join(graph.names)  # one search for each tool instead of one for each name
+    found.update(tool for tool, pattern in _TOOL_NAMES if pattern.search(text))
+    if any(op == 'NoOp' and _STRIPPED.search(name) for op, name in zip(graph.ops, graph.names)):
+        found.add('Grappler\'s debug stripper')
+    return [tool for tool, _, _ in TOOLS if tool in found]
+
+
 _FUSED = ('_FusedConv2D', '_FusedMatMul', '_FusedDepthwiseConv2dNative', '_FusedBatchNormEx')
 _FAKE = ('FakeQuantWithMinMaxVars', 'FakeQuantWithMinMaxArgs', 'FakeQuantWithMinMaxVarsPerChannel')
 _QUANTIZED = ('QuantizedConv2D', 'QuantizedMatMul', 'QuantizedRelu', 'QuantizeV2', 'Requantize')
@@ -273,3 +382,32 @@ def traces(graph, order):
     elif any(word == 'weights quantized' for word, _ in found):
         quantized_as = 'weights only ({})'.format(ops['Dequantize'])
     return found, quantized_as
+
+
+_LEAST_ROUNDED = 64  # elements: of fewer, a grid that they lie on says nothing
+
+
+def rounded(context, pairs):
+    """(side, steps, pairs) where all that differs on one side are the other's values on a grid of at most 256 steps.
+
+    That is what round_weights makes. At least one weight must have had more values than the grid has steps.
+    """
+    for side in (1, 0):
+        sure, most = 0, 0
+        for pair in pairs:
+            one, other = (context.weights.graphs[which].tensors[pair[which]].numbers().astype(numpy.float64).reshape(-1)
+                          for which in (side, 1 - side))
+            if not one.size or not numpy.isfinite(one).all() or not numpy.isfinite(other).all():
+                break
+            values = numpy.unique(one)
+            steps = len(values)
+            span = float(other.max() - other.min())
+            gap = float(numpy.diff(values).max()) if steps > 1 else span
+            if steps > 256 or numpy.abs(one - other).max() > 1.01 * max(gap, span / 255) + 1e-6 * abs(other).max():
+                break
+            if steps < len(numpy.unique(other)) and one.size >= _LEAST_ROUNDED:
+                sure, most = sure + 1, max(most, steps)
+        else:
+            if sure:
+                return side, most
+    return None

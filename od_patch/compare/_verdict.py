@@ -6,13 +6,17 @@ is not theirs but the verdict itself. ``Answer.as_json`` is the documented schem
 import collections
 
 from od_patch import _garbage
+from od_patch import _stages
 from od_patch.compare import _alignment
 from od_patch.compare import _causes
 from od_patch.compare import _equivalence
 from od_patch.compare import _graph
+from od_patch.compare import _loading
 from od_patch.compare import _provenance
 from od_patch.compare import _recognisers
 from od_patch.compare import _sources
+from od_patch.compare import _storage
+from od_patch.compare import _transforms
 from od_patch.compare import _weights
 
 IDENTICAL = 'identical'
@@ -117,28 +121,80 @@ def compare(left, right, outputs=None, checkpoint=None):
 
 def _compared(left, right, outputs, checkpoint):
     answer = Answer()
+    _stages.stage('reading')
     answer.sources = tuple(_sources.load(path) for path in (left, right))
-    answer.graphs = _graph.with_common_ends(*[source.graph(outputs) for source in answer.sources])
-    answer.provenance = tuple(_provenance.of(source, graph) for source, graph in zip(answer.sources, answer.graphs))
+    graphs = [source.graph(outputs) for source in answer.sources]
+    _stages.stage('loads at all')
+    loads = [_loading.of(source.graph_def, graph, len(graph) <= _loading.MOST_ASKED)
+             for source, graph in zip(answer.sources, graphs)]
+    answer.graphs = _graph.with_common_ends(*graphs)
+    _stages.stage('provenance')
+    answer.provenance = tuple(_provenance.of(*row) for row in zip(answer.sources, answer.graphs, loads))
     if checkpoint:
         from od_patch.compare import _checkpoints
         answer.checkpoint = [_checkpoints.origin(graph, checkpoint) for graph in answer.graphs]
+    if any(row.refusal for row in loads):
+        return _unloadable(answer)
+    _stages.stage('equality')
     if _equivalence.identical(*answer.graphs):
+        if _refused_at_hand(answer):
+            return _unloadable(answer)
         answer.verdict = IDENTICAL
         answer.reason = 'The two graphs say the same, node by node: order, versions and devices set aside.'
         return answer
     one, other = answer.graphs
     equivalence = answer.equivalence = _equivalence.Equivalence(one, other)
     if equivalence.equal:
+        if _refused_at_hand(answer):
+            answer.equivalence = None
+            return _unloadable(answer)
         answer.verdict = EQUIVALENT
         answer.reason = _equivalent_reason(equivalence)
         answer.weights = _compare_weights(one, other, None)
         return answer
-    answer.alignment = _alignment.Alignment(equivalence.left.graph, equivalence.right.graph,
-                                            [_weights.weights(graph, graph.final_order()) for graph in (one, other)])
-    answer.weights = _compare_weights(one, other, answer.alignment.pairs)
-    answer.causes, answer.context = _recognisers.explain(answer.alignment, equivalence, answer.weights)
+    if equivalence.renamed_outputs:
+        # Outputs of other names are not the same by structure either: then names say which are meant.
+        named = _equivalence.Equivalence(one, other, by_name=True)
+        if named.within or not named.nothing_common:
+            equivalence = answer.equivalence = named
+    _stages.stage('causes')
+    # What is stored in fewer bits is turned back first, so that it can be told from what is another model's.
+    one, other = (_storage.decoded(graph).graph for graph in (one, other))
+    decoded = [_storage.decoded(hashes.graph) for hashes in (equivalence.left, equivalence.right)]
+    weights = [_weights.weights(graph, graph.final_order()) for graph in (one, other)]
+    answer.alignment = _alignment.Alignment(decoded[0].graph, decoded[1].graph, weights)
+    answer.weights = _weights.Comparison(one, other, weights[0], weights[1], answer.alignment.pairs)
+    answer.causes, answer.context = _recognisers.explain(answer.alignment, equivalence, answer.weights, decoded,
+                                                       answer.graphs)
     _settle(answer)
+    return answer
+
+
+def _refused_at_hand(answer):
+    """Asks the importer of graphs that were too large to ask it of all, and says whether it refuses one of them."""
+    for source, graph, provenance in zip(answer.sources, answer.graphs, answer.provenance):
+        if len(graph) > _loading.MOST_ASKED:
+            provenance.loads = _loading.at_hand(source.graph_def, provenance.loads)
+    return any(provenance.loads.refusal for provenance in answer.provenance)
+
+
+def _unloadable(answer):
+    """What no TensorFlow loads computes nothing, so there is nothing that it could be equal to."""
+    refused = [side for side, provenance in enumerate(answer.provenance) if provenance.loads.refusal]
+    told = []
+    for side in refused:
+        loads, which = answer.provenance[side].loads, ('first', 'second')[side]
+        text = 'no TensorFlow loads the {} graph: {}'.format(which, loads.refusal)
+        if loads.refusal.startswith(_loading.DOES_NOT_RUN):
+            text = 'no TensorFlow runs the {} graph: {}'.format(which, loads.refusal)
+        elif loads.refusal.startswith('TensorFlow ') or loads.releases:
+            text = 'the {} graph does not load: {}'.format(which, loads.refusal)
+        told.append(text)
+        answer.causes.append(_causes.Cause('unloadable', text, 'result', option=loads.advice,
+                                           scope='the {} graph'.format(which)))
+    answer.verdict = NOT_COMPARABLE
+    text = '; '.join(told)
+    answer.reason = text[:1].upper() + text[1:] + '.'
     return answer
 
 
@@ -158,7 +214,11 @@ def _equivalent_reason(equivalence):
 
 def _settle(answer):
     """The verdict of graphs that are not the same computation."""
-    if not answer.causes and not answer.weights.differing:
+    if not answer.causes and answer.equivalence.structure_equal:
+        answer.causes.append(_causes.Cause(
+            'outputs', 'ends that nobody can fetch, or inputs that nothing reads, on one side only', 'cosmetic',
+            scope='the graphs'))
+    elif not answer.causes and not answer.weights.differing:
         answer.causes.append(_causes.Cause(
             'rewired', 'the same nodes, but loops, TensorArrays or inputs are wired to each other otherwise', 'result',
             scope='the graphs'))
@@ -170,8 +230,13 @@ def _settle(answer):
     only = [[node for node in nodes if node not in explained[side]]
             for side, nodes in enumerate((weights.only_left, weights.only_right))]
     folded = len(weights.differing) - len(differing) + len(weights.only_left) - len(only[0])
-    quantized = bool(context.quantized_weights)
-    answer.differences = weights.differences()
+    fewer = [pair for pair in differing if pair.left in context.stored[0] or pair.right in context.stored[1]]
+    differing = [pair for pair in differing if pair not in fewer]
+    lossy = context.lossy[0] or context.lossy[1] or bool(context.computes[0]) != bool(context.computes[1])
+    only = [[node for node in nodes if node not in context.stored[side]] for side, nodes in enumerate(only)]
+    # Of weights that a transform made of others, how far they lie apart says nothing.
+    told = set(differing + fewer)
+    answer.differences = weights.differences([pair for pair in weights.differing if pair in told])
     paired = len(weights.equal) + len(weights.differing) + len(explained[0])
     most = max(weights.left, weights.right)
     equivalence = answer.equivalence
@@ -179,10 +244,8 @@ def _settle(answer):
         left, right = ({graph.ops[node] for node in graph.final_order()} for graph in answer.graphs)
         if len(left & right) * 2 < max(len(left), len(right)):
             return _say(answer, NOT_COMPARABLE, 'The graphs have neither weights nor outputs nor most ops in common.')
-    if not {row[0] for row in answer.graphs[0].outputs} & {row[0] for row in answer.graphs[1].outputs} and \
-            answer.graphs[0].named_outputs and answer.graphs[1].named_outputs:
-        return _say(answer, NOT_COMPARABLE, 'The graphs have no output in common: {} against {}.'.format(
-            _list(equivalence.outputs_left), _list(equivalence.outputs_right)))
+    if equivalence.nothing_common:
+        return _say(answer, NOT_COMPARABLE, _other_outputs(equivalence))
     if most and paired * 2 < max(1, min(weights.left, weights.right)):
         return _say(answer, NOT_COMPARABLE,
                     'Different models: of {} and {} weights only {} have a partner of the same shape.'.format(
@@ -192,9 +255,8 @@ def _settle(answer):
         return _say(answer, NOT_COMPARABLE,
                     'Different architectures: {} only on one side, and the weights differ.'.format(
                         _list(sorted(heads))))
-    if quantized and not differing and not reshaped:
-        return _say(answer, DIFFERENT_WEIGHTS, '{} weights are 8-bit versions of the other graph\'s.'.format(
-            len(context.quantized_weights)))
+    if lossy and not differing and not reshaped:
+        return _say(answer, DIFFERENT_WEIGHTS, _fewer_bits(answer))
     if differing or reshaped:
         text = '{} of {} weights differ'.format(len(differing) + len(reshaped), most)
         if differing and answer.differences:
@@ -220,6 +282,25 @@ def _settle(answer):
     return _say(answer, SAME_WEIGHTS, '{}; {}.'.format(text, _main_cause(answer)))
 
 
+def _other_outputs(equivalence):
+    """The reason for graphs that have no output in common, and what to ask instead."""
+    text = 'The graphs have no output in common: {} against {}.'.format(
+        _list(equivalence.outputs_left), _list(equivalence.outputs_right))
+    if equivalence.within:
+        text += ' Both have {}: compare {} with  --outputs {}'.format(
+            _list(equivalence.within), 'these' if len(equivalence.within) > 1 else 'that',
+            ','.join(equivalence.within))
+    return text
+
+
+def _fewer_bits(answer):
+    """The reason for graphs whose weights differ by how they are stored."""
+    causes = [cause for cause in answer.causes if 'stored' in cause.detail or cause.kind == 'quantized.computation']
+    text = '; '.join(cause.title for cause in causes) or '{} weights are stored in fewer bits'.format(
+        len(answer.context.lossy[0]) + len(answer.context.lossy[1]))
+    return text[:1].upper() + text[1:] + '.'
+
+
 def _weights_cause(answer, differing, reshaped, only):
     count = len(differing) + len(reshaped)
     scopes = collections.Counter(row.name.split('/')[0] for row in answer.differences)
@@ -233,7 +314,15 @@ def _weights_cause(answer, differing, reshaped, only):
         title += ': {} against {}'.format(*(row['kind'] for row in answer.checkpoint))
         option = 'eval_config.use_moving_averages'
         detail['checkpoint'] = [row['kind'] for row in answer.checkpoint]
-    cause = _causes.Cause('weights', title, 'weights', [pair.left for pair in differing + reshaped],
+    kind = 'weights'
+    alone = differing and not reshaped and not only[0] + only[1]
+    grid = _transforms.rounded(answer.context, differing) if alone else None
+    if grid:
+        kind = 'rounded.weights'
+        option = 'round_weights of the Graph Transform Tool, or quantize_weights with its steps folded'
+        title = ('{} weights of the {} graph are the other\'s, rounded to a grid of at most {} values each, as '
+                 'round_weights does').format(len(differing), ('first', 'second')[grid[0]], grid[1])
+    cause = _causes.Cause(kind, title, 'weights', [pair.left for pair in differing + reshaped],
                           [pair.right for pair in differing + reshaped], option=option, detail=detail)
     cause.scope = ', '.join('{} ({})'.format(name, number) for name, number in scopes.most_common(3))
     answer.causes.insert(0, cause)
@@ -255,7 +344,10 @@ def _list(names):
 
 def _say(answer, verdict, reason):
     answer.verdict, answer.reason = verdict, reason
-    if verdict == NOT_COMPARABLE:
+    if verdict == NOT_COMPARABLE and answer.equivalence.nothing_common:
+        answer.causes = [cause for cause in answer.causes if cause.kind == 'outputs']
+        answer.differences = []
+    elif verdict == NOT_COMPARABLE:
         # Node by node there is nothing to tell of two models; what tells them apart is what they are.
         told = [cause for cause in answer.causes if cause.kind.startswith('setting.') or cause.kind == 'outputs']
         rest = [cause for cause in answer.causes if cause not in told]

@@ -164,9 +164,9 @@ class Comparison:
         """Whether every weight of either side is, bit for bit, on the other too."""
         return not (self.differing or self.reshaped or self.only_left or self.only_right)
 
-    def differences(self):
-        """List of ``Difference`` of the pairs with unequal bits, the largest first."""
+    def differences(self, pairs=None):
+        """List of ``Difference`` of the pairs with unequal bits (or of those given), the largest first."""
         one, other = self.graphs
         found = [Difference(one.names[pair.left], one.tensors[pair.left], other.tensors[pair.right])
-                 for pair in self.differing]
+                 for pair in (self.differing if pairs is None else pairs)]
         return sorted(found, key=lambda difference: (-difference.largest, difference.name))

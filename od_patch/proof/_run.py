@@ -4,6 +4,7 @@ Not for: any of the questions themselves, nor for showing the answer.
 """
 import time
 
+from od_patch import _stages
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch._errors import ProofFailed
@@ -87,16 +88,21 @@ def _prove(subject, pictures, target, elsewhere=True):
         elsewhere: bool, whether it is asked what other machines will make of it.
     """
     answer = _answer.Answer(subject)
+    _stages.stage('reading')
     answer.tensorflow = _tensorflow.versions()[0]
     answer.pictures = pictures or []
     refused = {}
     servable = _read(refused, 'saved_model', subject.saved_model, _servable.Servable)
     frozen = _read(refused, 'frozen_graph', subject.frozen_graph, _frozen)
+    _stages.stage('files')
     answer.checks += _files.check(subject, servable, refused)
+    _stages.stage('weights')
     answer.checks += _weights.check(subject, servable, frozen)
     # Before anything runs: importing a GraphDef writes the defaults of the TensorFlow at hand into it.
+    _stages.stage('portability')
     portability = _portability.check(subject, servable, frozen, target) if elsewhere else []
     if pictures is not None:
+        _stages.stage('outputs')
         answer.checks += _outputs_of(answer, servable, frozen)
     if elsewhere and servable is not None:
         portability.append(_portability.first_dimensions(servable, answer.runs))

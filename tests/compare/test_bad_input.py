@@ -129,7 +129,7 @@ def directory(path):
 CASES = [
     (lambda path: None, 'no such file'), (write(b''), 'empty'), (cut, 'neither a GraphDef nor'),
     (cut_between_nodes, 'not in the graph'), (write(b'\x00\x01\x02 no graph at all \xff' * 50), 'neither a GraphDef'),
-    (write(b'<!DOCTYPE html>\n<html><body>404: not found</body></html>\n'), 'begins with'),
+    (write(b'<!DOCTYPE html>\n<html><body>404: not found</body></html>\n'), 'web page'),
     (write(b'model {\n  ssd {\n    num_classes: 90\n  }\n}\n'), 'begins with'),
     (cut_text, 'cannot be read'), (huge, '2 GiB'), (cycle, 'cycle'), (unknown_op, 'MyCompanysRelu'),
     (too_many_inputs, 'has 3 inputs'), (bomb, 'values are written for shape'), (no_type, 'of no type'),

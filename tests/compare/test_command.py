@@ -115,7 +115,28 @@ def test_the_canonical_form_is_one_file_for_all_ways_to_write_a_graph(files, tmp
     assert code == 0 and out.startswith('equivalent')
 
 
-def test_the_page_is_whole_and_lets_no_name_become_markup(files, tmp_path):
+def page_of(files, other, folder):
+    page = folder / 'out.html'
+    code, _, err = od_patch('compare', files['one'], other, '--html', page)
+    assert code == 1, err
+    text = page.read_text(encoding='utf-8')
+    assert '<img' not in text and text.count('</script>') == 2
+    assert not re.search(r'(src|href)\s*=\s*["\']?(https?:)?//', text)
+    return json.loads(re.search(r'id="content">(.*?)</script>', text, re.DOTALL).group(1))
+
+
+def test_the_page_is_whole_and_lets_no_path_become_markup(files, tmp_path):
+    graph_def = graphs.detector()
+    test_properties.flip_bit(graph_def, random.Random(5))
+    folder = tmp_path / '<'  # a slash, too, is a part of the path
+    folder.mkdir()
+    (folder / 'script><img src=x onerror=alert(1)>').mkdir()
+    bad = graphs.write(folder / 'script><img src=x onerror=alert(1)>' / 'bad.pb', graph_def)
+    content = page_of(files, bad, tmp_path)
+    assert content['verdict'] == 'different weights' and content['weights'] and content['nodes']
+
+
+def test_a_name_that_no_node_may_have_is_refused_and_does_not_become_markup(files, tmp_path):
     graph_def = graphs.detector()
     for node in graph_def.node:
         for index, text in enumerate(node.input):
@@ -123,16 +144,9 @@ def test_the_page_is_whole_and_lets_no_name_become_markup(files, tmp_path):
                 node.input[index] = '</script><img src=x onerror=alert(1)>'
         if node.name == 'Preprocessor/Sub':
             node.name = '</script><img src=x onerror=alert(1)>'
-    test_properties.flip_bit(graph_def, random.Random(5))
-    bad = graphs.write(tmp_path / 'bad.pb', graph_def)
-    page = tmp_path / 'out.html'
-    code, _, err = od_patch('compare', files['one'], bad, '--html', page)
-    assert code == 1, err
-    text = page.read_text(encoding='utf-8')
-    assert '<img' not in text and text.count('</script>') == 2
-    assert not re.search(r'(src|href)\s*=\s*["\']?(https?:)?//', text)
-    content = json.loads(re.search(r'id="content">(.*?)</script>', text, re.DOTALL).group(1))
-    assert content['verdict'] == 'different weights' and content['weights'] and content['nodes']
+    content = page_of(files, graphs.write(tmp_path / 'bad.pb', graph_def), tmp_path)
+    assert content['verdict'] == 'not comparable' and 'no name that a node may have' in content['reason']
+    assert content['nodes']
 
 
 def test_inspect_tells_what_there_is_and_admits_what_there_is_not(files):
