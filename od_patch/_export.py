@@ -382,13 +382,15 @@ def whole(options, observer, release_text, arguments):
     prefix = _checkpoint.resolve(arguments['trained_checkpoint_prefix'])
     if prefix != os.fspath(arguments['trained_checkpoint_prefix']):
         observer.note('checkpoint: {}'.format(prefix))
+    _staging.clear(output_directory)  # or what a killed run had moved away would not be seen to be there
     check_free(output_directory, options.overwrite)
     _staging.check_writable(output_directory)
     replaced = _tensorflow.gfile().Exists(os.path.join(output_directory, 'saved_model', 'saved_model.pb'))
     staged = None
     report = None
     try:
-        with _staging.staged(output_directory) as staged:
+        with _staging.staged(
+                output_directory, check=lambda: check_free(output_directory, options.overwrite)) as staged:
             export = Export(options, observer, release_text, prefix, output_directory, staged)
             export.label_map = label_map
             publish = _publish_as(options.publish, output_directory, export.inventory.step)

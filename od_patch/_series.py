@@ -263,13 +263,10 @@ class _One:
         """Exports one checkpoint; returns its ``_export.Report``."""
         series = self._series
         place = os.path.join(series.output_directory, str(step))
-        there = _tensorflow.gfile().Exists(place) and _tensorflow.gfile().ListDirectory(place)
-        if there and not series.options.overwrite and _record.read(place) is None:
-            raise _errors.OutputRefused(
-                '{} holds something that is no SavedModel of od-patch.'.format(place),
-                'Add --overwrite to replace it, or give another --output_directory.')
+        _staging.clear(place)
+        there = self._check_free(place)
         options = series.options._replace(artifacts=(_export.SAVED_MODEL,))
-        with _staging.staged(place, _staging.OF_A_SAVED_MODEL) as staged:
+        with _staging.staged(place, _staging.OF_A_SAVED_MODEL, lambda: self._check_free(place)) as staged:
             export = _export.Export(options, _Quiet(series.observer), series.release_text, prefix, place, staged)
             export.saved_model_directory = staged.export
             export.label_map = series.label_map
@@ -279,7 +276,17 @@ class _One:
             _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages)
             export.place(self._composed, prefix, self._sources, [
                 ('checkpoint_sha256', _digest_of(prefix)), ('recipe', series.recipe)])
-            return _export.ready(export, bool(there))
+            return _export.ready(export, there)
+
+    def _check_free(self, place):
+        """Refuses to replace what od-patch has not made; returns whether there is anything."""
+        gfile = _tensorflow.gfile()
+        there = gfile.Exists(place) and set(gfile.ListDirectory(place)) - {_staging.INSIDE}
+        if there and not self._series.options.overwrite and _record.read(place) is None:
+            raise _errors.OutputRefused(
+                '{} holds something that is no SavedModel of od-patch.'.format(place),
+                'Add --overwrite to replace it, or give another --output_directory.')
+        return bool(there)
 
 
 class _Quiet(_export.Observer):

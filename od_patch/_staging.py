@@ -48,6 +48,7 @@ OF_AN_EXPORT = re.compile(
     r'model\.ckpt(\.index|\.meta|\.data-\d{5}-of-\d{5})?)$')
 OF_A_SAVED_MODEL = re.compile(
     r'(saved_model\.(pb|pbtxt|cpb)|variables|assets|assets\.extra|fingerprint\.pb|keras_metadata\.pb|debug)$')
+INSIDE = '.od-patch'  # the name of a workshop that lies in the folder that is exported into
 _JOURNAL = 'journal.json'
 _LOCK = 'lock'
 _PROBE = '.od-patch-probe'
@@ -350,7 +351,7 @@ def _places(target):
     beside = '.{}.od-patch'.format(name)
     if len(os.fsencode(beside)) > _LONGEST:
         beside = '.{}.od-patch'.format(hashlib.sha256(os.fsencode(name)).hexdigest()[:32])
-    return os.path.join(parent, beside), os.path.join(target, '.od-patch')
+    return os.path.join(parent, beside), os.path.join(target, INSIDE)
 
 
 def _can_move(source, destination):

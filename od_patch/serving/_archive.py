@@ -283,11 +283,18 @@ def _write_folder(files, target, folder, overwrite):
                     target, folder), 'Give another --output.')
     if gfile.Exists(target) and not gfile.IsDirectory(target):
         raise _errors.OutputRefused('{} is a file.'.format(target), 'Give a folder for --output.')
-    if gfile.Exists(target) and gfile.ListDirectory(target) and not overwrite:
-        raise _there_already(target)
+    _staging.clear(target)
+    _check_empty(target, overwrite)
     _staging.check_writable(target)
-    with _staging.staged(target, _staging.OF_A_SAVED_MODEL) as staged:
+    with _staging.staged(target, _staging.OF_A_SAVED_MODEL, lambda: _check_empty(target, overwrite)) as staged:
         for below, file in files:
             path = os.path.join(staged.export, *below.split('/'))
             os.makedirs(os.path.dirname(path), exist_ok=True)
             shutil.copyfile(file, path)
+
+
+def _check_empty(target, overwrite):
+    """Refuses to replace what is in a folder without leave."""
+    gfile = _tensorflow.gfile()
+    if not overwrite and gfile.Exists(target) and set(gfile.ListDirectory(target)) - {_staging.INSIDE}:
+        raise _there_already(target)
