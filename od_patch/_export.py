@@ -23,6 +23,7 @@ from od_patch import _errors
 from od_patch import _record
 from od_patch import _saved_model
 from od_patch import _staging
+from od_patch import _store
 from od_patch import _tensorflow
 from od_patch import _version
 from od_patch import proof
@@ -376,7 +377,7 @@ def whole(options, observer, release_text, arguments):
     """
     observer.stage('checks')
     label_map = prepare(options, arguments)
-    output_directory = os.fspath(arguments['output_directory'])
+    output_directory = _store.plain(arguments['output_directory'])
     if not output_directory:
         raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
     prefix = _checkpoint.resolve(arguments['trained_checkpoint_prefix'])

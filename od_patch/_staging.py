@@ -38,7 +38,7 @@ import uuid
 
 from od_patch import _errors
 from od_patch import _folders
-from od_patch import _tensorflow
+from od_patch import _store
 
 _LAST = 'saved_model'  # whoever waits for an export waits for this name
 # What exports have written, in this release or another. Where one is replaced, those that the new one lacks go too:
@@ -95,8 +95,8 @@ def staged(output_directory, names=OF_AN_EXPORT, check=None, wait=False):
 
     Args:
         output_directory: str, where the export is to appear. A path with a
-            scheme (``gs://…``) is written to a local folder and uploaded,
-            ``saved_model`` last: such a store has no renames.
+            scheme (``gs://…``) is written to a local folder and uploaded
+            (``_store.Place``): such a store has no renames.
         names: compiled pattern of what is replaced there, and of what a folder
             may hold that is replaced in one step: ``OF_AN_EXPORT``, or
             ``OF_A_SAVED_MODEL`` where the folder itself is to be one.
@@ -113,13 +113,15 @@ def staged(output_directory, names=OF_AN_EXPORT, check=None, wait=False):
         od_patch.OutputRefused: the place cannot be written, or another export
             into it is running.
     """
-    if '://' in output_directory:
-        with tempfile.TemporaryDirectory(prefix='od-patch-') as workshop:
+    output_directory = _store.plain(output_directory)
+    if _store.is_store(output_directory):
+        with tempfile.TemporaryDirectory(prefix='od-patch-') as workshop, \
+                _store.Place(output_directory, names) as place:
             if check is not None:
                 check()
             with _made_folders(workshop) as folders:
                 yield folders
-                _upload(folders.export, output_directory, names)
+                place.put(folders.export)
                 folders.in_place = True
         return
     target = _folders.real(output_directory)
@@ -139,13 +141,17 @@ def staged(output_directory, names=OF_AN_EXPORT, check=None, wait=False):
                 folders.in_place = True
 
 
-def clear(output_directory):
+def clear(output_directory, names=OF_AN_EXPORT):
     """Puts in order what a run into a place has left that was killed; where one is at work, nothing.
 
     Raises:
         od_patch.OutputRefused: what was left cannot be put in order, or od-patch did not make it.
     """
-    if '://' in output_directory:
+    output_directory = _store.plain(output_directory)
+    if _store.is_store(output_directory):
+        if _store.names_in(_store.join(output_directory, _store.FOLDER)):
+            with contextlib.suppress(_store.Busy), _store.Place(output_directory, names):
+                pass
         return
     target = _folders.real(output_directory)
     for workshop in _places(target):
@@ -246,13 +252,20 @@ def check_writable(output_directory):
         od_patch.OutputRefused: with the first existing folder on the way and
             what it lacks.
     """
-    if '://' in output_directory:
+    output_directory = _store.plain(output_directory)
+    if _store.is_store(output_directory):
         return
     existing = _folders.real(output_directory)
     if os.path.exists(existing) and not os.path.isdir(existing):
         raise _errors.OutputRefused(
             'The output directory {} is a file.'.format(output_directory), 'Give another --output_directory.')
     target = existing
+    try:
+        target.encode('utf-8')
+    except UnicodeEncodeError:
+        raise _errors.OutputRefused(
+            'The output directory {} is no UTF-8, and TensorFlow cannot write to it.'.format(target),
+            'Give another --output_directory, or rename the folder.')
     while not os.path.exists(existing):
         _check_name(output_directory, existing)
         existing = os.path.dirname(existing)
@@ -695,10 +708,20 @@ def _move_one_by_one(folder, target, workshop, names):
         for name in sorted(new, key=lambda name: (name.startswith(_LAST), name)):
             os.rename(os.path.join(folder, name), os.path.join(target, name))
     except BaseException:
-        _put_back(moves, replaced, target)
+        _put_back_at_once(moves, replaced, target)
         os.unlink(journal)
         raise
     os.unlink(journal)
+
+
+def _put_back_at_once(moves, replaced, target):
+    try:
+        _put_back(moves, replaced, target)
+    except OSError as error:
+        raise _errors.OutputRefused(
+            'An export into {} failed while it replaced what was there, and that could not be put back: {}.'.format(
+                target, error),
+            'It is in {}, and the next export into {} puts it back first.'.format(replaced, target))
 
 
 def _write_journal(moves, journal):
@@ -774,22 +797,6 @@ def _put_back(moves, replaced, target):
             _move_content(moved, place)  # not all of it had been moved away
         else:
             os.rename(moved, place)
-
-
-def _upload(folder, destination, names):
-    """Copies a folder to a path with a scheme; ``saved_model.pb`` is the last file."""
-    gfile = _tensorflow.gfile()
-    saved_model = destination.rstrip('/') + ('' if names is OF_A_SAVED_MODEL else '/' + _LAST)
-    if gfile.Exists(saved_model):
-        # Or an upload that breaks off would leave the old graph over new weights. There is no keeping the old one
-        # until the new one is whole: such a store has no renames.
-        gfile.DeleteRecursively(saved_model)
-    files = [os.path.relpath(os.path.join(place, name), folder)
-             for place, _, names in os.walk(folder) for name in names]
-    for name in sorted(files, key=lambda name: (name.startswith(_LAST), name.endswith('saved_model.pb'), name)):
-        path = destination.rstrip('/') + '/' + name
-        gfile.MakeDirs(os.path.dirname(path))
-        gfile.Copy(os.path.join(folder, name), path, overwrite=True)
 
 
 def _remove(path, except_for=None):

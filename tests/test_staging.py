@@ -227,32 +227,20 @@ def test_a_folder_of_somebody_else_in_the_way(tmp_path):
             raise AssertionError('the export began')
 
 
-def test_a_path_with_a_scheme_is_uploaded(tmp_path):
-    pytest.importorskip('tensorflow')
+@pytest.mark.parametrize('scheme', ['file://', 'file://localhost'])
+def test_a_path_of_the_local_disk_with_its_scheme_is_one_of_the_local_disk(tmp_path, scheme):
     target = tmp_path / 'bucket' / 'out'
     for _ in range(2):
-        with _staging.staged('file://{}'.format(target)) as staged:
+        _staging.check_writable(scheme + str(target))
+        with _staging.staged(scheme + str(target)) as staged:
             _write_export(staged.export)
+            assert staged.export.startswith(str(tmp_path))
+            with pytest.raises(od_patch.OutputRefused, match='is running'):
+                with _staging.staged(str(target)):
+                    raise AssertionError('the second export began')
         assert _contents(target) == _NEW
         (target / 'saved_model' / 'stale').write_text('old')
     assert os.listdir(str(tmp_path)) == ['bucket']
-
-
-def test_an_upload_that_breaks_off_leaves_no_old_graph_over_new_weights(tmp_path, monkeypatch):
-    tensorflow = pytest.importorskip('tensorflow')
-    target = tmp_path / 'out'
-    _write_old_export(target)
-    gfile = _staging._tensorflow.gfile()
-
-    def broken(source, destination, overwrite):
-        raise tensorflow.errors.UnavailableError(None, None, 'the network is down')
-
-    monkeypatch.setattr(gfile, 'Copy', broken)
-    with pytest.raises(tensorflow.errors.UnavailableError):
-        with _staging.staged('file://{}'.format(target)) as staged:
-            _write_export(staged.export)
-    assert not staged.in_place
-    assert not (target / 'saved_model').exists()
 
 
 # Runs an export, and dies at the n-th call that changes the disk.
