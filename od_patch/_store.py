@@ -407,6 +407,14 @@ class Place:
         for path in in_order(old):
             if not same(join(saved, path), join(self.path, path)):
                 copy(join(saved, path), join(self.path, path))
+        for folder in sorted({above for path in new for above in _above(path)}, key=len, reverse=True):
+            remove_if_empty(join(self.path, folder))  # an empty one would count as a version
+
+
+def _above(path):
+    """Returns the folders above a path, relative as it is."""
+    parts = path.split('/')
+    return ['/'.join(parts[:number]) for number in range(1, len(parts))]
 
 
 def in_order(paths):

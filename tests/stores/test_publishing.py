@@ -75,6 +75,8 @@ def test_what_the_store_does_not_take_leaves_nothing_and_says_so(store, model, n
     done = store.run('publish', model, store.bucket + '/models')
     assert done.status == 7 and 'Traceback' not in done.text
     assert store.content() == {'models/3/saved_model.pb': b'mine'}
+    store.proxy.reset()
+    assert 'version 4' in store.run('publish', model, store.bucket + '/models').text
 
 
 @pytest.mark.parametrize('at', ['variables.data', 'saved_model.pb', 'journal'])
