@@ -17,6 +17,7 @@ import click
 
 from od_patch import _errors
 from od_patch import _locale
+from od_patch import _streams
 from od_patch import _text
 from od_patch import _version
 
@@ -477,83 +478,18 @@ def request(export, output_directory, model_name, image, signature, overwrite, a
             click.echo(_text.plain(line))
 
 
-class _Unheard(_errors.ODPatchError):
-    """The standard output does not take what is written to it: the command has done its work, and cannot tell."""
-
-    exit_code = 1
-
-    def __init__(self, error):
-        super().__init__('The answer could not be written to the standard output: {}.'.format(error.strerror or error),
-                         'What the command was to write elsewhere is written. Send its output to another place.')
-        self.of_a_pipe = isinstance(error, BrokenPipeError)
-
-
-class _Output:
-    """The standard output. What goes wrong with it is told from what goes wrong with files; it takes any name."""
-
-    def __init__(self, stream):
-        self._stream = stream
-
-    def write(self, text):
-        try:
-            try:
-                return self._stream.write(text)
-            except UnicodeEncodeError:  # of a path that is no UTF-8
-                return self._stream.write(text.encode('ascii', 'backslashreplace').decode('ascii'))
-        except OSError as error:
-            raise _Unheard(error)
-
-    def flush(self):
-        try:
-            self._stream.flush()
-        except OSError as error:
-            raise _Unheard(error)
-
-    def __getattr__(self, name):
-        return getattr(self._stream, name)
-
-
-def _open_what_is_closed():
-    """Opens the standard streams that were closed (``>&-``): else a file of ours would get the number of one."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
-    if sys.stdout is None:
-        sys.stdout = open(1, 'w', closefd=False)
-    if sys.stderr is None:
-        sys.stderr = open(2, 'w', closefd=False)
-
-
-def _check_words(words):
-    """Refuses what no command can read: names that are no UTF-8, for TensorFlow, and stores without their library.
-
-    Raises:
-        od_patch.UsageError, od_patch.EnvironmentRefused
-    """
-    from od_patch import _store
-    for word in words:
-        try:
-            word.encode('utf-8')
-        except UnicodeEncodeError:
-            raise _errors.UsageError('{} is no UTF-8, and TensorFlow cannot open it.'.format(word),
-                                     'Rename it, or give a link to it that has a plain name.')
-        _store.plain(word.partition('=')[2] if word.startswith('--') else word)
-
-
 def main():
     """Console script: runs ``cli`` and turns refusals into words and exit codes."""
     _locale.ensure_utf8()
-    _open_what_is_closed()
-    sys.stdout = _Output(sys.stdout)
+    _streams.open_what_is_closed()
+    sys.stdout = _streams.Output(sys.stdout)
     try:
         try:
-            _check_words(sys.argv[1:])
+            _streams.check_words(sys.argv[1:])
             cli(prog_name='od-patch')
         finally:
             sys.stdout.flush()
-    except _Unheard as error:
+    except _streams.Unheard as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try once more at its end
         if not error.of_a_pipe:
             click.echo('od-patch: {}\n{}'.format(error.problem, error.remedy), err=True)

@@ -25,6 +25,7 @@ from od_patch import _errors
 from od_patch import _export
 from od_patch import _locale
 from od_patch import _patching
+from od_patch import _streams
 from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
@@ -54,6 +55,7 @@ def run(argv=None):
     """
     if argv is None:
         _locale.ensure_utf8()
+    _streams.open_what_is_closed()
     sys.exit(main(list(sys.argv if argv is None else argv)))
 
 
@@ -134,6 +136,7 @@ def _export_as_told(argv, log, progress):
     if '--version' in argv[1:]:
         log.terminal.write('od-patch {}\n'.format(_version.__version__))
         return
+    _streams.check_words(argv[1:])
     progress.stage('imports')
     with log.redirected():
         _environment.require()

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import od_patch
+from od_patch import _streams
 from od_patch import cli
 
 pytest.importorskip('tensorflow')
@@ -99,15 +100,23 @@ def test_what_reads_the_local_disk_takes_it_with_its_scheme(made):
 
 def test_an_output_that_takes_nothing_is_told_from_a_file_that_cannot_be_written():
     with open('/dev/full', 'w', buffering=1) as full:
-        output = cli._Output(full)
-        with pytest.raises(cli._Unheard, match='No space left'):
+        output = _streams.Output(full)
+        with pytest.raises(_streams.Unheard, match='No space left'):
             output.write('a line\n')
-        with pytest.raises(cli._Unheard):
+        with pytest.raises(_streams.Unheard):
             output.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
 
 
 def test_a_name_that_is_no_utf8_is_shown_with_its_bytes_written_out(tmp_path):
     with open(str(tmp_path / 'output'), 'w', encoding='utf-8') as file:
-        cli._Output(file).write('caf\udce9')
+        _streams.Output(file).write('caf\udce9')
     assert (tmp_path / 'output').read_text() == 'caf\\udce9'
+
+
+@pytest.mark.parametrize('closed', ['', '>&-'])
+def test_an_export_is_refused_in_words_too(made, closed):
+    status, _, shown = _shell(
+        made, 'odd=$(printf "caf\\351"); {} -m od_patch.export_inference_graph --pipeline_config_path=a '
+        '--trained_checkpoint_prefix="$odd" --output_directory=c {}'.format(sys.executable, closed), LC_ALL='C.UTF-8')
+    assert status == 2 and 'is no UTF-8' in shown and 'Traceback' not in shown

@@ -88,7 +88,8 @@ MUTATIONS = (
     Mutation('proof/_harm.py', "            if node.op in _OF_A_SAVER and node.name in saved:", "            if node.op in _OF_A_SAVER or 'WriteFile' in node.op:",
              ['tests/proof/test_harm.py::test_an_op_that_does_more_than_compute_is_named_also_in_a_function'],
              'a model that writes files is run without a word'),
-    Mutation('cli.py', "        except OSError as error:\n            raise _Unheard(error)\n\n    def flush", "        except ZeroDivisionError as error:\n            raise _Unheard(error)\n\n    def flush",
+    Mutation('_streams.py', '        except OSError as error:\n            raise Unheard(error)\n\n    def flush',
+             '        except ZeroDivisionError as error:\n            raise Unheard(error)\n\n    def flush',
              ['tests/test_standard_streams.py::test_an_output_that_takes_nothing_is_told_from_a_file_that_cannot_be_written'],
              'a full disk behind > is taken for a failed publication'),
 )
