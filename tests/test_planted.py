@@ -84,6 +84,7 @@ _BESIDE = [_nothing_else, _with_what_it_would_put_back, _with_links, _with_a_loc
 # What a journal or a lock can be instead of a file.
 _KINDS = {
     'link': lambda path, home: os.symlink(str(home / 'journal.json'), str(path)),
+    'link to an empty file': lambda path, home: os.symlink(str(home / 'empty'), str(path)),
     'link that leads nowhere': lambda path, home: os.symlink('nowhere', str(path)),
     'link to itself': lambda path, home: os.symlink(path.name, str(path)),
     'folder': lambda path, home: path.mkdir(),
@@ -109,7 +110,8 @@ def home(tmp_path):
     (home / '.bashrc').write_text('mine')
     (home / ('od-patch-' + '0' * 32)).mkdir()
     (home / ('od-patch-' + '0' * 32) / 'file').write_text('mine')
-    (home / 'journal.json').write_text(json.dumps({'new': {'notes.txt': [1]}, 'old': {}}))
+    (home / 'journal.json').write_text(json.dumps({'new': {'checkpoint': [1]}, 'old': {}}))
+    (home / 'empty').write_text('')
     for place in ('new', 'there'):
         (tmp_path / place / 'models').mkdir(parents=True)
         (tmp_path / place / 'notes.txt').write_text('mine')
