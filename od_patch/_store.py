@@ -341,7 +341,7 @@ class Place:
         """Replaces what is there by the content of a local folder; or leaves it as it was, and raises.
 
         Raises:
-            od_patch.OutputRefused: it failed; the text says whether what was there is there again, and where it is else.
+            od_patch.OutputRefused: it failed; the text says whether what was there is there again, or where it is.
         """
         new = in_order(os.path.relpath(os.path.join(place, name), folder).replace(os.sep, '/')
                        for place, _, names in os.walk(folder) for name in names)

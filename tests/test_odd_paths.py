@@ -1,4 +1,4 @@
-"""Output directories with odd paths: exported into, or refused in words before any work, and never an error of the system."""
+"""Output directories with odd paths: exported into, or refused in words before any work."""
 import os
 
 import pytest

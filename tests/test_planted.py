@@ -17,9 +17,9 @@ import pytest
 import od_patch
 from od_patch import _staging
 
-_NAMES = ['/absolute', '{home}/thesis', '../thesis', '../../home/thesis', 'saved_model/../../home/thesis', '.', '..', '',
-          './saved_model', 'saved_model/', 'a/b', 'notes.txt', '.bashrc', 'saved_model\n', 'saved_model\0', 'checkpoint ',
-          'model.ckpt-200', 'SAVED_MODEL', 'variables/variables.index', '~', '{home}']
+_NAMES = ['/absolute', '{home}/thesis', '../thesis', '../../home/thesis', 'saved_model/../../home/thesis',
+          '.', '..', '', './saved_model', 'saved_model/', 'a/b', 'notes.txt', '.bashrc', 'saved_model\n',
+          'saved_model\0', 'checkpoint ', 'model.ckpt-200', 'SAVED_MODEL', 'variables/variables.index', '~', '{home}']
 
 
 def _journals(home):
@@ -30,14 +30,14 @@ def _journals(home):
         yield json.dumps({'new': {name: [1]}, 'old': {}})
         yield json.dumps({'new': [], 'old': [name]})
         yield json.dumps({'new': {}, 'old': {name: [1]}})
-    for other in ([], {}, None, True, 1, 'text', {'new': 1, 'old': 2}, {'new': {}}, {'old': {}}, {'new': None, 'old': None},
-                  {'new': {'saved_model': 1}, 'old': {}}, {'new': {'saved_model': []}, 'old': {}},
+    for other in ([], {}, None, True, 1, 'text', {'new': 1, 'old': 2}, {'new': {}}, {'old': {}},
+                  {'new': None, 'old': None}, {'new': {'saved_model': 1}, 'old': {}}, {'new': {'saved_model': []}, 'old': {}},
                   {'new': {'saved_model': [True]}, 'old': {}}, {'new': {'saved_model': [1.5]}, 'old': {}},
                   {'new': {'saved_model': ['1']}, 'old': {}}, {'new': {'saved_model': None}, 'old': {}},
                   {'new': [['saved_model']], 'old': [{}]}, {'new': {}, 'old': {}, 'more': {}}):
         yield json.dumps(other)
-    for text in ('', '{', '[' * 100000, '{"new":' * 50000, '\0' * 100, 'NaN', '{"new": {}, "old": {}} x', ' ' * (2 << 20) + '{}',
-                 '\ufeff{}', '{"new": {"saved_model": [1e999]}, "old": {}}'):
+    for text in ('', '{', '[' * 100000, '{"new":' * 50000, '\0' * 100, 'NaN', '{"new": {}, "old": {}} x',
+                 ' ' * (2 << 20) + '{}', '\ufeff{}', '{"new": {"saved_model": [1e999]}, "old": {}}'):
         yield text
 
 
@@ -69,7 +69,8 @@ def _with_a_lock_and_a_mark(workshop, home):
     """As one that was packed with its mark, and as one who guesses the mark."""
     _with_a_lock(workshop, home)
     found = os.stat(str(workshop / 'lock'))
-    for mark in ('made-1-1', 'made-{}-{}'.format(found.st_ino, found.st_mtime_ns + 1), 'made-{}-0'.format(found.st_ino)):
+    for mark in ('made-1-1', 'made-{}-{}'.format(found.st_ino, found.st_mtime_ns + 1),
+                 'made-{}-0'.format(found.st_ino)):
         (workshop / mark).write_text('')
 
 
@@ -268,7 +269,7 @@ def test_whatever_a_journal_says_it_names_artefacts_of_this_folder_or_is_refused
 
 
 def test_a_copy_of_a_killed_run_is_not_taken_for_the_run(tmp_path):
-    """As by tar, cp, rsync or a restored volume: the copy has the same bytes, and what is not in it is another place."""
+    """As by tar, cp, rsync or a restored volume: the copy has the same bytes, and other inode numbers."""
     target = tmp_path / 'out'
     workshop = _made_here(target)
     shutil.copytree(str(workshop), str(tmp_path / '.copy.od-patch'))

@@ -1,4 +1,4 @@
-"""What a watch does between two exports: it looks, at a cost that does not grow faster than what there is, and counts."""
+"""What a watch does between two exports: it looks, at a cost that grows as what there is, and counts."""
 import collections
 import os
 import time

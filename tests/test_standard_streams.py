@@ -1,4 +1,4 @@
-"""What a command does whose output nobody takes, or whose words are no UTF-8: never a verdict, never a failure of the work."""
+"""What a command does whose output nobody takes, or whose words are no UTF-8: neither is a verdict."""
 import os
 import subprocess
 import sys
@@ -32,8 +32,8 @@ def made(tmp_path_factory):
 def _shell(made, line, **environment):
     """Runs a line of a shell, in which ``od`` is the command; returns (status, stdout, stderr)."""
     command = 'od() {{ {} -m od_patch.cli "$@"; }}\nset -o pipefail\n{}'.format(sys.executable, line)
-    done = subprocess.run(['bash', '-c', command], cwd=str(made), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
-                          env=dict(os.environ, PYTHONPATH=_ROOT, **environment))
+    done = subprocess.run(['bash', '-c', command], cwd=str(made), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=120, env=dict(os.environ, PYTHONPATH=_ROOT, **environment))
     return done.returncode, done.stdout.decode('utf-8', 'replace'), done.stderr.decode('utf-8', 'replace')
 
 

@@ -23,8 +23,8 @@ from od_patch import _errors
 from od_patch import _staging
 
 _CALLS = ('mkdir', 'rename', 'unlink', 'rmdir', 'chmod', 'chown', 'makedirs', 'symlink', 'open', 'fsync')
-_OLD = ('checkpoint', 'frozen_inference_graph.pb', 'inference_graph.pbtxt', 'model.ckpt.index', 'saved_model/saved_model.pb',
-        'saved_model/variables/variables.index', 'saved_model/assets/of-the-old')
+_OLD = ('checkpoint', 'frozen_inference_graph.pb', 'inference_graph.pbtxt', 'model.ckpt.index',
+        'saved_model/saved_model.pb', 'saved_model/variables/variables.index', 'saved_model/assets/of-the-old')
 _NEW = ('checkpoint', 'frozen_inference_graph.pb', 'model.ckpt.meta', 'pipeline.config', 'saved_model/saved_model.pb',
         'saved_model/variables/variables.index')
 _OTHERS = ('notes.txt', 'events/deep/log', 'checkpoint.bak', 'model.ckpt-200.index')
@@ -39,8 +39,9 @@ Attributes:
     inside: bool, whether the workshop lies in the output directory, as where that is a mount point.
     exchange: bool, whether folders can be exchanged in one step.
 """
-KINDS = [Kind('{}{}{}{}'.format('export' if old else 'nothing', ' and others' if others else '', ', inside' if inside else '',
-                                ', no exchange' if not exchange else '') + (', [brackets]' if '[' in path else ''),
+KINDS = [Kind('{}{}{}{}{}'.format('export' if old else 'nothing', ' and others' if others else '',
+                                  ', inside' if inside else '', ', no exchange' if not exchange else '',
+                                  ', [brackets]' if '[' in path else ''),
               old, others, path, inside, exchange)
          for old, others, inside, exchange, path in itertools.product(
              (_OLD, ()), (_OTHERS, ()), (False, True), (True, False), ('out', 'out[1]'))
@@ -149,7 +150,7 @@ def interrupt(kind, fatal, twice, folder):
         pass
 
     def unasked():
-        """A run that may not replace anything: it is refused where there is an export, and looks behind the clean-up."""
+        """A run that may not replace anything: it looks behind the clean-up, and is refused."""
         def check():
             now = {path: text for path, text in contents(parent).items() if '.od-patch' not in path}
             if now not in (old, new):

@@ -65,7 +65,8 @@ def test_verify_says_it_before_it_runs_the_model_and_in_its_answer(writing):
     answer = proof.verify(saved_model=model, frozen_graph=os.path.join(os.path.dirname(model), 'frozen.pb'), tell=tell)
     assert len(told) == 1 and 'running it may write files: WriteFile' in told[0][0] and told[0][1] is False
     assert os.path.exists(written)
-    assert [check.text for check in answer.checks if check.name == 'ops'] == ['running it may write files: WriteFile (WriteFile)']
+    assert [check.text for check in answer.checks if check.name == 'ops'] == [
+        'running it may write files: WriteFile (WriteFile)']
 
 
 def test_what_runs_nothing_says_it_too_and_writes_nothing(writing):

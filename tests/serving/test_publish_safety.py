@@ -108,7 +108,8 @@ def test_of_two_that_want_the_same_version_the_second_waits_and_is_told_that_it_
 
 _ELSEWHERE = {
     'a link to a file': lambda place, secret: os.symlink(str(secret / 'key'), place),
-    'a relative link': lambda place, secret: os.symlink(os.path.relpath(str(secret / 'key'), os.path.dirname(place)), place),
+    'a relative link': lambda place, secret: os.symlink(
+        os.path.relpath(str(secret / 'key'), os.path.dirname(place)), place),
     'a link to a folder': lambda place, secret: os.symlink(str(secret), place),
     'a link to a link': lambda place, secret: os.symlink(str(secret / 'link'), place),
     'a link to nothing': lambda place, secret: os.symlink(str(secret / 'nothing'), place),

@@ -1,4 +1,4 @@
-"""A real S3: moto's server, which runs in a Python of its own, behind a proxy; and commands that TensorFlow's own client serves."""
+"""A real S3: moto's server, which runs in a Python of its own, behind a proxy; and commands that work on it."""
 import collections
 import os
 import re

@@ -6,8 +6,8 @@ import signal
 import socketserver
 import threading
 
-_REFUSAL = (b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code><Message>refused by the test</Message>'
-            b'</Error>')
+_REFUSAL = (b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>AccessDenied</Code>'
+            b'<Message>refused by the test</Message></Error>')
 _KEPT = ('content-type', 'etag', 'last-modified', 'content-range', 'accept-ranges')
 
 

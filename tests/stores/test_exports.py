@@ -76,7 +76,8 @@ def test_a_file_that_the_store_never_takes_changes_nothing(store, exports, old, 
 
 
 @pytest.mark.parametrize('position', range(_POSITIONS))
-def test_whichever_single_request_is_refused_the_old_export_or_the_new_one_is_there(store, exports, old, total, position):
+def test_whichever_single_request_is_refused_the_old_export_or_the_new_one_is_there(
+        store, exports, old, total, position):
     """What is left over is a run folder at most, which the next run removes; and what is said is true."""
     new = _new(old, exports)
     number = _number(position, total)
