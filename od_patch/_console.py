@@ -230,6 +230,11 @@ def _show_series(report, seconds, console):
     console.print('exporter {}, TensorFlow {}, {:.1f} s'.format(report.release, version, seconds))
     for prefix in report.waiting:
         console.print(rich.text.Text('  {} was still being written'.format(prefix), style='yellow'))
+    if report.missed:
+        console.print(rich.text.Text('  {} removed before {} could be exported: {}{}'.format(
+            '1 checkpoint was' if len(report.missed) == 1 else '{} checkpoints were'.format(len(report.missed)),
+            'it' if len(report.missed) == 1 else 'they', ', '.join(report.missed[:4]),
+            ', …' if len(report.missed) > 4 else ''), style='yellow'))
     made = [result.report for result in report.results if result.report]
     if made:
         console.print()

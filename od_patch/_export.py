@@ -25,6 +25,7 @@ from od_patch import _record
 from od_patch import _release_errors
 from od_patch import _saved_model
 from od_patch import _staging
+from od_patch import _store
 from od_patch import _tensorflow
 from od_patch import _text
 from od_patch import _version
@@ -479,19 +480,21 @@ def whole(options, observer, release_text, arguments):
     """
     observer.stage('checks')
     active = prepare(options, arguments)
-    output_directory = os.fspath(arguments['output_directory'])
+    output_directory = _store.plain(arguments['output_directory'])
     if not output_directory:
         raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
     prefix = _checkpoint.resolve(arguments['trained_checkpoint_prefix'])
     if prefix != os.fspath(arguments['trained_checkpoint_prefix']):
         observer.note('checkpoint: {}'.format(prefix))
+    _staging.clear(output_directory)  # or what a killed run had moved away would not be seen to be there
     check_free(output_directory, options.overwrite)
     _staging.check_writable(output_directory)
     replaced = _tensorflow.gfile().Exists(os.path.join(output_directory, 'saved_model', 'saved_model.pb'))
     staged = None
     report = None
     try:
-        with _staging.staged(output_directory) as staged:
+        with _staging.staged(
+                output_directory, check=lambda: check_free(output_directory, options.overwrite)) as staged:
             export = Export(options, observer, release_text, prefix, output_directory, staged, active)
             export.check(arguments)
             with contextlib.ExitStack() as left:

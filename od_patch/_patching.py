@@ -245,7 +245,9 @@ class _TemporaryFiles:
         return self._original.mkdtemp(*args, **self._here(kwargs))
 
     def NamedTemporaryFile(self, *args, **kwargs):  # pylint: disable=invalid-name
-        return self._original.NamedTemporaryFile(*args, **self._here(kwargs))
+        # It goes with the folder; an exporter that fails would keep it longer, and fail to remove it once more.
+        kept = {'delete': False} if _export.current() else {}
+        return self._original.NamedTemporaryFile(*args, **dict(self._here(kwargs), **kept))
 
     @staticmethod
     def _here(kwargs):

@@ -26,6 +26,7 @@ from od_patch import _export
 from od_patch import _record
 from od_patch import _saved_model
 from od_patch import _staging
+from od_patch import _store
 from od_patch import _tensorflow
 from od_patch import _version
 
@@ -53,16 +54,18 @@ Attributes:
     error: the exception of one that failed.
 """
 
-SeriesReport = collections.namedtuple('SeriesReport', ['output_directory', 'results', 'waiting', 'release'])
+SeriesReport = collections.namedtuple('SeriesReport', ['output_directory', 'results', 'waiting', 'missed', 'release'])
 SeriesReport.__doc__ = """What a series has made.
 
 Attributes:
     output_directory: str, as it was given.
     results: list of ``Result``.
     waiting: list of prefixes that were not whole when the watch was stopped.
+    missed: list of prefixes that were removed before they could be exported.
     release: str, the pin of the exporter, in words.
 """
 
+_DATA_FILE = re.compile(r'\.data-\d{5}-of-\d{5}$')
 _NUMBERED = re.compile(r'.+-\d+$')
 
 
@@ -82,7 +85,9 @@ class Series(_export.UnderWay):
         self.arguments = dict(arguments)
         self.recipe = _recipe(options, release_text, arguments, active)
         self._results = collections.OrderedDict()  # prefix -> Result
+        self._files = None  # what lies in the folder of the checkpoints at this look; None before there was one
         self._seen = {}  # prefix -> what its files looked like when it was last looked at
+        self._missed = set()  # prefixes that were there at a look, and gone at a later one, without an export
         self._handled = {}  # prefix -> what its files looked like when it was exported, skipped, or failed
         self._stop = threading.Event()
 
@@ -117,8 +122,9 @@ class Series(_export.UnderWay):
 
     def report(self):
         """Returns the ``SeriesReport``."""
-        waiting = sorted(prefix for prefix in self._seen if prefix not in self._handled)
-        return SeriesReport(self.output_directory, list(self._results.values()), waiting, self.release_text)
+        waiting = sorted(prefix for prefix in self._seen if prefix not in self._handled and prefix not in self._missed)
+        return SeriesReport(self.output_directory, list(self._results.values()), waiting, sorted(self._missed),
+                            self.release_text)
 
     def _wanted_now(self):
         """Returns the prefixes of the checkpoints to export that are there, by step.
@@ -128,7 +134,10 @@ class Series(_export.UnderWay):
                 and there is no waiting for them.
         """
         wanted = self.options.series
-        found = find(self._path)
+        self._files = _Listing(self._path)
+        found = find(self._path, self._files)
+        self._missed.update(set(self._seen) - set(self._handled) - set(found))
+        self._missed.difference_update(found)
         if wanted.steps is not None:
             steps = {prefix: self._step_to_choose_by(prefix) for prefix in found}
             lacking = sorted(wanted.steps - set(steps.values()))
@@ -168,7 +177,7 @@ class Series(_export.UnderWay):
         that lacks some of its bytes, is still being written. TensorFlow gives
         the index its name last, but what copies a checkpoint need not.
         """
-        looks = _looks(prefix)
+        looks = _looks(prefix, self._files)
         if looks is None or self._handled.get(prefix) == looks:
             return False
         if self.options.series.watch:
@@ -221,6 +230,7 @@ class Series(_export.UnderWay):
         if (result.outcome == FAILED and self.options.series.watch and
                 not _tensorflow.gfile().Exists(result.prefix + '.index')):
             self.observer.note('{} was removed before it could be exported'.format(result.prefix))
+            self._missed.add(result.prefix)
             self._results.pop(result.prefix, None)
             return
         if result.outcome == SKIPPED and result.prefix in self._results:
@@ -264,13 +274,10 @@ class _One:
         """Exports one checkpoint; returns its ``_export.Report``."""
         series = self._series
         place = os.path.join(series.output_directory, str(step))
-        there = _tensorflow.gfile().Exists(place) and _tensorflow.gfile().ListDirectory(place)
-        if there and not series.options.overwrite and _record.read(place) is None:
-            raise _errors.OutputRefused(
-                '{} holds something that is no SavedModel of od-patch.'.format(place),
-                'Add --overwrite to replace it, or give another --output_directory.')
+        _staging.clear(place)
+        there = self._check_free(place)
         options = series.options._replace(artifacts=(_export.SAVED_MODEL,))
-        with _staging.staged(place, _staging.OF_A_SAVED_MODEL) as staged:
+        with _staging.staged(place, _staging.OF_A_SAVED_MODEL, lambda: self._check_free(place)) as staged:
             export = _export.Export(
                 options, _Quiet(series.observer), series.release_text, prefix, place, staged, series.steps)
             export.saved_model_directory = staged.export
@@ -281,7 +288,17 @@ class _One:
                                     series.arguments.get('pipeline_config'))
             export.place(self._composed, export.restored_prefix, self._sources, [
                 ('checkpoint_sha256', _digest_of(prefix)), ('recipe', series.recipe)])
-            return export.ready(bool(there))
+            return export.ready(there)
+
+    def _check_free(self, place):
+        """Refuses to replace what od-patch has not made; returns whether there is anything."""
+        gfile = _tensorflow.gfile()
+        there = gfile.Exists(place) and set(gfile.ListDirectory(place)) - {_staging.INSIDE}
+        if there and not self._series.options.overwrite and _record.read(place) is None:
+            raise _errors.OutputRefused(
+                '{} holds something that is no SavedModel of od-patch.'.format(place),
+                'Add --overwrite to replace it, or give another --output_directory.')
+        return bool(there)
 
 
 class _Quiet(_export.Observer):
@@ -302,7 +319,7 @@ def series(options, observer, release_text, arguments):
         od_patch.SomeFailed: some of the checkpoints could not be exported.
     """
     observer.stage('checks')
-    output_directory = os.fspath(arguments['output_directory'])
+    output_directory = arguments['output_directory'] = _store.plain(arguments['output_directory'])
     if not output_directory:
         raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
     if options.saved_model_variables == _export.FROZEN:
@@ -332,14 +349,45 @@ def series(options, observer, release_text, arguments):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def find(path):
+class _Listing:
+    """What lies beside the checkpoints of a path, from one look: looks by pattern cost as much as all that lies there.
+
+    Attributes:
+        names: dict of prefix -> names of the files of that checkpoint; None where the path is a pattern of folders.
+    """
+
+    def __init__(self, path):
+        gfile = _tensorflow.gfile()
+        self._folder = path if gfile.IsDirectory(path) else os.path.dirname(path) or '.'
+        self.names = None
+        if glob.has_magic(self._folder) and not gfile.IsDirectory(self._folder):
+            return
+        self.names = collections.defaultdict(list)
+        for name in gfile.ListDirectory(self._folder) if gfile.IsDirectory(self._folder) else []:
+            self.names[_checkpoint.without_suffix(name)].append(name)
+
+    def files(self, prefix):
+        """Returns the paths of a checkpoint's files that are there, the index first; None where it cannot tell."""
+        folder, name = os.path.split(prefix)
+        if self.names is None or (folder or '.') != self._folder.rstrip('/'):
+            return None
+        index = name + '.index'
+        there = self.names.get(name, ())
+        if index not in there:
+            return [prefix]
+        return [prefix + '.index'] + [os.path.join(folder, file) for file in sorted(there) if _DATA_FILE.search(file)]
+
+
+def find(path, listing=None):
     """Returns the prefixes of all checkpoints that a path means, by the number in their names and then by name.
 
     Args:
         path: str, a directory, a pattern of prefixes (``training/model.ckpt-*``),
             or a prefix.
+        listing: ``_Listing`` of it, or None.
     """
     gfile = _tensorflow.gfile()
+    listing = listing or _Listing(path)
     if gfile.IsDirectory(path):
         names = [os.path.join(path, name) for name in gfile.ListDirectory(path)]
     elif not gfile.IsDirectory(os.path.dirname(path) or '.') and not glob.has_magic(os.path.dirname(path)):
@@ -348,9 +396,14 @@ def find(path):
         names = gfile.Glob(path) + gfile.Glob(path + '.index')
     names = {name.rstrip('/') for name in names}
     prefixes = {_checkpoint.without_suffix(name) for name in names}
-    found = [prefix for prefix in prefixes if gfile.Exists(prefix + '.index') or (
+    found = [prefix for prefix in prefixes if _has_index(prefix, names, listing) or (
         prefix in names and _NUMBERED.match(os.path.basename(prefix)) and not gfile.IsDirectory(prefix))]
     return sorted(found, key=lambda prefix: (_checkpoint.step_in_name(prefix) or 0, prefix))
+
+
+def _has_index(prefix, names, listing):
+    files = [prefix + '.index'] if prefix + '.index' in names else listing.files(prefix)
+    return _tensorflow.gfile().Exists(prefix + '.index') if files is None else files[0] == prefix + '.index'
 
 
 def step_of(prefix):
@@ -373,11 +426,22 @@ def _files(prefix):
     return [prefix + '.index'] + sorted(gfile.Glob(_checkpoint.glob_escape(prefix) + '.data-?????-of-?????'))
 
 
-def _looks(prefix):
+def _looks(prefix, listing):
     """Returns the names, sizes and times of a checkpoint's files; None where one goes away meanwhile."""
     gfile = _tensorflow.gfile()
+    files = listing.files(prefix)
     try:
-        return [(path, gfile.Stat(path).length, gfile.Stat(path).mtime_nsec) for path in _files(prefix)]
+        found = []
+        for path in _files(prefix) if files is None else files:
+            if _store.is_store(path):
+                what = gfile.Stat(path)
+                found.append((path, what.length, what.mtime_nsec))
+            else:
+                what = os.stat(path)
+                found.append((path, what.st_size, what.st_mtime_ns))
+        return found
+    except OSError:
+        return None
     except _tensorflow.tf1().errors.OpError:
         return None
 

@@ -12,7 +12,11 @@ then appears under its final name:
   at once, and a run that is killed in the middle is undone by the next one.
 
 Whoever is killed leaves ``.out.od-patch`` behind, and its lock is free: the next
-run into the same place recognises that and removes it.
+run into the same place recognises that and removes it. A folder of that name that
+was unpacked, cloned or copied here is none that od-patch made (``_folders.mark``):
+it is refused, and nothing that it says is done. What a journal says is checked once
+more against names and inode numbers: it tells which artefacts of this one folder
+were moved, and can tell nothing else.
 
 Not for: knowing how an export is made.
 """
@@ -21,18 +25,20 @@ import ctypes
 import errno
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import stat
 import tempfile
 import threading
+import time
 import uuid
 
 from od_patch import _errors
-from od_patch import _tensorflow
+from od_patch import _folders
+from od_patch import _store
 
 _LAST = 'saved_model'  # whoever waits for an export waits for this name
 # What exports have written, in this release or another. Where one is replaced, those that the new one lacks go too:
@@ -40,12 +46,20 @@ _LAST = 'saved_model'  # whoever waits for an export waits for this name
 OF_AN_EXPORT = re.compile(
     r'(checkpoint|frozen_inference_graph\.pb|inference_graph\.pbtxt|pipeline\.config|saved_model|'
     r'model\.ckpt(\.index|\.meta|\.data-\d{5}-of-\d{5})?)$')
-OF_A_SAVED_MODEL = re.compile(r'(saved_model\.pb|variables|assets|assets\.extra)$')
+OF_A_SAVED_MODEL = re.compile(
+    r'(saved_model\.(pb|pbtxt|cpb)|variables|assets|assets\.extra|fingerprint\.pb|keras_metadata\.pb|debug)$')
+INSIDE = '.od-patch'  # the name of a workshop that lies in the folder that is exported into
 _JOURNAL = 'journal.json'
 _LOCK = 'lock'
 _PROBE = '.od-patch-probe'
+_LARGEST_JOURNAL = 1 << 20  # bytes; that of an export in a thousand shards has a tenth
+_REPLACED = 'replaced'
 _TEMPORARY = 'od-patch-'
+_MARK = re.compile(r'made-\d+-\d+$')
+_NOTED = re.compile(_TEMPORARY + r'[0-9a-f]{32}$')
 _ELSEWHERE = 'temporary'
+_LONGEST = 255  # bytes of a name
+_BETWEEN_LOOKS = 0.2  # seconds, of one who waits for another
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -69,19 +83,28 @@ class _CannotExchange(Exception):
     """This file system or this folder does not allow exchanging two folders in one step."""
 
 
+class _BrokenJournal(Exception):
+    """A journal that cannot be read, or says what no journal says."""
+
+
 @contextlib.contextmanager
-def staged(output_directory, names=OF_AN_EXPORT):
+def staged(output_directory, names=OF_AN_EXPORT, check=None, wait=False):
     """Context of one export: yields the folder to write to, and moves its content into place at the end.
 
     When the body raises, nothing is moved and the staged folder is removed.
 
     Args:
         output_directory: str, where the export is to appear. A path with a
-            scheme (``gs://…``) is written to a local folder and uploaded,
-            ``saved_model`` last: such a store has no renames.
+            scheme (``gs://…``) is written to a local folder and uploaded
+            (``_store.Place``): such a store has no renames.
         names: compiled pattern of what is replaced there, and of what a folder
             may hold that is replaced in one step: ``OF_AN_EXPORT``, or
             ``OF_A_SAVED_MODEL`` where the folder itself is to be one.
+        check: function without arguments that raises where the place is not
+            free. It is called when what a killed run has left is put in order,
+            and nobody else can change the place.
+        wait: bool, whether to wait while another run into the place is at work;
+            else it is refused.
 
     Yields:
         ``Staged``.
@@ -90,38 +113,71 @@ def staged(output_directory, names=OF_AN_EXPORT):
         od_patch.OutputRefused: the place cannot be written, or another export
             into it is running.
     """
-    if '://' in output_directory:
-        with tempfile.TemporaryDirectory(prefix='od-patch-') as workshop:
-            with _folders(workshop) as folders:
+    output_directory = _store.plain(output_directory)
+    if _store.is_store(output_directory):
+        with tempfile.TemporaryDirectory(prefix='od-patch-') as workshop, \
+                _store.Place(output_directory, names) as place:
+            if check is not None:
+                check()
+            with _made_folders(workshop) as folders:
                 yield folders
-                _upload(folders.export, output_directory, names)
+                place.put(folders.export)
                 folders.in_place = True
         return
-    target = os.path.realpath(output_directory)
+    target = _folders.real(output_directory)
+    _check_mounts(target, names)
     workshop = _workshop(target)
-    with _made_parents(workshop), _locked(workshop, target):
+    with _made_parents(workshop), _locked(workshop, target, wait):
         with _undisturbed():
             _clean_up_after_the_dead(workshop, target)
-        with _folders(workshop) as folders:
+            _clear_others(workshop, target)
+        if check is not None:
+            check()
+        with _made_folders(workshop) as folders:
             yield folders
             with _undisturbed():
+                _check_mounts(target, names)
                 _move_into_place(folders.export, target, workshop, names)
                 folders.in_place = True
 
 
-def clear(output_directory):
-    """Removes what a run into a place has left that was killed; where one is at work, nothing."""
-    target = os.path.realpath(output_directory)
-    workshop = _workshop(target)
-    if not os.path.isdir(workshop):
+def clear(output_directory, names=OF_AN_EXPORT):
+    """Puts in order what a run into a place has left that was killed; where one is at work, nothing.
+
+    Raises:
+        od_patch.OutputRefused: what was left cannot be put in order, or od-patch did not make it.
+    """
+    output_directory = _store.plain(output_directory)
+    if _store.is_store(output_directory):
+        if _store.names_in(_store.join(output_directory, _store.FOLDER)):
+            with contextlib.suppress(_store.Busy), _store.Place(output_directory, names):
+                pass
         return
-    with contextlib.suppress(_errors.OutputRefused):
-        with _locked(workshop, target), _undisturbed():
-            _clean_up_after_the_dead(workshop, target)
+    target = _folders.real(output_directory)
+    for workshop in _places(target):
+        if not os.path.lexists(workshop):
+            continue
+        with contextlib.suppress(_AtWork):
+            with _locked(workshop, target), _undisturbed():
+                _clean_up_after_the_dead(workshop, target)
+
+
+def _clear_others(workshop, target):
+    """Puts in order what was left in the other places that a workshop for ``target`` may have.
+
+    A run in a container, where ``target`` is a mount point, has it inside; one on the host has it beside.
+
+    Raises:
+        od_patch.OutputRefused: a run is at work there, or it cannot be put in order.
+    """
+    for other in _places(target):
+        if other != workshop and os.path.lexists(other):
+            with _locked(other, target):
+                _clean_up_after_the_dead(other, target)
 
 
 @contextlib.contextmanager
-def _folders(workshop):
+def _made_folders(workshop):
     """Makes the two folders of ``Staged``; the temporary one is gone at the end."""
     export = os.path.join(workshop, 'export')
     temporary = None
@@ -146,21 +202,24 @@ def _make_temporary(workshop):
     """
     if not glob.has_magic(workshop):
         return tempfile.mkdtemp(prefix=_TEMPORARY, dir=workshop)
-    temporary = os.path.join(tempfile.gettempdir(), _TEMPORARY + uuid.uuid4().hex)
-    os.symlink(temporary, os.path.join(workshop, _ELSEWHERE))
+    name = _TEMPORARY + uuid.uuid4().hex
+    os.symlink(name, os.path.join(workshop, _ELSEWHERE))
+    temporary = os.path.join(tempfile.gettempdir(), name)
     os.mkdir(temporary, 0o700)
     return temporary
 
 
 def _remove_noted(workshop):
-    """Removes the temporary folder that a killed run made elsewhere, if it is one of ours."""
+    """Removes the temporary folder that a killed run made elsewhere, if it is one of ours.
+
+    The note is a name and no path: it is looked for where this process has its own temporary folders.
+    """
     try:
-        noted = os.readlink(os.path.join(workshop, _ELSEWHERE))
-        found = os.lstat(noted)
+        name = os.readlink(os.path.join(workshop, _ELSEWHERE))
     except OSError:
         return
-    if os.path.basename(noted).startswith(_TEMPORARY) and stat.S_ISDIR(found.st_mode) \
-            and found.st_uid == os.geteuid():
+    noted = os.path.join(tempfile.gettempdir(), name)
+    if _NOTED.match(name) and os.path.lexists(noted) and _folders.is_ours(noted):
         _remove(noted)
 
 
@@ -193,13 +252,22 @@ def check_writable(output_directory):
         od_patch.OutputRefused: with the first existing folder on the way and
             what it lacks.
     """
-    if '://' in output_directory:
+    output_directory = _store.plain(output_directory)
+    if _store.is_store(output_directory):
         return
-    existing = os.path.realpath(output_directory)
+    existing = _folders.real(output_directory)
     if os.path.exists(existing) and not os.path.isdir(existing):
         raise _errors.OutputRefused(
             'The output directory {} is a file.'.format(output_directory), 'Give another --output_directory.')
+    target = existing
+    try:
+        target.encode('utf-8')
+    except UnicodeEncodeError:
+        raise _errors.OutputRefused(
+            'The output directory {} is no UTF-8, and TensorFlow cannot write to it.'.format(target),
+            'Give another --output_directory, or rename the folder.')
     while not os.path.exists(existing):
+        _check_name(output_directory, existing)
         existing = os.path.dirname(existing)
     if not os.path.isdir(existing):
         raise _errors.OutputRefused(
@@ -216,6 +284,46 @@ def check_writable(output_directory):
             'The output directory {} cannot be written: {} ({}).'.format(
                 output_directory, error.strerror, existing),
             'Give another --output_directory, or make that one writable.')
+    _check_mounts(target, OF_AN_EXPORT)
+
+
+def _check_name(output_directory, path):
+    """Refuses a part of a path that cannot be made: a name that is too long, or a link that leads nowhere.
+
+    Raises:
+        od_patch.OutputRefused
+    """
+    if len(os.fsencode(os.path.basename(path))) > _LONGEST:
+        raise _errors.OutputRefused(
+            'The output directory {} has a name of more than {} bytes.'.format(output_directory, _LONGEST),
+            'Give a shorter --output_directory.')
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _errors.OutputRefused(
+            'The output directory {} cannot be written: {} ({}).'.format(output_directory, error.strerror, path),
+            'Give another --output_directory.')
+    raise _errors.OutputRefused(
+        'The output directory {} cannot be written: {} is a link that leads nowhere, or to itself.'.format(
+            output_directory, path), 'Remove the link, or give another --output_directory.')
+
+
+def _check_mounts(target, names):
+    """Refuses to replace an artefact that has something mounted on it or below it, such as a container's volume.
+
+    Whatever is moved takes what is mounted on it along, and who looks into the volume would go on to see the old one.
+
+    Raises:
+        od_patch.OutputRefused
+    """
+    for mount in _folders.mounts_below(target):
+        if names.match(os.path.relpath(mount, target).split(os.sep)[0]):
+            raise _errors.OutputRefused(
+                'Something is mounted at {}, which is a part of an export: it cannot be replaced as a whole.'.format(
+                    mount),
+                'Mount the folder above it, {}, or give another --output_directory.'.format(target))
 
 
 @contextlib.contextmanager
@@ -239,11 +347,24 @@ def replacing(path):
 
 
 def _workshop(target):
-    """Returns the folder that the export into ``target`` is prepared in: beside it, or inside where beside is barred."""
+    """Returns the folder that the export into ``target`` is prepared in.
+
+    It is beside ``target``; inside where beside is barred, or where what is made inside gets a group or permissions
+    that it would not get beside.
+    """
+    beside, inside = _places(target)
+    if os.path.isdir(target) and (_folders.bequeaths(target) or not _can_move(os.path.dirname(target), target)):
+        return inside
+    return beside
+
+
+def _places(target):
+    """Returns all the paths that a workshop for ``target`` may have: beside it, and inside."""
     parent, name = os.path.split(target)
-    if os.path.isdir(target) and not _can_move(parent, target):
-        return os.path.join(target, '.od-patch')
-    return os.path.join(parent, '.{}.od-patch'.format(name))
+    beside = '.{}.od-patch'.format(name)
+    if len(os.fsencode(beside)) > _LONGEST:
+        beside = '.{}.od-patch'.format(hashlib.sha256(os.fsencode(name)).hexdigest()[:32])
+    return os.path.join(parent, beside), os.path.join(target, INSIDE)
 
 
 def _can_move(source, destination):
@@ -307,13 +428,23 @@ def _made_parents(path):
                     break  # it holds the export
 
 
+class _AtWork(_errors.OutputRefused):
+    """Another run into the same place holds its lock."""
+
+
 @contextlib.contextmanager
-def _locked(workshop, target):
+def _locked(workshop, target, wait=False):
     """Holds the workshop for this process alone; its lock dies with the process, however that ends."""
     handle = None
     try:
-        with _undisturbed():
-            handle = _lock(workshop, target)
+        while handle is None:
+            try:
+                with _undisturbed():
+                    handle = _lock(workshop, target)
+            except _AtWork:
+                if not wait:
+                    raise
+                time.sleep(_BETWEEN_LOOKS)
         yield
     finally:
         if handle is not None:
@@ -322,27 +453,50 @@ def _locked(workshop, target):
 
 
 def _lock(workshop, target):
-    """Makes the workshop, and returns the descriptor of its lock file, which is held."""
+    """Makes the workshop, and returns the descriptor of its lock file, which is held.
+
+    Raises:
+        od_patch.OutputRefused: another run holds it, or od-patch did not make what is there.
+    """
     path = os.path.join(workshop, _LOCK)
     while True:
+        made = 0
         try:
             os.mkdir(workshop, 0o700)
+            made = os.O_CREAT
         except FileExistsError:
             _check_ours(workshop)
+            if _is_empty(workshop):  # of a run that was killed just there
+                made = os.O_CREAT
+        except OSError as error:
+            raise _errors.OutputRefused(
+                'The output directory {} cannot be written: {} ({}).'.format(target, error.strerror, workshop),
+                'Give another --output_directory.')
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            handle = os.open(path, os.O_RDWR | made | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
-            continue  # the one who held it removed it between our two calls
+            if not os.path.lexists(workshop) or _is_empty(workshop):
+                continue  # the one who held it removed it between our two calls
+            if os.path.lexists(path):
+                continue  # and one after that has made it
+            raise _not_made_here(workshop)
+        except OSError:
+            raise _not_made_here(workshop)  # a link, a folder, or what is no file
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(handle)
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            raise _errors.OutputRefused(
+            raise _AtWork(
                 'Another export into {} is running (it holds {}).'.format(target, path),
                 'Wait for it to end, or give another --output_directory.')
         if _is_same_file(handle, path):
+            try:
+                _check_mark(workshop, handle)
+            except BaseException:
+                os.close(handle)
+                raise
             return handle
         os.close(handle)  # removed by the one who held it before us: the name is another file now, or none
 
@@ -350,9 +504,13 @@ def _lock(workshop, target):
 def _unlock(workshop, handle):
     """Removes the workshop, unless it holds the only copy of what was there, and gives its lock free."""
     try:
-        if not os.path.exists(os.path.join(workshop, _JOURNAL)):
-            # The lock file goes last and while it is held, so that nobody can hold a lock on a name that is gone.
-            _remove(workshop, except_for=_LOCK)
+        if not os.path.lexists(os.path.join(workshop, _JOURNAL)):
+            # The lock file goes last and while it is held, so that nobody can hold a lock on a name that is gone; and
+            # the mark just before it, so that what is left of a run that is killed here is known to be ours.
+            marks = _marks(workshop)
+            _remove(workshop, except_for=[_LOCK] + marks)
+            for mark in marks:
+                os.unlink(os.path.join(workshop, mark))
             os.unlink(os.path.join(workshop, _LOCK))
             os.rmdir(workshop)
     except OSError:
@@ -363,12 +521,46 @@ def _unlock(workshop, handle):
 def _check_ours(workshop):
     """Refuses a workshop that somebody else put there: what is staged in it would be theirs to change."""
     try:
-        found = os.lstat(workshop)
+        ours = _folders.is_ours(workshop)
     except FileNotFoundError:
         return
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+    if not ours:
         raise _errors.OutputRefused(
             '{} is in the way: it is not a folder of yours.'.format(workshop), 'Remove it, and try again.')
+
+
+def _is_empty(folder):
+    try:
+        return not os.listdir(folder)
+    except FileNotFoundError:
+        return False
+
+
+def _check_mark(workshop, handle):
+    """Refuses a workshop that was not made here; marks one that has just been made.
+
+    One that holds an empty lock file and nothing else is new, or of a run that was killed before it had marked it.
+    """
+    mark = _folders.mark(handle)
+    lock = os.fstat(handle)
+    there = set(os.listdir(workshop))
+    if not stat.S_ISREG(lock.st_mode) or lock.st_size:
+        raise _not_made_here(workshop)
+    if there == {_LOCK}:
+        os.close(os.open(os.path.join(workshop, mark), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    elif mark not in there:
+        raise _not_made_here(workshop)
+
+
+def _marks(workshop):
+    return list(filter(_MARK.match, os.listdir(workshop)))
+
+
+def _not_made_here(workshop):
+    return _errors.OutputRefused(
+        '{} is in the way: it has the name of a folder that od-patch works in, and od-patch did not make it here. It '
+        'was unpacked, cloned or copied, or another program made it.'.format(workshop),
+        'Look at what is in it, and remove it; then try again.')
 
 
 def _is_same_file(handle, path):
@@ -388,20 +580,52 @@ def _clean_up_after_the_dead(workshop, target):
             belongs is not.
     """
     journal = os.path.join(workshop, _JOURNAL)
-    replaced = os.path.join(workshop, 'replaced')
-    if os.path.exists(journal):
+    replaced = os.path.join(workshop, _REPLACED)
+    if os.path.lexists(journal):
         try:
-            with open(journal) as journal_file:
-                names = json.load(journal_file)
-        except ValueError:
+            moves = _read_journal(journal)
+        except _BrokenJournal:
             raise _errors.OutputRefused(
                 'An export into {} was killed while it replaced an earlier one, and its journal {} cannot be '
                 'read.'.format(target, journal),
                 'What it had moved away is in {}: move it back by hand, and remove {}.'.format(replaced, workshop))
-        _put_back(names, replaced, target)
+        _put_back(moves, replaced, target)
         os.unlink(journal)
     _remove_noted(workshop)
-    _remove(workshop, except_for=_LOCK)
+    _remove(workshop, except_for=[_LOCK] + _marks(workshop))
+
+
+def _read_journal(path):
+    """Returns what a journal says: {'new': {name: [inode number]}, 'old': {name: [inode numbers]}}.
+
+    The numbers are those of the artefacts that were to be moved in, and of those that were to be moved away.
+
+    Raises:
+        _BrokenJournal: it is no file, or holds anything else than that, or other names than those of artefacts.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(handle, 'rb') as journal_file:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_JOURNAL:
+                raise _BrokenJournal
+            moves = json.loads(journal_file.read(_LARGEST_JOURNAL).decode('utf-8'))
+    except (OSError, ValueError, RecursionError):
+        raise _BrokenJournal
+    if not isinstance(moves, dict) or set(moves) != {'new', 'old'}:
+        raise _BrokenJournal
+    for inodes in moves.values():
+        if not isinstance(inodes, dict) or not all(
+                _is_artefact(name) and isinstance(numbers, list) and numbers and
+                all(type(number) is int for number in numbers)  # pylint: disable=unidiomatic-typecheck  (no bool)
+                for name, numbers in inodes.items()):
+            raise _BrokenJournal
+    return moves
+
+
+def _is_artefact(name):
+    """Returns whether a name is one that a journal may have: of a part of an export or of a SavedModel."""
+    return bool(OF_AN_EXPORT.match(name) or OF_A_SAVED_MODEL.match(name)) and not set(name) & {'/', '\n', '\0'}
 
 
 def _move_into_place(folder, target, workshop, names):
@@ -424,7 +648,7 @@ def _exchange(folder, target, names):
     """
     if not all(map(names.match, os.listdir(target))) or not os.listdir(target):
         raise _CannotExchange
-    if os.path.ismount(target) or lies_in(os.getcwd(), target):
+    if os.path.ismount(target) or lies_in(_working_directory(), target):
         raise _CannotExchange  # of a folder that is pulled away, the shell that works in it would keep the old one
     found = os.stat(target)
     try:
@@ -433,6 +657,13 @@ def _exchange(folder, target, names):
     except OSError:
         raise _CannotExchange
     _rename_exchange(folder, target)
+
+
+def _working_directory():
+    try:
+        return os.getcwd()
+    except OSError:
+        return ''  # it is gone
 
 
 def _rename_exchange(one, other):
@@ -454,78 +685,128 @@ def _move_one_by_one(folder, target, workshop, names):
 
     The journal is on the disk before anything is moved, and stays until all is
     moved, or all is back: as long as it is there, ``replaced`` is not removed.
+
+    Raises:
+        od_patch.OutputRefused: there is something in the export that no journal may name.
     """
     new = os.listdir(folder)
+    for name in new:
+        if not _is_artefact(name):
+            raise _errors.OutputRefused(
+                '{!r} is no part of an export or of a SavedModel, and cannot be put among what {} holds.'.format(
+                    name, target), 'Give a new folder, or remove it from what is written there.')
     old = [name for name in os.listdir(target) if name in new or names.match(name)]
-    replaced = os.path.join(workshop, 'replaced')
+    replaced = os.path.join(workshop, _REPLACED)
     journal = os.path.join(workshop, _JOURNAL)
     os.mkdir(replaced, 0o700)
-    with open(journal + '.new', 'w') as journal_file:
-        json.dump({'new': new, 'old': old}, journal_file)
-        journal_file.flush()
-        os.fsync(journal_file.fileno())
-    os.rename(journal + '.new', journal)
-    moves = {'new': new, 'old': old}
+    moves = {'new': {name: [_folders.inode(os.path.join(folder, name))] for name in new},
+             'old': {name: [_folders.inode(os.path.join(target, name))] for name in old}}
+    _write_journal(moves, journal)
     try:
         for name in sorted(old):
-            os.rename(os.path.join(target, name), os.path.join(replaced, name))
+            _move_away(name, target, replaced, moves, journal)
         for name in sorted(new, key=lambda name: (name.startswith(_LAST), name)):
             os.rename(os.path.join(folder, name), os.path.join(target, name))
     except BaseException:
-        _put_back(moves, replaced, target)
+        _put_back_at_once(moves, replaced, target)
         os.unlink(journal)
         raise
     os.unlink(journal)
 
 
-def _put_back(names, replaced, target):
+def _put_back_at_once(moves, replaced, target):
+    try:
+        _put_back(moves, replaced, target)
+    except OSError as error:
+        raise _errors.OutputRefused(
+            'An export into {} failed while it replaced what was there, and that could not be put back: {}.'.format(
+                target, error),
+            'It is in {}, and the next export into {} puts it back first.'.format(replaced, target))
+
+
+def _write_journal(moves, journal):
+    with open(journal + '.new', 'w') as journal_file:
+        json.dump(moves, journal_file)
+        journal_file.flush()
+        os.fsync(journal_file.fileno())
+    os.rename(journal + '.new', journal)
+
+
+def _move_away(name, target, replaced, moves, journal):
+    """Moves an artefact out of ``target``; one that cannot be moved as a whole, file by file.
+
+    A folder in a lower layer of an overlay, which is what the image of a container is, cannot be renamed.
+    """
+    source, destination = os.path.join(target, name), os.path.join(replaced, name)
+    try:
+        os.rename(source, destination)
+    except OSError as error:
+        if error.errno != errno.EXDEV or os.path.islink(source) or not os.path.isdir(source):
+            raise
+        os.mkdir(destination, 0o700)
+        moves['old'][name].append(_folders.inode(destination))
+        _write_journal(moves, journal)
+        _move_content(source, destination)
+
+
+def _move_content(source, destination):
+    """Moves all that a folder holds into another one, which may have some of it already, and removes it."""
+    for name in os.listdir(source):
+        here, there = os.path.join(source, name), os.path.join(destination, name)
+        if os.path.isdir(here) and not os.path.islink(here):
+            if not os.path.isdir(there):
+                os.mkdir(there, 0o700)
+            _move_content(here, there)
+        else:
+            os.rename(here, there)
+    found = os.lstat(source)
+    with contextlib.suppress(OSError):
+        os.chown(destination, found.st_uid, found.st_gid)
+        os.chmod(destination, stat.S_IMODE(found.st_mode))
+    os.rmdir(source)
+
+
+def _put_back(moves, replaced, target):
     """Undoes ``_move_one_by_one``, from wherever it had got to, as often as it is called.
 
     Args:
-        names: {'new': names that were to be moved in, 'old': names that were to be moved away}.
-        replaced: str, the folder that they were moved away to.
-        target: str, the folder that they were moved in to.
+        moves: as ``_read_journal`` returns it.
+        replaced: str, the folder that the old artefacts were moved away to.
+        target: str, the folder that the new ones were moved in to.
+
+    Raises:
+        od_patch.OutputRefused: there is something in the place of an artefact that is neither the old nor the new one.
     """
-    moved = [name for name in names['old'] if os.path.lexists(os.path.join(replaced, name))]
-    # Nothing was moved in before all of the old ones were moved away. Where one of them is in its place, it may also be
-    # that this function had begun to put them back, and had removed the new ones before.
-    if len(moved) == len(names['old']):
-        for name in names['new']:
+    new, old = moves['new'], moves['old']
+    for name in sorted(set(new) | set(old)):
+        for folder, known in ((target, new.get(name, []) + old.get(name, [])), (replaced, old.get(name, []))):
+            if _folders.inode(os.path.join(folder, name)) not in known + [None]:
+                raise _errors.OutputRefused(
+                    'An export into {} was killed while it replaced an earlier one, and {} has been changed '
+                    'since.'.format(target, os.path.join(folder, name)),
+                    'What it had moved away is in {}: move it back by hand where it is wanted, and remove {}.'.format(
+                        replaced, os.path.dirname(replaced)))
+    for name, numbers in new.items():
+        if _folders.inode(os.path.join(target, name)) in numbers:
             _remove(os.path.join(target, name))
-    for name in moved:
-        os.rename(os.path.join(replaced, name), os.path.join(target, name))
-
-
-def _upload(folder, destination, names):
-    """Copies a folder to a path with a scheme; ``saved_model.pb`` is the last file."""
-    gfile = _tensorflow.gfile()
-    saved_model = destination.rstrip('/') + ('' if names is OF_A_SAVED_MODEL else '/' + _LAST)
-    if gfile.Exists(saved_model):
-        # Or an upload that breaks off would leave the old graph over new weights. There is no keeping the old one
-        # until the new one is whole: such a store has no renames.
-        gfile.DeleteRecursively(saved_model)
-    files = [os.path.relpath(os.path.join(place, name), folder)
-             for place, _, names in os.walk(folder) for name in names]
-    for name in sorted(files, key=lambda name: (name.startswith(_LAST), name.endswith('saved_model.pb'), name)):
-        path = destination.rstrip('/') + '/' + name
-        gfile.MakeDirs(os.path.dirname(path))
-        gfile.Copy(os.path.join(folder, name), path, overwrite=True)
+    for name in old:
+        moved, place = os.path.join(replaced, name), os.path.join(target, name)
+        if not os.path.lexists(moved):
+            continue
+        if os.path.lexists(place):
+            _move_content(moved, place)  # not all of it had been moved away
+        else:
+            os.rename(moved, place)
 
 
 def _remove(path, except_for=None):
-    """Removes a file or a folder, or all that a folder holds but one name; what is not there is no error."""
-    if except_for is not None:
-        for name in os.listdir(path):
-            if name != except_for:
-                _remove(os.path.join(path, name))
+    """Removes a file or a folder, or all that a folder holds but some names; what is not there is no error."""
+    if except_for is None:
+        _folders.remove(path)
         return
-    try:
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
-    except FileNotFoundError:
-        pass
+    for name in os.listdir(path):
+        if name not in except_for:
+            _folders.remove(os.path.join(path, name))
 
 
 def lies_in(path, folder):

@@ -18,6 +18,7 @@ import click
 from od_patch import _errors
 from od_patch import _locale
 from od_patch import _stages
+from od_patch import _streams
 from od_patch import _text
 from od_patch import _version
 
@@ -95,8 +96,6 @@ def _questions(function):
         except _errors.ODPatchError as error:
             error.exit_code = 2
             raise
-        except BrokenPipeError:
-            raise  # somebody's head or less has seen enough; click knows
         except (MemoryError, OSError) as error:
             raise _errors.UsageError('{}: {}'.format(type(error).__name__, error), 'Free some memory or disk, or check '
                                      'the paths.')
@@ -145,6 +144,26 @@ def _written(path):
     return _staging.replacing(path)
 
 
+_QUESTIONS = ('compare', 'inspect', 'freeze', 'regenerate', 'verify')  # whose exit code 1 is an answer
+
+
+def _local(*paths):
+    """Returns paths of the local disk without their scheme.
+
+    Raises:
+        od_patch.UsageError: one leads to a store.
+    """
+    from od_patch import _store
+    for path in paths:
+        if path and _store.is_store(path):
+            raise _errors.UsageError(
+                '{}: this command reads the local disk only.'.format(path),
+                'Copy it here first, with the tool of the store:  ' + _text.command(
+                    ['aws', 's3', 'cp', '--recursive', path, 'copy'] if path.startswith('s3://') else
+                    ['gsutil', '-m', 'cp', '-r', path, 'copy']))
+    return [path and _store.plain(path) for path in paths]
+
+
 _OUTPUTS = click.option('--outputs', callback=_names, metavar='NAME,…',
                         help='Nodes to compare; default: those of the signature, or detection_boxes and its like.')
 _CHECKPOINT = click.option('--checkpoint', type=_PATH, metavar='PREFIX',
@@ -175,6 +194,7 @@ def compare(left, right, as_json, html, canonical, run_images, overwrite, output
     from od_patch.compare import _report
     from od_patch.compare import _sources
     from od_patch.compare import _verdict
+    left, right = _local(left, right)
     results = [path for path in (html, canonical) if path]
     if canonical and right is not None:
         results.append('{0}.b{1}'.format(*os.path.splitext(canonical)))
@@ -215,6 +235,7 @@ def inspect(graph, as_json, outputs, checkpoint):
     from od_patch.compare import _checkpoints
     from od_patch.compare import _provenance
     from od_patch.compare import _report
+    graph, = _local(graph)
     source, built, provenance = _provenance.inspect(graph, outputs)
     origin = _checkpoints.origin(built, checkpoint) if checkpoint else None
     if as_json:
@@ -235,6 +256,7 @@ def freeze(saved_model, output, overwrite):
     """Writes the frozen graph of an unfrozen SavedModel: every variable a constant again."""
     import rich.filesize
     from od_patch.compare import _freezing
+    saved_model, = _local(saved_model)
     _refuse_to_replace([output], [saved_model], overwrite)
     graph_def, variables = _freezing.saved_model(saved_model)
     data = graph_def.SerializeToString(deterministic=True)
@@ -262,6 +284,7 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     from od_patch import legacy
     from od_patch.compare import _report
     from od_patch.compare import _sources
+    like, = _local(like)
     _sources.load(like)  # before an export that takes a minute
     checkpoint = _checkpoint.resolve(checkpoint)
     _environment.require()
@@ -348,7 +371,8 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
     from od_patch.compare import _report as _json
     from od_patch.proof import _report
     _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
-    given = [path for path in (export, saved_model, frozen_graph, pipeline_config) + images if path]
+    export, saved_model, frozen_graph, *images = _local(export, saved_model, frozen_graph, *images)
+    given = [path for path in [export, saved_model, frozen_graph, pipeline_config] + images if path]
     _refuse_to_replace([report] if report else [], given, overwrite)
     if quick and images:
         raise _errors.UsageError('--quick runs nothing, and --images is what to run on.', 'Leave out one of them.')
@@ -357,7 +381,7 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
             export = stack.enter_context(_exported(checkpoint, pipeline_config))
         with _stages.shown(sys.stderr, not as_json):
             answer = proof.verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images,
-                                  target_tf, quick)
+                                  target_tf, quick, lambda text: click.echo('Note: ' + _text.plain(text), err=True))
         if report:
             from od_patch.proof import _page
             with _written(report) as path:
@@ -433,14 +457,17 @@ def publish(export, base, model_version, keep, model_name, warmup_images, exampl
         _requests.check(base, example_request)
     published = _publish.publish(export, _publish.Wish(base, model_version, keep, model_name),
                                  prepare if warmup_images else None)
+    example = None
+    if example_request is not None:
+        try:
+            example = _requests.write(published.path, example_request, published.model_name)
+        except _errors.ODPatchError as error:
+            raise type(error)(error.problem, '{}\nVersion {} is published all the same: {}'.format(
+                error.remedy, published.version, published.path).lstrip())
     if as_json:
         click.echo(json.dumps(_commands.as_json(published), indent=2))
     else:
-        for line in _commands.lines(published):
-            click.echo(_text.plain(line))
-    if example_request is not None:
-        example = _requests.write(published.path, example_request, published.model_name)
-        for line in [] if as_json else [''] + _requests.lines(example):
+        for line in _commands.lines(published) + ([] if example is None else [''] + _requests.lines(example)):
             click.echo(_text.plain(line))
 
 
@@ -488,6 +515,7 @@ def request(export, output_directory, model_name, image, signature, overwrite, a
     input.
     """
     from od_patch.serving import _requests
+    export, output_directory = _local(export, output_directory)
     example = _requests.write(export, output_directory, model_name, image, signature, overwrite)
     if as_json:
         click.echo(json.dumps(_requests.as_json(example), indent=2))
@@ -499,8 +527,19 @@ def request(export, output_directory, model_name, image, signature, overwrite, a
 def main():
     """Console script: runs ``cli`` and turns refusals into words and exit codes."""
     _locale.ensure_utf8()
+    _streams.open_what_is_closed()
+    sys.stdout = _streams.Output(sys.stdout)
     try:
-        cli(prog_name='od-patch')
+        try:
+            _streams.check_words(sys.argv[1:])
+            cli(prog_name='od-patch')
+        finally:
+            sys.stdout.flush()
+    except _streams.Unheard as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try once more at its end
+        if not error.of_a_pipe:
+            click.echo('od-patch: {}\n{}'.format(error.problem, error.remedy), err=True)
+        sys.exit(2 if sys.argv[1:2] and sys.argv[1] in _QUESTIONS else error.exit_code)
     except _errors.ODPatchError as error:
         click.echo('od-patch: {}'.format(error.problem), err=True)
         if error.remedy:

@@ -27,6 +27,7 @@ from od_patch import _locale
 from od_patch import _options
 from od_patch import _patching
 from od_patch import _release_errors
+from od_patch import _streams
 from od_patch import _version
 from od_patch import legacy
 
@@ -52,6 +53,7 @@ def run(argv=None):
     """
     if argv is None:
         _locale.ensure_utf8()
+    _streams.open_what_is_closed()
     sys.exit(main(list(sys.argv if argv is None else argv)))
 
 
@@ -131,6 +133,7 @@ def _export_as_told(argv, log, progress):
     if '--version' in argv[1:]:
         log.terminal.write('od-patch {}\n'.format(_version.__version__))
         return
+    _streams.check_words(argv[1:])
     progress.stage('imports')
     with log.redirected():
         _environment.require()

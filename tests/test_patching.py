@@ -1,6 +1,9 @@
 """The patch goes on, is recognised, and comes off, on the real exporter module."""
+import gc
 import importlib
 import os
+import shutil
+import tempfile
 import threading
 import types
 
@@ -238,3 +241,23 @@ def test_the_pins_are_distinct_and_well_formed():
     blobs = [release.exporter_blob for release in _releases.RELEASES]
     assert len(set(blobs)) == len(blobs) == 19
     assert all(len(blob) == 40 and int(blob, 16) >= 0 for blob in blobs)
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_a_temporary_file_of_the_exporter_that_outlives_its_folder_says_nothing(tmp_path, capsys):
+    """As where an exporter of 2017 or 2018 fails: the traceback holds the file, and its folder goes first."""
+    files = _patching._TemporaryFiles(tempfile)
+    (tmp_path / 'temporary').mkdir()
+
+    class UnderWay:
+        temporary_directory = str(tmp_path / 'temporary')
+    with _export.under_way(UnderWay):
+        file = files.NamedTemporaryFile()
+        assert os.path.dirname(file.name) == UnderWay.temporary_directory
+    shutil.rmtree(UnderWay.temporary_directory)
+    del file
+    gc.collect()
+    assert capsys.readouterr().err == ''
+    with files.NamedTemporaryFile() as outside:  # behind the export, it is the one that it was
+        name = outside.name
+    assert not os.path.exists(name)

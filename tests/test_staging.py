@@ -183,18 +183,42 @@ def test_a_temporary_folder_elsewhere_of_a_killed_run_is_removed_by_the_next_one
     assert os.listdir(str(tmp_path / 'tmp')) == [] and os.listdir(str(folder)) == ['out']
 
 
-@pytest.mark.parametrize('noted', ['precious', 'od-patch-link'])
-def test_a_note_of_something_else_removes_nothing(tmp_path, noted):
-    (tmp_path / 'precious').mkdir()
-    (tmp_path / 'precious' / 'file').write_text('mine')
-    os.symlink('precious', str(tmp_path / 'od-patch-link'))
-    workshop = tmp_path / '.out.od-patch'
-    workshop.mkdir()
-    os.symlink(str(tmp_path / noted), str(workshop / 'temporary'))
+# Exports, changes the workshop, and dies: what is left was made here, but for the change.
+_DIES = '''
+import json, os, sys
+sys.path.insert(0, {root!r})
+from od_patch import _staging
+with _staging.staged({target!r}) as staged:
+    workshop = os.path.dirname(staged.export)
+    exec({change!r})
+    os._exit(9)
+'''
+
+
+def _killed_after(target, change, **environment):
+    """Leaves the workshop of a killed run, in which ``change`` was done."""
+    program = _DIES.format(root=_ROOT, target=str(target), change=change)
+    assert subprocess.call([sys.executable, '-c', program], env=dict(os.environ, **environment)) == 9
+
+
+@pytest.mark.parametrize('noted', [
+    '{0}/precious', 'precious', '../precious', '{0}/od-patch-' + '0' * 32, '../od-patch-' + '0' * 32,
+    'od-patch-' + '1' * 32, 'od-patch-link', 'od-patch-' + '2' * 32 + '/', '.', '..', '/'])
+def test_a_note_of_something_else_removes_nothing(tmp_path, monkeypatch, noted):
+    """In a workshop that was made here, and changed: a note is a name in the folder of temporary files, and no path."""
+    monkeypatch.setattr(_staging.tempfile, 'tempdir', str(tmp_path / 'tmp'))
+    for folder in ('precious', 'tmp', 'od-patch-' + '0' * 32):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'file').write_text('mine')
+    os.symlink('../precious', str(tmp_path / 'tmp' / ('od-patch-' + '1' * 32)))
+    os.symlink('../precious', str(tmp_path / 'tmp' / 'od-patch-link'))
+    before = _contents(tmp_path)
+    _killed_after(tmp_path / 'out', 'os.symlink({!r}, os.path.join(workshop, "temporary"))'.format(
+        noted.format(tmp_path)))
     with _staging.staged(str(tmp_path / 'out')) as staged:
         _write_export(staged.export)
-    assert (tmp_path / 'precious' / 'file').read_text() == 'mine'
-    assert not workshop.exists()
+    assert _contents(tmp_path) == dict(before, **{'out/' + name: text for name, text in _NEW.items()})
+    assert not (tmp_path / '.out.od-patch').exists()
 
 
 def test_a_folder_of_somebody_else_in_the_way(tmp_path):
@@ -204,32 +228,20 @@ def test_a_folder_of_somebody_else_in_the_way(tmp_path):
             raise AssertionError('the export began')
 
 
-def test_a_path_with_a_scheme_is_uploaded(tmp_path):
-    pytest.importorskip('tensorflow')
+@pytest.mark.parametrize('scheme', ['file://', 'file://localhost'])
+def test_a_path_of_the_local_disk_with_its_scheme_is_one_of_the_local_disk(tmp_path, scheme):
     target = tmp_path / 'bucket' / 'out'
     for _ in range(2):
-        with _staging.staged('file://{}'.format(target)) as staged:
+        _staging.check_writable(scheme + str(target))
+        with _staging.staged(scheme + str(target)) as staged:
             _write_export(staged.export)
+            assert staged.export.startswith(str(tmp_path))
+            with pytest.raises(od_patch.OutputRefused, match='is running'):
+                with _staging.staged(str(target)):
+                    raise AssertionError('the second export began')
         assert _contents(target) == _NEW
         (target / 'saved_model' / 'stale').write_text('old')
     assert os.listdir(str(tmp_path)) == ['bucket']
-
-
-def test_an_upload_that_breaks_off_leaves_no_old_graph_over_new_weights(tmp_path, monkeypatch):
-    tensorflow = pytest.importorskip('tensorflow')
-    target = tmp_path / 'out'
-    _write_old_export(target)
-    gfile = _staging._tensorflow.gfile()
-
-    def broken(source, destination, overwrite):
-        raise tensorflow.errors.UnavailableError(None, None, 'the network is down')
-
-    monkeypatch.setattr(gfile, 'Copy', broken)
-    with pytest.raises(tensorflow.errors.UnavailableError):
-        with _staging.staged('file://{}'.format(target)) as staged:
-            _write_export(staged.export)
-    assert not staged.in_place
-    assert not (target / 'saved_model').exists()
 
 
 def _run_and_die(target, way, moment, power):
@@ -298,12 +310,12 @@ def test_interrupted_while_it_puts_back_nothing_is_lost(tmp_path, monkeypatch):
 def test_a_journal_that_cannot_be_read_costs_nothing(tmp_path):
     target = tmp_path / 'out'
     workshop = tmp_path / '.out.od-patch'
-    (workshop / 'replaced').mkdir(parents=True)
-    (workshop / 'replaced' / 'saved_model').write_text('the only copy')
-    (workshop / 'journal.json').write_text('')
-    with pytest.raises(od_patch.OutputRefused, match='journal .* cannot be read'):
-        with _staging.staged(str(target)):
-            raise AssertionError('the export began')
+    _killed_after(target, 'os.makedirs(workshop + "/replaced"); open(workshop + "/journal.json", "w").close(); '
+                  'open(workshop + "/replaced/saved_model", "w").write("the only copy")')
+    for _ in range(2):
+        with pytest.raises(od_patch.OutputRefused, match='journal .* cannot be read'):
+            with _staging.staged(str(target)):
+                raise AssertionError('the export began')
     assert (workshop / 'replaced' / 'saved_model').read_text() == 'the only copy'
 
 

@@ -11,6 +11,7 @@ from od_patch._errors import ProofFailed
 from od_patch.compare import _sources
 from od_patch.proof import _answer
 from od_patch.proof import _files
+from od_patch.proof import _harm
 from od_patch.proof import _images
 from od_patch.proof import _outputs
 from od_patch.proof import _portability
@@ -22,7 +23,7 @@ DRAWN = 2
 
 
 def verify(export=None, saved_model=None, frozen_graph=None, checkpoint=None, pipeline_config=None, images=(),
-           most_images=8, target_tf=None, quick=False):
+           most_images=8, target_tf=None, quick=False, tell=None):
     """Verifies an export and returns an ``Answer``.
 
     Args:
@@ -31,6 +32,7 @@ def verify(export=None, saved_model=None, frozen_graph=None, checkpoint=None, pi
         most_images: int, how many of them to take at most.
         target_tf: str, the TensorFlow release that is to load it, or None.
         quick: bool, nothing is run: no session, no images.
+        tell: function of a line of text, which is called before something is run that may do more than compute.
 
     Raises:
         InputRefused, UsageError: something that was named is not there or cannot be meant.
@@ -42,7 +44,7 @@ def verify(export=None, saved_model=None, frozen_graph=None, checkpoint=None, pi
     pictures, found = None, 0
     if not quick:
         pictures, found = _images.load(images, most_images) if images else (_images.drawn(DRAWN), DRAWN)
-    answer = _prove(subject, pictures, target)
+    answer = _prove(subject, pictures, target, tell=tell)
     if pictures and found > len(pictures):
         answer.checks.append(_answer.Check('outputs', 'images', _answer.NOTE, 'the first {} of {}'.format(
             len(pictures), _answer.number(found, 'image'))))
@@ -79,13 +81,14 @@ def staged(export, full=False):
     return answer
 
 
-def _prove(subject, pictures, target, elsewhere=True):
+def _prove(subject, pictures, target, elsewhere=True, tell=None):
     """The ``Answer`` for a subject.
 
     Args:
         subject: ``Subject``; target: str, the TensorFlow release that is to load it, or None.
         pictures: list of ``Picture`` to run on, or None to run nothing.
         elsewhere: bool, whether it is asked what other machines will make of it.
+        tell: as for ``verify``.
     """
     answer = _answer.Answer(subject)
     _stages.stage('reading')
@@ -101,7 +104,11 @@ def _prove(subject, pictures, target, elsewhere=True):
     # Before anything runs: importing a GraphDef writes the defaults of the TensorFlow at hand into it.
     _stages.stage('portability')
     portability = _portability.check(subject, servable, frozen, target) if elsewhere else []
+    harm = _harm.checks(_harm.found(servable, frozen)) if elsewhere else []
+    answer.checks += harm
     if pictures is not None:
+        for check in harm if tell else []:
+            tell('{}: {}'.format(subject.given, check.text))
         _stages.stage('outputs')
         answer.checks += _outputs_of(answer, servable, frozen)
     if elsewhere and servable is not None:

@@ -5,15 +5,15 @@ What an export lacks is simply not there; what a user named and is not there is 
 Not for: looking into any of it.
 """
 import collections
-import json
 import os
 
 from od_patch import _checkpoint
+from od_patch import _record
 from od_patch._errors import InputRefused
 from od_patch._errors import UsageError
 from od_patch.proof import _pipeline
 
-RECORD = os.path.join('assets.extra', 'od_patch.json')
+RECORD = os.path.join(_record.FOLDER, _record.NAME)
 
 
 class Subject:
@@ -131,15 +131,11 @@ def _read_record(subject):
     if not os.path.isfile(path):
         return {}
     try:
-        with open(path, encoding='utf-8') as file:
-            record = json.loads(file.read(1 << 20))
-    except (OSError, ValueError) as error:
+        with open(path, 'rb') as file:
+            return _record.parse(file.read((1 << 20) + 1))
+    except (OSError, _record.Broken) as error:
         subject.problems.append(('od_patch.json', 'the record cannot be read: {}'.format(error)))
         return {}
-    if not isinstance(record, dict):
-        subject.problems.append(('od_patch.json', 'the record is no JSON object'))
-        return {}
-    return record
 
 
 def _find_trained(subject, checkpoint, pipeline_config):

@@ -20,8 +20,10 @@ from od_patch import _digest
 from od_patch import _errors
 from od_patch import _record
 from od_patch import _staging
+from od_patch import _store
 from od_patch import _tensorflow
 from od_patch import _text
+from od_patch.serving import _content
 from od_patch.serving import _publish
 
 _ARCHIVE = 'model.tar.gz'  # SageMaker takes no other name's word for it, but this is what its documents call it
@@ -93,14 +95,15 @@ def pack(kind, export, output, version=None, model_name=None, code=None, overwri
         od_patch.UsageError: a name or version that cannot be meant, code for a service that takes none.
     """
     service = SERVICES[kind]
-    output = _output(service, output)
+    export = _store.plain(export)
+    output = _output(service, _store.plain(output))
     if code and not service.takes_code:
         raise _errors.UsageError(
             '--code: {} takes a SavedModel and no code beside it.'.format(service.name),
             'Leave it out; "od-patch package sagemaker" takes it.')
     source = _publish.find_saved_model(export)
     with _local(source) as folder:
-        members = _files_below(folder)
+        members = _content.files_below(folder)
         _publish.prove(folder, export)
         name = _model_name(model_name, source)
         version = _publish.choose(_publish.Wish(None, version), _record.read(folder) or {}, {})
@@ -161,7 +164,7 @@ def _is_archive(output):
 def _model_name(given, source):
     """What the model is called: as given, or as the folder of the export."""
     if given is None:
-        path = source if '://' in source else os.path.realpath(source)
+        path = source if _store.is_store(source) else os.path.realpath(source)
         folder, name = os.path.split(path.rstrip('/'))
         given = name if name != 'saved_model' else os.path.basename(folder)
     name = _publish.model_name(_publish.Wish('.', model_name=given))
@@ -177,40 +180,12 @@ def _joined(*parts):
 @contextlib.contextmanager
 def _local(source):
     """Context: the SavedModel in a local folder; one behind a scheme is copied to a private one."""
-    if '://' not in source:
+    if not _store.is_store(source):
         yield source
         return
     with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
-        _publish.copy(source, folder)
+        _content.copy(source, folder)
         yield folder
-
-
-def _files_below(folder, left_out=None):
-    """Returns [(path below it, with slashes; file)] of all regular files in a folder, sorted.
-
-    Raises:
-        InputRefused: a link leads out of the folder, so that who packs it would give away what they do not see; or
-            there is something that is neither file nor folder, or a name that a terminal would obey.
-    """
-    root = os.path.realpath(folder)
-    found = []
-    for place, folders, names in os.walk(folder, followlinks=False):
-        if left_out:
-            folders[:] = [name for name in folders if not left_out.match(name)]
-            names = [name for name in names if not left_out.match(name)]
-        for name in names + [name for name in folders if os.path.islink(os.path.join(place, name))]:
-            path = os.path.join(place, name)
-            below = os.path.relpath(path, folder)
-            real = os.path.realpath(path)
-            if not real.startswith(os.path.join(root, '')):
-                raise _errors.InputRefused('{} is a link that leads out of its folder, to {}.'.format(path, real),
-                                           'Put the file itself there.')
-            if not os.path.isfile(real):
-                raise _errors.InputRefused('{} is not a file that can be packed.'.format(path), 'Remove it.')
-            if _text.plain(below) != below or '\n' in below:
-                raise _errors.InputRefused('{!r} is no name for a file in a package.'.format(below), 'Rename it.')
-            found.append((below.replace(os.sep, '/'), real))
-    return sorted(found)
 
 
 def _code(path):
@@ -220,7 +195,7 @@ def _code(path):
     if os.path.isfile(path) and path.endswith('.py'):
         return [('code/' + _SCRIPT, path)]
     if os.path.isdir(path):
-        files = _files_below(path, _LEFT_OUT)
+        files = _content.files_below(path, _LEFT_OUT)
         if _SCRIPT in dict(files):
             return [('code/' + below, file) for below, file in files]
     raise _errors.InputRefused('--code {}: there is no {} there.'.format(path, _SCRIPT),
@@ -229,7 +204,7 @@ def _code(path):
 
 def _check_free(output, inputs, overwrite):
     """Refuses to replace what is there without leave, and to write into what is read with or without."""
-    if '://' in output:
+    if _store.is_store(output):
         if _tensorflow.gfile().Exists(output) and not overwrite:
             raise _there_already(output)
         return
@@ -249,7 +224,7 @@ def _there_already(path):
 
 def _write_archive(files, output):
     """Writes a tar.gz whole, or not at all."""
-    if '://' in output:
+    if _store.is_store(output):
         with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
             path = os.path.join(folder, _ARCHIVE)
             _fill(files, path)
@@ -276,18 +251,25 @@ def _fill(files, path):
 def _write_folder(files, target, folder, overwrite):
     """Writes the SavedModel's files below ``target``, whole or not at all."""
     gfile = _tensorflow.gfile()
-    if '://' not in target:
+    if not _store.is_store(target):
         for one, other in ((target, folder), (folder, target)):
             if _staging.lies_in(one, other):
                 raise _errors.OutputRefused('{} and {}, which is what is packed, lie in each other.'.format(
                     target, folder), 'Give another --output.')
     if gfile.Exists(target) and not gfile.IsDirectory(target):
         raise _errors.OutputRefused('{} is a file.'.format(target), 'Give a folder for --output.')
-    if gfile.Exists(target) and gfile.ListDirectory(target) and not overwrite:
-        raise _there_already(target)
+    _staging.clear(target)
+    _check_empty(target, overwrite)
     _staging.check_writable(target)
-    with _staging.staged(target, _staging.OF_A_SAVED_MODEL) as staged:
+    with _staging.staged(target, _staging.OF_A_SAVED_MODEL, lambda: _check_empty(target, overwrite)) as staged:
         for below, file in files:
             path = os.path.join(staged.export, *below.split('/'))
             os.makedirs(os.path.dirname(path), exist_ok=True)
             shutil.copyfile(file, path)
+
+
+def _check_empty(target, overwrite):
+    """Refuses to replace what is in a folder without leave."""
+    gfile = _tensorflow.gfile()
+    if not overwrite and gfile.Exists(target) and set(gfile.ListDirectory(target)) - {_staging.INSIDE}:
+        raise _there_already(target)

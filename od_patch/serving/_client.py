@@ -39,7 +39,7 @@ def main():
         else:
             found = ask_rest(batch, arguments)
     except (OSError, ValueError, ImportError) as error:
-        sys.exit('client.py: {}'.format(error))
+        sys.exit('client.py: {}'.format(plain(str(error))))
     if arguments.json:
         print(json.dumps(found))
         return
@@ -223,16 +223,21 @@ def fill(tensor, batch):
 def show(name, found, threshold):
     scores = found.get('detection_scores')
     if scores is None:
-        print('{}: the model gives {}'.format(name, ', '.join(sorted(found))))
+        print(plain('{}: the model gives {}'.format(name, ', '.join(sorted(found)))))
         return
     kept = [number for number in range(int(found.get('num_detections', len(scores)))) if scores[number] >= threshold]
-    print('{}: {} detection{} of {} or more'.format(name, len(kept), '' if len(kept) == 1 else 's', threshold))
+    print(plain('{}: {} detection{} of {} or more'.format(name, len(kept), '' if len(kept) == 1 else 's', threshold)))
     for number in kept:
         label = int(found['detection_classes'][number]) if 'detection_classes' in found else None
         box = found['detection_boxes'][number] if 'detection_boxes' in found else None
-        print('  {:.3f}  {}{}'.format(
+        print(plain('  {:.3f}  {}{}'.format(
             scores[number], '' if label is None else SETTINGS['names'].get(label, 'class {}'.format(label)),
-            '' if box is None else '  ymin {:.3f}  xmin {:.3f}  ymax {:.3f}  xmax {:.3f}'.format(*box)))
+            '' if box is None else '  ymin {:.3f}  xmin {:.3f}  ymax {:.3f}  xmax {:.3f}'.format(*box))))
+
+
+def plain(text):
+    """Names come from a label map or a server: what a terminal would obey in them is written out."""
+    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 if __name__ == '__main__':

@@ -18,13 +18,17 @@ import contextlib
 import os
 import re
 import shutil
+import tempfile
 import uuid
 
 from od_patch import _errors
 from od_patch import _record
 from od_patch import _staging
+from od_patch import _store
 from od_patch import _tensorflow
 from od_patch import proof
+from od_patch.serving import _claims
+from od_patch.serving import _content
 
 STEP = 'step'
 _LARGEST = (1 << 63) - 1
@@ -74,6 +78,7 @@ def check(wish, step=None):
         od_patch.InputRefused: the step is wanted and there is none.
         od_patch.OutputRefused: the version is there, or ``base`` is no folder for versions.
     """
+    wish = wish._replace(base=_store.plain(wish.base))
     if not wish.base:
         raise _errors.UsageError('The folder to publish into is empty.', 'Give one, such as models/detector.')
     if wish.keep is not None and wish.keep < 1:
@@ -81,6 +86,7 @@ def check(wish, step=None):
     version = _number(wish.version)
     model_name(wish)
     _check_base(wish.base)
+    _clean_up(wish.base)
     if version == STEP and step is not None:
         version = step
     if isinstance(version, int):
@@ -100,34 +106,67 @@ def publish(export, wish, prepare=None):
         od_patch.ProofFailed: it is damaged.
         od_patch.OutputRefused, od_patch.UsageError: as ``check``.
     """
-    source = find_saved_model(export)
+    wish = wish._replace(base=_store.plain(wish.base))
+    source = find_saved_model(_store.plain(export))
     record = _record.read(source) or {}
     check(wish)
     check_apart(source, wish.base)
-    version = choose(wish, record, versions(wish.base))
-    path = os.path.join(wish.base, str(version))
     _staging.check_writable(wish.base)
-    _clean_up(wish.base)
-    on_its_way = False
-    try:
-        # It holds a lock: of two that want to publish the same version, one is refused.
-        with _staging.staged(path, _staging.OF_A_SAVED_MODEL) as staged:
-            copy(source, staged.export)
-            model_input, rows = prove(staged.export, export)
-            if prepare is not None:
-                prepare(staged.export)
-            files = _files(staged.export)
-            _check_free(wish.base, version, versions(wish.base))  # somebody may have made it meanwhile, by other means
-            on_its_way = True
-        _check_arrived(path, files)
-    except BaseException:
-        if on_its_way and '://' in path and _tensorflow.gfile().Exists(path):  # elsewhere it is there whole, or not at all
-            _tensorflow.gfile().DeleteRecursively(path)
-        raise
+    while True:
+        version = choose(wish, record, _taken(wish.base))
+        path = os.path.join(wish.base, str(version))
+        try:
+            with _held(wish.base, version) as folder:
+                _content.copy(source, folder)
+                model_input, rows = prove(folder, export)
+                if prepare is not None:
+                    prepare(folder)
+                files = _files(folder)
+                _check_free(wish.base, version, versions(wish.base))  # somebody may have made it by other means
+            break
+        except _claims.Overtaken:
+            if wish.version is not None:
+                _check_free(wish.base, version, versions(wish.base))
+                raise _errors.OutputRefused(
+                    'Another run is publishing {}.'.format(path), 'Leave out --model_version for the next one.')
     return Published(
         base=wish.base, version=version, path=path, model_name=model_name(wish),
         num_bytes=sum(size for _, size in files), input=model_input, rows=rows,
         **_prune(wish.base, version, wish.keep))
+
+
+def _taken(base):
+    """Returns {version: name} of what is there, and of what others are about to put there."""
+    taken = versions(base)
+    if _store.is_store(base):
+        for version in _claims.taken(base):
+            taken.setdefault(version, str(version))
+    return taken
+
+
+@contextlib.contextmanager
+def _held(base, version):
+    """Context in which nobody else publishes a version: yields a local folder, which becomes the version at the end.
+
+    On a local disk, one who wants the same version waits; in a store, one takes another version, or is refused.
+
+    Raises:
+        _claims.Overtaken: somebody else has published it, or is about to.
+    """
+    path = os.path.join(base, str(version))
+
+    def check_free():
+        if version in versions(base):
+            raise _claims.Overtaken
+    if not _store.is_store(base):
+        with _staging.staged(path, _staging.OF_A_SAVED_MODEL, check_free, wait=True) as staged:
+            yield staged.export
+        return
+    with _claims.claimed(base, version), tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
+        check_free()
+        yield folder
+        with _store.Place(path, _staging.OF_A_SAVED_MODEL) as place:
+            place.put(folder)
 
 
 def find_saved_model(export):
@@ -167,7 +206,7 @@ def model_name(wish):
     """
     name = wish.model_name
     if name is None:
-        name = os.path.basename((wish.base if '://' in wish.base else os.path.abspath(wish.base)).rstrip('/'))
+        name = os.path.basename((wish.base if _store.is_store(wish.base) else os.path.abspath(wish.base)).rstrip('/'))
     if not _MODEL_NAME.match(name):
         raise _errors.UsageError(
             'The model would be called {!r}, which cannot stand in the URL of a request.'.format(name),
@@ -208,7 +247,7 @@ def check_apart(source, base):
     Raises:
         od_patch.OutputRefused
     """
-    if '://' in source or '://' in base:
+    if _store.is_store(source) or _store.is_store(base):
         return
     if _staging.lies_in(base, source):
         raise _errors.OutputRefused('{} lies in the SavedModel that is to be published.'.format(base),
@@ -257,18 +296,6 @@ def choose(wish, record, there):
     return version
 
 
-def copy(source, folder):
-    """Copies a folder, which may have a scheme, into a local one that is there."""
-    gfile = _tensorflow.gfile()
-    source = source.rstrip('/')
-    for place, folders, names in gfile.Walk(source):
-        below = place.rstrip('/')[len(source):].strip('/')
-        for name in folders:
-            gfile.MakeDirs(os.path.join(folder, below, name.rstrip('/')))
-        for name in names:
-            gfile.Copy(os.path.join(place, name), os.path.join(folder, below, name))
-
-
 def prove(folder, given):
     """Refuses a copy that is damaged; returns (its ``proof._models.Input`` or None, whether it takes rows)."""
     from od_patch.proof import _models
@@ -291,16 +318,6 @@ def _files(folder):
     """Returns [(path below ``folder``, bytes)] of a local folder."""
     return sorted((os.path.relpath(os.path.join(place, name), folder), os.path.getsize(os.path.join(place, name)))
                   for place, _, names in os.walk(folder) for name in names)
-
-
-def _check_arrived(path, files):
-    """Refuses to call a version published that a store has not got all of."""
-    gfile = _tensorflow.gfile()
-    short = [name for name, size in files if not gfile.Exists(os.path.join(path, name)) or
-             gfile.Stat(os.path.join(path, name)).length != size]
-    if short:
-        raise _errors.OutputRefused('{} lacks {} of what was written to it.'.format(path, ', '.join(short[:4])),
-                                    'It was removed; publish again.')
 
 
 def _prune(base, published, keep):
@@ -334,8 +351,8 @@ def _prune(base, published, keep):
 
 def _remove(base, version, path):
     """Removes a version: under another name, where there are renames, so that nobody sees half of it."""
-    if '://' in base:
-        _tensorflow.gfile().DeleteRecursively(path)
+    if _store.is_store(base):
+        _claims.prune(base, version, path)
         return
     aside = os.path.join(base, '.{}.od-patch-pruned-{}'.format(version, uuid.uuid4().hex))
     os.rename(path, aside)
@@ -351,7 +368,10 @@ def _remove_aside(path):
 
 def _clean_up(base):
     """Removes what runs that were killed have left: versions taken aside, and copies that never got their name."""
-    if '://' in base or not os.path.isdir(base):
+    if _store.is_store(base):
+        _claims.clear(base)
+        return
+    if not os.path.isdir(base):
         return
     for name in os.listdir(base):
         path = os.path.join(base, name)
@@ -359,4 +379,5 @@ def _clean_up(base):
             with contextlib.suppress(OSError):
                 _remove_aside(path)
         elif _WORKSHOP.match(name):
-            _staging.clear(os.path.join(base, _WORKSHOP.match(name).group(1)))
+            with contextlib.suppress(_errors.OutputRefused):  # whoever publishes that version is told
+                _staging.clear(os.path.join(base, _WORKSHOP.match(name).group(1)), _staging.OF_A_SAVED_MODEL)

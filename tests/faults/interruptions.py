@@ -327,7 +327,9 @@ def _check(case, run, orderly):
 
 
 def _check_next_runs(case, interrupted, state, whole_too):
-    """A run that is refused behind its clean-up, and, if asked for, a whole one."""
+    """A run that may not replace anything, one that is refused behind its clean-up, and, if asked for, a whole one."""
+    if case.place.flags == _OVERWRITE:
+        state = _check_unasked_run(case, interrupted, state)
     refused = case.run(flags=_OVERWRITE, checkpoint=case.campaign.broken_checkpoint)
     refused.wait()
     if refused.status != 5:
@@ -356,6 +358,20 @@ def _check_next_runs(case, interrupted, state, whole_too):
     left = _left_behind(case, whole.text)
     if left:
         raise Lost('left behind even by the next whole run: {}'.format(left))
+
+
+def _check_unasked_run(case, interrupted, state):
+    """A run without --overwrite where there was an export: it is refused, and what was there is there, old or new."""
+    unasked = case.run(flags=[])
+    unasked.wait()
+    now = _look(case)
+    if unasked.status != 7:
+        raise Lost('a run without --overwrite ended with {} and not with a refusal: {}'.format(
+            unasked.status, unasked.text[-400:]))
+    undone = case.place.stepwise and (state, now) == ('new', 'old') and interrupted.status == -signal.SIGKILL
+    if now not in ('old', 'new') or state in ('old', 'new') and now != state and not undone:
+        raise Lost('after a run without --overwrite: {} (was {})'.format(now, state))
+    return now
 
 
 # --- kinds of interruption ------------------------------------------------------------------------------------------

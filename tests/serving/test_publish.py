@@ -3,7 +3,6 @@ import base64
 import io
 import json
 import os
-import resource
 import shlex
 import shutil
 import signal
@@ -164,20 +163,6 @@ def test_one_that_is_at_work_is_left_alone(served, tmp_path):
         assert os.path.isfile(os.path.join(folder, 'saved_model.pb'))
     publish(served, tmp_path, version=1, prepare=another)
     assert sorted(os.listdir(str(tmp_path))) == ['1', '2']
-
-
-def test_what_a_store_did_not_get_all_of_is_removed_there(served, tmp_path):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill(folder):
-        del folder
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 1000, before[1]))  # as a disk that is full does
-    try:
-        with pytest.raises(Exception, match='File too large'):
-            publish(served, 'file://{}'.format(tmp_path), prepare=fill)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert os.listdir(str(tmp_path)) == []
 
 
 def test_a_version_that_is_a_link_is_removed_and_not_what_it_leads_to(served, tmp_path):

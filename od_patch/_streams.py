@@ -1,0 +1,73 @@
+"""The standard streams and the words of a command line, where they are not what a program takes for granted.
+
+Not for: what is shown on a terminal (``_terminal``, ``_text``).
+"""
+import os
+import sys
+
+from od_patch import _errors
+from od_patch import _store
+
+
+class Unheard(_errors.ODPatchError):
+    """The standard output does not take what is written to it: the command has done its work, and cannot tell."""
+
+    exit_code = 1
+
+    def __init__(self, error):
+        super().__init__('The answer could not be written to the standard output: {}.'.format(error.strerror or error),
+                         'What the command was to write elsewhere is written. Send its output to another place.')
+        self.of_a_pipe = isinstance(error, BrokenPipeError)
+
+
+class Output:
+    """The standard output. What goes wrong with it is told from what goes wrong with files; it takes any name."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text):
+        try:
+            try:
+                return self._stream.write(text)
+            except UnicodeEncodeError:  # of a path that is no UTF-8
+                return self._stream.write(text.encode('ascii', 'backslashreplace').decode('ascii'))
+        except OSError as error:
+            raise Unheard(error)
+
+    def flush(self):
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise Unheard(error)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+def open_what_is_closed():
+    """Opens the standard streams that were closed (``>&-``): else a file of ours would get the number of one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, 'w', closefd=False)
+    if sys.stderr is None:
+        sys.stderr = open(2, 'w', closefd=False)
+
+
+def check_words(words):
+    """Refuses what no command can read: names that are no UTF-8, for TensorFlow, and stores without their library.
+
+    Raises:
+        od_patch.UsageError, od_patch.EnvironmentRefused
+    """
+    for word in words:
+        try:
+            word.encode('utf-8')
+        except UnicodeEncodeError:
+            raise _errors.UsageError('{} is no UTF-8, and TensorFlow cannot open it.'.format(word),
+                                     'Rename it, or give a link to it that has a plain name.')
+        _store.plain(word.partition('=')[2] if word.startswith('--') else word)
