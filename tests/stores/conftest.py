@@ -14,6 +14,7 @@ import xml.etree.ElementTree
 import pytest
 
 from tests.stores import proxy as proxies
+from tests.support import needs
 from tests.support import server as fork_server
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -106,7 +107,7 @@ def _moto():
     """The port of moto's server."""
     pytest.importorskip('tensorflow')
     if not _MOTO:
-        pytest.skip('no moto_server; OD_PATCH_MOTO says where one is:  tox -e stores')
+        needs.missing('no moto_server; OD_PATCH_MOTO says where one is:  tox -e stores')
     environment = {name: value for name, value in os.environ.items() if not name.startswith('PYTHON')}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen([_MOTO, '-H', '127.0.0.1', '-p', '0'], stdout=log, stderr=subprocess.STDOUT,
