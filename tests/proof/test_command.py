@@ -123,7 +123,8 @@ def test_images_of_every_kind_are_run(exported, tmp_path):
     (folder / 'notes.txt').write_text('not an image, and no concern')
     answer = proof.verify(exported(), images=[str(folder)], most_images=3)
     assert not answer.wrong
-    assert [picture.array.shape for picture in answer.pictures] == [(360, 480, 3), (360, 480, 3), (120, 90, 3)]
+    # The alpha channel is kept, for models of four channels.
+    assert [picture.array.shape for picture in answer.pictures] == [(360, 480, 3), (360, 480, 3), (120, 90, 4)]
     note, = [check for check in answer.checks if check.name == 'images']
     assert note.status == 'note' and note.text == 'the first 3 of 4 images'
     by_batch = {run.batch: run.images for run in answer.runs if run.mode == 'unoptimized'}
