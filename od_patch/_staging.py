@@ -299,7 +299,7 @@ def _check_name(output_directory, path):
             'Give a shorter --output_directory.')
     try:
         os.lstat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # of what it lies below, the caller says more
         return
     except OSError as error:
         raise _errors.OutputRefused(

@@ -26,9 +26,10 @@ _OTHERS = ['checkpoints', 'my_checkpoint', 'frozen_inference_graph_pb', 'frozen_
            'inference_graph_pbtxt', 'pipeline_config', 'new_pipeline.config', 'saved_models', 'saved_model.pb',
            'model_ckpt', 'model.ckpt-200', 'model.ckpt-200.index', 'model.ckpt_index', 'model.ckpt.index.tempstate1',
            'model.ckpt.data-0-of-1', 'variables', 'notes', 'export', 'lock', 'journal.json', 'replaced']
-_OF_A_MODEL = ['saved_model.pb', 'variables', 'assets', 'assets.extra']
-_NOT_OF_A_MODEL = ['saved_model.pbtxt', 'saved_model_pb', 'variables.old', 'my_assets', 'assets_extra', 'saved_model',
-                   'keras_metadata.pb', 'checkpoint']
+_OF_A_MODEL = ['saved_model.pb', 'saved_model.pbtxt', 'saved_model.cpb', 'variables', 'assets', 'assets.extra',
+               'fingerprint.pb', 'keras_metadata.pb', 'debug']
+_NOT_OF_A_MODEL = ['saved_model.pb.old', 'saved_model.txt', 'saved_model_pb', 'variables.old', 'my_assets',
+                   'assets_extra', 'saved_model', 'fingerprint_pb', 'keras_metadata', 'debugging', 'checkpoint']
 _ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason='only root can give a file to another user')
 _SOMEBODY = 12345
 _PROBE = '.od-patch-probe'
@@ -115,11 +116,22 @@ def test_what_an_export_has_written_is_replaced_and_everything_else_stays(of_mod
 
 
 def test_what_is_new_replaces_what_has_its_name_even_if_no_export_is_known_to_have_it(tmp_path):
-    for folder in ('out', 'other'):
-        (tmp_path / folder).mkdir()
-        make(tmp_path / folder, ['events', 'notes'], 'old')
-    export(tmp_path / 'out', ['saved_model', 'events'])
-    assert texts(tmp_path / 'out', 'events') == {'new'} and texts(tmp_path / 'out', 'notes') == {'old'}
+    (tmp_path / 'out').mkdir()
+    make(tmp_path / 'out', ['variables', 'notes'], 'old')
+    export(tmp_path / 'out', ['saved_model', 'variables'])
+    assert texts(tmp_path / 'out', 'variables') == {'new'} and texts(tmp_path / 'out', 'notes') == {'old'}
+
+
+@pytest.mark.parametrize('name', ['events', 'notes', 'saved_models', 'model.ckpt\n'])
+def test_what_no_journal_may_name_is_not_put_among_other_things(tmp_path, name):
+    (tmp_path / 'out').mkdir()
+    make(tmp_path / 'out', ['saved_model', 'notes'], 'old')
+    before = contents(tmp_path)
+    with pytest.raises(od_patch.OutputRefused, match='is no part of an export'):
+        export(tmp_path / 'out', ['saved_model', name])
+    assert contents(tmp_path) == before
+    export(tmp_path / 'new', ['saved_model', name])  # where nothing is, nothing has to be put back
+    assert sorted(os.listdir(str(tmp_path / 'new'))) == sorted(['saved_model', name])
 
 
 def test_links_are_replaced_and_not_what_they_lead_to(tmp_path, way):
@@ -140,8 +152,8 @@ def test_links_are_replaced_and_not_what_they_lead_to(tmp_path, way):
 
 @pytest.mark.parametrize('kind, old, new, last', [
     (_staging.OF_AN_EXPORT, _ARTEFACTS, ['checkpoint', 'pipeline.config', 'frozen_inference_graph.pb', 'saved_model',
-                                         'zz'], 'saved_model'),
-    (_staging.OF_A_SAVED_MODEL, _OF_A_MODEL, ['assets', 'saved_model.pb', 'variables', 'zz'], 'saved_model.pb')])
+                                         'variables'], 'saved_model'),
+    (_staging.OF_A_SAVED_MODEL, _OF_A_MODEL, ['assets', 'saved_model.pb', 'variables'], 'saved_model.pb')])
 @pytest.mark.parametrize('there', [True, False])
 def test_what_is_waited_for_comes_last_and_old_and_new_are_never_beside_each_other(tmp_path, kind, old, new, last,
                                                                                        there):
@@ -217,7 +229,7 @@ def test_a_folder_of_exports_is_exchanged_in_one_step_and_has_its_mode_before(tm
     target = tmp_path / 'out'
     target.mkdir()
     make(target, _ARTEFACTS, 'old')
-    target.chmod(0o2751)
+    target.chmod(0o1751)
     modes = []
 
     def look(call, done):
@@ -229,7 +241,7 @@ def test_a_folder_of_exports_is_exchanged_in_one_step_and_has_its_mode_before(tm
             modes.append('exchange')
     calls = export(target, look=look)
     assert [call.name for call in calls].count('exchange') == 1
-    assert set(modes) == {0o2751, 'exchange'}
+    assert set(modes) == {0o1751, 'exchange'}
 
 
 def test_an_exchange_that_the_system_refuses_is_known_to_be_none(tmp_path):
@@ -346,14 +358,20 @@ def test_a_folder_of_another_user_in_the_way_is_refused_and_stays(tmp_path, monk
 
 
 @_ROOT_ONLY
-def test_a_temporary_folder_of_another_user_is_not_removed(tmp_path):
-    theirs = tmp_path / 'od-patch-theirs'
-    theirs.mkdir()
-    os.chown(str(theirs), _SOMEBODY, _SOMEBODY)
-    (tmp_path / '.out.od-patch').mkdir(mode=0o700)
-    os.symlink(str(theirs), str(tmp_path / '.out.od-patch' / 'temporary'))
-    export(tmp_path / 'out')
-    assert sorted(os.listdir(str(tmp_path))) == ['od-patch-theirs', 'out']
+def test_a_temporary_folder_of_another_user_is_not_removed(tmp_path, monkeypatch):
+    temporary, target = tmp_path / 'tmp', tmp_path / 'out[1]'  # TensorFlow finds nothing below such a name
+    temporary.mkdir()
+    target.mkdir()
+    make(target, ['notes'], 'mine')
+    monkeypatch.setattr(tempfile, 'tempdir', str(temporary))
+    for theirs in (False, True):
+        _killed(target)
+        left, = os.listdir(str(temporary))
+        if theirs:
+            os.chown(str(temporary / left), _SOMEBODY, _SOMEBODY)
+        export(target)
+        assert os.listdir(str(temporary)) == ([left] if theirs else [])
+    assert sorted(os.listdir(str(tmp_path))) == ['out[1]', 'tmp']
 
 
 def test_a_file_in_the_way_is_refused_and_stays(tmp_path):
@@ -628,6 +646,8 @@ def test_an_export_that_fails_while_it_is_moved_in_can_be_killed_while_it_puts_b
                     make(staged.export, ['pipeline.config', 'saved_model'], 'new')
         died = disk.dying(work, moment)
         _staging.clear(str(target))
+        for folder in (target, target.parent):  # the next export removes it
+            shutil.rmtree(str(folder / _PROBE), ignore_errors=True)
         assert contents(target) == before, moment
         assert os.listdir(str(target.parent)) == ['out'], moment
     assert moment > 30
@@ -658,19 +678,19 @@ def test_what_lies_beside_stays_until_what_it_had_moved_away_is_back(tmp_path, m
 
 def test_what_cannot_be_removed_stays_for_the_next_run_and_the_lock_is_free(tmp_path, monkeypatch):
     target = tmp_path / 'out'
-    rmtree = shutil.rmtree
+    rmdir = os.rmdir
 
     def stuck(path, *args, **kwargs):
-        if 'old-patch' not in str(path) and os.path.basename(os.path.dirname(str(path))) == '.out.od-patch':
+        if str(path).startswith('od-patch-'):
             raise OSError(errno.EBUSY, 'Device or resource busy')
-        rmtree(path, *args, **kwargs)
+        rmdir(path, *args, **kwargs)
     target.mkdir()
     make(target, _ARTEFACTS, 'old')
     with monkeypatch.context() as context:
         with pytest.raises(OSError, match='busy'):
             with _staging.staged(str(target)) as staged:
                 make(staged.export, ['saved_model'], 'new')
-                context.setattr(shutil, 'rmtree', stuck)
+                context.setattr(os, 'rmdir', stuck)
     assert (tmp_path / '.out.od-patch').exists()
     export(target)
     assert os.listdir(str(tmp_path)) == ['out']
