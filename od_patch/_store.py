@@ -369,10 +369,13 @@ class Place:
             for path in old:
                 if path.endswith(GRAPHS):  # or who reads meanwhile would find the old graph over new weights
                     remove(join(self.path, path))
-            for path in new:
-                copy(os.path.join(folder, path), join(self.path, path))
-            for path in set(old) - set(new):
-                remove(join(self.path, path))
+            stale = sorted(set(old) - set(new))
+            # What only the old one had goes before the new graph comes: a server would load its warm-up requests with it.
+            for path in in_order(new + stale):
+                if path in stale:
+                    remove(join(self.path, path))
+                else:
+                    copy(os.path.join(folder, path), join(self.path, path))
             remove(journal)
         except BaseException as error:
             self._put_back_at_once(new, old, error)
