@@ -370,7 +370,7 @@ class Place:
                 if path.endswith(GRAPHS):  # or who reads meanwhile would find the old graph over new weights
                     remove(join(self.path, path))
             stale = sorted(set(old) - set(new))
-            # What only the old one had goes before the new graph comes: a server would load its warm-up requests with it.
+            # What only the old one had goes before the new graph comes: a server would run its warm-up requests, say.
             for path in in_order(new + stale):
                 if path in stale:
                     remove(join(self.path, path))

@@ -16,7 +16,7 @@ from od_patch import _errors
 from od_patch.serving import _archive
 from tests.serving.test_versions import files
 from tests.serving.test_versions import small  # noqa: F401  (a fixture)
-from tests.serving.test_versions import Store
+from tests.serving.test_versions import store  # noqa: F401
 
 tensorflow = pytest.importorskip('tensorflow')
 
@@ -103,13 +103,13 @@ def test_of_code_what_is_hidden_or_compiled_stays_away_and_of_a_model_nothing(sm
 
 
 @pytest.mark.parametrize('make, problem', [
-    (lambda path: os.mknod(path, stat.S_IFSOCK | 0o600), 'is not a file that can be packed'),
-    (lambda path: os.symlink('nowhere', path), 'is not a file that can be packed'),
+    (lambda path: os.mknod(path, stat.S_IFSOCK | 0o600), 'is not a file that can be copied'),
+    (lambda path: os.symlink('nowhere', path), 'is not a file that can be copied'),
     (lambda path: os.symlink('.', path), 'leads out of its folder|is not a file'),
     (lambda path: os.symlink('../..', path), 'leads out of its folder'),
     (lambda path: os.symlink('../../saved_model2/file', path), 'leads out of its folder'),
-    (lambda path: open(path + '\n', 'w').close(), 'is no name for a file in a package'),
-    (lambda path: open(path + '\x1b', 'w').close(), 'is no name for a file in a package')])
+    (lambda path: open(path + '\n', 'w').close(), 'is no name for a file of a SavedModel'),
+    (lambda path: open(path + '\x1b', 'w').close(), 'is no name for a file of a SavedModel')])
 def test_what_is_no_plain_file_of_the_model_is_refused(small, tmp_path, make, problem):
     model = str(tmp_path / 'saved_model')
     shutil.copytree(small, model)
@@ -205,9 +205,7 @@ def test_an_archive_lies_in_nothing_that_is_packed_and_replaces_no_folder(small,
     _archive.pack('sagemaker', small, str(tmp_path / (os.path.basename(code) + '2.tgz')), code=code)
 
 
-def test_a_store_gets_archives_and_folders_too(small, tmp_path, monkeypatch):
-    (tmp_path / 'store').mkdir()
-    store = Store(tmp_path / 'store', monkeypatch)
+def test_a_store_gets_archives_and_folders_too(small, tmp_path, store):
     archive = _archive.pack('sagemaker', small, store.base + '/a.tgz')
     local = _archive.pack('sagemaker', 'file://' + small, str(tmp_path / 'b.tgz'))
     assert archive.sha256 == local.sha256 and archive.name == local.name == 'shapes'

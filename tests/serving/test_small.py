@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import types
 
 import hypothesis
 import hypothesis.strategies as st
@@ -119,7 +120,9 @@ def test_a_model_that_fails_on_the_second_picture_names_that_and_keeps_what_it_h
 
 
 def test_a_model_without_images_has_nothing_to_be_warmed_up_with(messages, tmp_path):
-    folder = models.write(models.sums([None, 4, 5, 4]), tmp_path / 'model')
+    meta_graph = models.sums([None, 4, 5, 4])
+    del meta_graph.signature_def['serving_default'].inputs['inputs'].tensor_shape.dim[0]
+    folder = models.write(meta_graph, tmp_path / 'model')
     with pytest.raises(_errors.InputRefused, match='serving_default: .*which are no images'):
         _warmup.write(folder, [])
     assert not os.path.exists(os.path.join(folder, 'assets.extra'))
@@ -307,7 +310,7 @@ def test_a_request_has_as_many_images_as_the_model_takes(tmp_path, batch):
     assert settings_of(texts) == {
         'model': 'shapes', 'signature': 'serving_default', 'input': 'inputs', 'kind': 'image_tensor', 'dtype': 'uint8',
         'shape': [batch, None, None, 3], 'batched': True, 'rows': True, 'outputs': ['total'], 'names': {}}
-    assert example.picture == '{} (5 x 4 pixels)'.format(path)
+    assert example.picture == '{}{} (5 x 4 pixels)'.format('3 times ' if batch == 3 else '', path)
     if batch != 3:  # without the end of the line
         assert example.sizes[0] == ('image_tensor', 'REST', len(texts['request.json']) - 1)
     assert example.url == 'http://localhost:8501/v1/models/shapes:predict'
@@ -417,7 +420,9 @@ def test_rows_are_for_models_whose_outputs_all_have_a_first_dimension(ranks, ser
         shape.unknown_rank = rank is None
         for _ in range(rank or 0):
             shape.dim.add(size=1)
-    assert _requests._rows_are_served(signature) == served
+    for shape, batched in ((None, True), ([None], True), ([None, None, None, 3], True), ([], False)):
+        given = _models.Input('x', _models.ENCODED, '', shape)
+        assert _models.has_rows(types.SimpleNamespace(signature=signature), given) == (served and batched)
 
 
 def test_what_was_written_is_told_and_can_be_pasted(tmp_path):
@@ -668,7 +673,7 @@ def test_the_client_asks_here_and_for_a_minute_unless_it_is_told_otherwise(monke
     ('PIL', [], 'Pillow, which reads them, is missing: python -m pip install pillow')])
 def test_a_package_that_is_missing_is_named_with_the_line_that_installs_it(client, monkeypatch, module, arguments, words):
     monkeypatch.setitem(sys.modules, module, None)
-    code, shown = client(*(arguments + client.images), **({} if arguments else {'kind': 'image_tensor'}))
+    code, shown = client(*(arguments + client.images), **({} if arguments else {'kind': 'image_tensor', 'shape': None}))
     assert code.startswith('client.py: ') and words in code and not shown
 
 
