@@ -81,7 +81,7 @@ class Series(_export.UnderWay):
     def __init__(self, options, observer, release_text, arguments, temporary_directory, active):
         super().__init__(options, observer, release_text, [_export.SAVED_MODEL], temporary_directory, active)
         self.output_directory = os.fspath(arguments['output_directory'])
-        self._path = os.fspath(arguments['trained_checkpoint_prefix'])
+        self._path = _store.plain(arguments['trained_checkpoint_prefix'])
         self.arguments = dict(arguments)
         self.recipe = _recipe(options, release_text, arguments, active)
         self._results = collections.OrderedDict()  # prefix -> Result

@@ -20,6 +20,9 @@ from od_patch import _terminal
 from od_patch import _text
 from od_patch.serving import _publish
 from od_patch.serving import _warmup
+from od_patch.steps import proof
+from od_patch.steps import publish
+from od_patch.steps import warmup
 
 tensorflow = pytest.importorskip('tensorflow')
 
@@ -269,7 +272,7 @@ def report(**more):
         output_directory='out dir', files=[('saved_model/saved_model.pb', 1500), ('pipeline.config', 2)],
         written=collections.namedtuple('Written', ['num_variables', 'num_bytes'])(1234, 5000), kind='resource',
         use_moving_averages=False, checkpoint='model.ckpt-7', step=7, signature=signature,
-        artifacts={_export.SAVED_MODEL}, release='release C', replaced=False), **more))
+        artifacts={_export.SAVED_MODEL}, release='release C', replaced=False, facts=[], lines=[]), **more))
     return _export.Report(**values)
 
 
@@ -304,9 +307,12 @@ def test_the_summary_says_what_is_not_as_always():
     assert '  saved_model  frozen constants, as upstream writes them' in lines
     without = summary(report(artifacts={_export.FROZEN_GRAPH}))
     assert not any('Next:' in line or line.startswith('  saved_model ') for line in without)
-    lines = summary(report(warmup=_warmup.Written(4, 2000, [])))
-    assert '  warm-up      4 requests, each run once, 2.0 kB' in lines
-    lines = summary(report(published=_publish.Published('b', 3, 'b/3', 'b', 1, [], [], None)))
+    facts = warmup.WarmUp([]).facts(_warmup.Written(4, 2000, []))
+    lines = summary(report(facts=facts + [('labels', '[bold]3[/] classes')]))
+    assert lines[lines.index('  saved_model  1,234 resource variables, 5.0 kB') + 1:][:2] == [
+        '  warm-up      4 requests, each run once, 2.0 kB', '  labels       [bold]3[/] classes']
+    step = publish.Publish('b', None, None, None)
+    lines = summary(report(lines=step.lines(_publish.Published('b', 3, 'b/3', 'b', 1, [], [], None))))
     assert 'Published version 3 of b: b/3' in lines
 
 
@@ -316,7 +322,7 @@ def test_the_summary_says_what_is_not_as_always():
     ([], {'ok': 5}, '  proof        files and weights: 5 ok (--verify runs it, too)')])
 def test_the_summary_says_what_was_proved(runs, counts, line):
     answer = collections.namedtuple('Answer', ['runs', 'counts'])(runs, collections.Counter(counts))
-    assert line in summary(report(proof=answer))
+    assert line in summary(report(facts=proof.Proof(bool(runs)).facts(answer)))
 
 
 def test_the_summary_of_a_series_counts_what_became_of_them():
@@ -324,14 +330,22 @@ def test_the_summary_of_a_series_counts_what_became_of_them():
     results = [_series.Result('a', 1, _series.EXPORTED, first, None),
                _series.Result('b', 2, _series.EXPORTED, report(output_directory='out/2'), None),
                _series.Result('c', 3, _series.FAILED, None, ValueError())]
-    lines = summary(_series.SeriesReport('out', results, ['out/d'], 'release C'))
+    lines = summary(_series.SeriesReport('out', results, ['out/d'], [], 'release C'))
     assert lines[1] == 'out: 2 exported, 1 failed'
     assert lines[2].startswith('exporter release C, TensorFlow ') and lines[3] == '  out/d was still being written'
     assert lines[4:] == ['', '  weights      raw weights', '  saved_model  1,234 resource variables, 5.0 kB each', '',
                          'Next:  saved_model_cli show --all --dir out/2']
     results = [_series.Result('a', 1, _series.SKIPPED, None, None)]
-    assert summary(_series.SeriesReport('out', results, [], 'release C'))[1:] == [
+    assert summary(_series.SeriesReport('out', results, [], [], 'release C'))[1:] == [
         'out: 1 done before', lines[2]]
+
+
+@pytest.mark.parametrize('missed, line', [
+    (['a'], '  1 checkpoint was removed before it could be exported: a'),
+    (list('abcd'), '  4 checkpoints were removed before they could be exported: a, b, c, d'),
+    (list('abcde'), '  5 checkpoints were removed before they could be exported: a, b, c, d, …')])
+def test_the_summary_of_a_series_names_what_was_removed(missed, line):
+    assert summary(_series.SeriesReport('out', [], [], missed, 'release C'))[-1] == line
 
 
 def test_a_refusal_is_shown_with_what_to_do():
@@ -345,7 +359,7 @@ def test_a_refusal_is_shown_with_what_to_do():
     ('series', 'the SavedModels that are in out are complete')])
 def test_a_failure_is_shown_with_what_it_has_left_and_where_its_traceback_is(made, state):
     progress = _console.Progress(io.StringIO())
-    progress.report = {'export': report(), 'series': _series.SeriesReport('out', [], [], 'C')}.get(made)
+    progress.report = {'export': report(), 'series': _series.SeriesReport('out', [], [], [], 'C')}.get(made)
     assert _console.state_of_output(progress.report) == state
 
     def show(log):

@@ -15,12 +15,14 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from PIL import Image
 
 import od_patch
 from od_patch import _digest
 from od_patch import _export
+from od_patch import _options
 from od_patch import _series
-from od_patch.serving import _signatures
+from od_patch import steps as export_steps
 from tests.support import checkpoints
 
 pytest.importorskip('tensorflow')
@@ -88,6 +90,11 @@ class Copies:
         return 'report of {}'.format(step)
 
 
+def asked(wanted, **options):
+    """The ``_export.Options`` of what was asked for of a series."""
+    return _options.for_exports(_options.values(dict(options, all_checkpoints=True)))._replace(series=wanted)
+
+
 @pytest.fixture
 def series(tmp_path):
     """A function that makes a ``Series`` of what is in ``training``, and the ``Copies`` that it exports by."""
@@ -96,9 +103,9 @@ def series(tmp_path):
     def make(path='training', watch=False, steps=None, arguments=None, **options):
         wanted = _series.Wanted(None if steps is None else frozenset(steps), watch, 0.)
         made = _series.Series(
-            _export.Options(series=wanted, **options), Told(), 'release',
-            dict(arguments or {}, trained_checkpoint_prefix=str(tmp_path / path),
-                 output_directory=str(tmp_path / 'out')), str(tmp_path), None)
+            asked(wanted, **options), Told(), 'release',
+            dict(arguments or {}, trained_checkpoint_prefix=path if '://' in path else str(tmp_path / path),
+                 output_directory=str(tmp_path / 'out')), str(tmp_path), export_steps.active(_options.values(options)))
         return made, Copies(made)
     make.training = tmp_path / 'training'
     make.out = tmp_path / 'out'
@@ -322,11 +329,20 @@ def test_of_one_that_failed_and_is_removed_then_no_failure_is_left(series):
     assert made.report().results == [] and len(made.observer.notes) == 1
 
 
+@pytest.mark.parametrize('path', ['{}', '{}/', '{}/model.ckpt-*', 'file://{}', 'file://{}/', 'file://{}/model.ckpt-*'])
+def test_the_folder_may_be_given_with_a_scheme(series, path):
+    save(series.training, 'model.ckpt-100', 100)
+    made, copies = series(path.format(series.training))
+    copies.export = lambda prefix, step: copies.exported.append(step)
+    assert look(made, copies) == [100]
+
+
 def test_one_that_goes_away_while_it_is_looked_at_is_not_there(series, monkeypatch):
     prefix = save(series.training, 'model.ckpt-100', 100)
     made, copies = series(watch=True)
-    files = _series._files
-    monkeypatch.setattr(_series, '_files', lambda prefix: files(prefix) + [prefix + '.data-00009-of-00010'])
+    files = _series._Listing.files
+    monkeypatch.setattr(_series._Listing, 'files', lambda listing, prefix: files(listing, prefix) + [
+        prefix + '.data-00009-of-00010'])
     assert [look(made, copies) for _ in range(3)] == [[]] * 3 and made.report().waiting == []
     monkeypatch.undo()
     assert prefix and [look(made, copies) for _ in range(2)] == [[], ['model.ckpt-100']]
@@ -495,37 +511,60 @@ def test_of_a_v1_checkpoint_all_bytes_count(series):
 
 _OTHERWISE = {
     'saved_model_variables': 'reference', 'additional_output_tensor_names': ['extra'], 'target_tf': '1.12',
-    'signatures': _signatures.Wish(input_name='image'), 'warmup_images': []}
+    'extra_signatures': ['encoded_image_bytes'], 'signature_outputs': ['detection_boxes'],
+    'signature_input_name': 'image', 'verify': True, 'warmup_images': []}
+_NO_CONSEQUENCE = {
+    'strict_pin': True, 'overwrite': True, 'artifacts': ['saved_model'], 'profile_graph': True, 'all_checkpoints': True,
+    'checkpoint_steps': [1], 'watch': True, 'watch_interval': 1., 'verbose': True, 'log_file': 'x', 'traceback': True}
+_REFUSED = {'serving_directory': 'x', 'model_version': '7', 'keep': 2, 'model_name': 'x', 'example_request': 'x'}
 
 
-def recipe(label_map=None, release='release', arguments=None, **options):
+def recipe(release='release', arguments=None, check=('labels', 'warm-up'), **options):
     from object_detection.protos import pipeline_pb2
     config = pipeline_pb2.TrainEvalPipelineConfig()
     config.model.ssd.num_classes = (arguments or {}).pop('num_classes', 4)
     arguments = dict({'input_type': 'image_tensor', 'pipeline_config': config, 'trained_checkpoint_prefix': 'a',
                       'output_directory': 'b'}, **(arguments or {}))
-    return _series._recipe(_export.Options(**options), release, arguments, label_map)
+    chosen = _options.values(options)
+    active = export_steps.active(chosen)
+    for step in active:
+        if step.name in check:
+            step.check(arguments)
+    return _series._recipe(_export.Options(asked=chosen), release, arguments, active)
 
 
-def test_a_change_of_anything_that_a_saved_model_depends_on_is_noticed():
-    made = [recipe(), recipe(label_map=b'item {}'), recipe(label_map=b''), recipe(release='another'),
-            recipe(arguments={'input_type': 'tf_example'}), recipe(arguments={'input_shape': [1, None, None, 3]}),
-            recipe(arguments={'num_classes': 5}), recipe(warmup_images=['a.jpg']),
-            recipe(signatures=_signatures.Wish(outputs=['detection_boxes'])),
-            recipe(signatures=_signatures.Wish(extra=['encoded_image_bytes']))]
-    made += [recipe(**{name: value}) for name, value in _OTHERWISE.items()]
+def test_a_change_of_anything_that_a_saved_model_depends_on_is_noticed(tmp_path):
+    label_map, picture = tmp_path / 'map.pbtxt', tmp_path / 'a.png'
+    made = [recipe(), recipe(release='another'), recipe(arguments={'input_type': 'tf_example'}),
+            recipe(arguments={'input_shape': [1, None, None, 3]}), recipe(arguments={'num_classes': 5})]
+    for text in ('item { id: 1 name: "a" }', 'item { id: 1 name: "b" }', 'item { id: 1 name: "b" }  # a comment'):
+        label_map.write_text(text)
+        made.append(recipe(label_map_path=str(label_map)))
+    for color in (1, 2):
+        Image.new('RGB', (2, 2), (color, 0, 0)).save(str(picture))
+        made.append(recipe(warmup_images=[str(picture)]))
+    for name, value in _OTHERWISE.items():
+        made.append(recipe(**{name: value}))
     assert len(set(made)) == len(made) and all(re.match('[0-9a-f]{64}$', digest) for digest in made)
 
 
-def test_every_option_is_known_to_change_the_saved_model_or_not_to():
-    of_no_consequence = {'overwrite': True, 'artifacts': ('saved_model',), 'profile_graph': True, 'verify': True,
-                         'series': _series.Wanted(None, True, 1.), 'publish': 'x',
-                         'label_map_path': 'x'}  # what is in the label map counts
-    assert set(_OTHERWISE) | set(of_no_consequence) == set(_export.Options._fields)
-    for name, value in of_no_consequence.items():
+def test_every_option_is_known_to_change_the_saved_model_or_not_to(tmp_path):
+    assert set(_OTHERWISE) | set(_NO_CONSEQUENCE) | set(_REFUSED) | {'label_map_path'} == set(_options.TABLE)
+    for name, value in _NO_CONSEQUENCE.items():
         assert recipe(**{name: value}) == recipe(), name
+    for name, value in _REFUSED.items():
+        with pytest.raises(od_patch.UsageError):
+            asked(_series.Wanted(None, False, 0.), **{name: value})
     for name in ('trained_checkpoint_prefix', 'output_directory'):
         assert recipe(arguments={name: 'elsewhere'}) == recipe()
+    digests = set()
+    for name in ('one.pbtxt', 'other.pbtxt'):  # what is in the label map counts, and not where it lies
+        (tmp_path / name).write_text('item { id: 1 name: "a" }')
+        digests.add(recipe(label_map_path=str(tmp_path / name)))
+    assert len(digests) == 1
+    for name, option in _options.TABLE.items():  # what has its default is as if it were not given
+        if option.default is not None:
+            assert recipe(**{name: option.default}) == recipe(), name
 
 
 @pytest.mark.parametrize('what', ['od_patch', 'tensorflow'])
@@ -548,7 +587,7 @@ def _whole(series, tmp_path, **options):
     told = Told()
     wanted = _series.Wanted(None, False, 0.)
     arguments = {'trained_checkpoint_prefix': str(series.training), 'output_directory': str(tmp_path / 'out')}
-    return told, _series.series(_export.Options(series=wanted, **options), told, 'release', arguments)
+    return told, _series.series(asked(wanted, **options), told, 'release', arguments)
 
 
 def test_failures_are_told_together_behind_the_rest(series, tmp_path, monkeypatch):
@@ -576,7 +615,7 @@ def test_an_output_directory_that_cannot_be_is_refused_first(series, tmp_path):
     for output, problem in (('', 'is empty'), (str(tmp_path / 'file' / 'x'), 'which is a file')):
         (tmp_path / 'file').write_text('mine')
         with pytest.raises(od_patch.ODPatchError, match=problem):
-            with _series.series(_export.Options(series=_series.Wanted(None, False, 0.)), Told(), 'release',
+            with _series.series(asked(_series.Wanted(None, False, 0.)), Told(), 'release',
                                 {'trained_checkpoint_prefix': str(series.training), 'output_directory': output}):
                 raise AssertionError('it began')
 
