@@ -43,65 +43,71 @@ def test_a_line_to_paste_is_taken_apart_into_what_it_was(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def _hostile_pair(folder):
-    """Two graphs that differ, with hostile names wherever a name is shown."""
+def _compared(folder, hostile, in_a_name):
+    """What compare says of two graphs that differ, with a hostile text where a graph that TensorFlow loads can have it.
+
+    Where ``in_a_name``, a node has it for its name, too, and no TensorFlow loads that.
+    """
+    from od_patch.compare import _verdict
     from tests.compare import graphs
     paths = []
     for side in range(2):
         graph_def = graphs.detector()
-        renamed = {}
-        for number, node in enumerate(node for node in graph_def.node if node.name not in graphs.OUTPUTS):
-            if node.op != 'Placeholder':
-                renamed[node.name] = '{}/{}/{}'.format(_HOSTILE[number % len(_HOSTILE)], number, node.name)
+        relu = next(node for node in graph_def.node if node.op == 'Relu6')
+        relu.op = ('Relu6', 'Relu')[side]
         for node in graph_def.node:
-            node.name = renamed.get(node.name, node.name)
-            for place, text in enumerate(node.input):
-                name, colon, port = text.lstrip('^').partition(':')
-                node.input[place] = ('^' if text.startswith('^') else '') + renamed.get(name, name) + colon + port
-        if side:
+            node.attr['_hostile'].s = '{}{}'.format(hostile, side).encode('utf-8')
+        if in_a_name:
             for node in graph_def.node:
-                tensor = node.attr['value'].tensor
-                if node.op == 'Const' and tensor.dtype == 1 and len(tensor.tensor_content) >= 4:
-                    tensor.tensor_content = b'\0\0\0\x40' + tensor.tensor_content[4:]
-            next(node for node in graph_def.node if node.op == 'Relu6').op = 'Relu'
+                for place, text in enumerate(node.input):
+                    if text == relu.name:
+                        node.input[place] = hostile
+            relu.name = hostile
         paths.append(graphs.write(folder / '{}.pb'.format(side), graph_def))
-    return paths
+    return _verdict.compare(*paths)
 
 
-@pytest.fixture(scope='module')
-def answer(tmp_path_factory):
+@pytest.fixture(scope='module', params=[False, True], ids=['loaded', 'named'])
+def answers(request, tmp_path_factory):
+    """[(hostile text, what compare says)]; and whether its refusal quotes that."""
     pytest.importorskip('tensorflow')
-    from od_patch.compare import _verdict
-    return _verdict.compare(*_hostile_pair(tmp_path_factory.mktemp('hostile')))
+    return request.param, [(text, _compared(tmp_path_factory.mktemp('hostile'), text, request.param))
+                           for text in _HOSTILE]
 
 
-def test_names_in_a_graph_are_no_markup_and_no_controls_on_a_terminal(answer):
+def test_names_in_a_graph_are_no_markup_and_no_controls_on_a_terminal(answers):
     from od_patch.compare import _report
-    stream = io.StringIO()
-    out = _report.console(stream)
-    _report.show(answer, out)
-    _report.show_provenance(answer.sources[0], answer.graphs[0], answer.provenance[0], out)
-    shown = stream.getvalue()
-    assert not _CONTROL.search(shown)
-    assert '[bold red]' in shown
+    in_a_name, compared = answers
+    for text, answer in compared:
+        stream = io.StringIO()
+        out = _report.console(stream)
+        _report.show(answer, out)
+        if not in_a_name:
+            _report.show_provenance(answer.sources[0], answer.graphs[0], answer.provenance[0], out)
+        shown = stream.getvalue()
+        assert shown and not _CONTROL.search(shown)
+        assert not in_a_name or _CONTROL.search(text) or text in shown
 
 
-def test_json_has_no_controls_either(answer):
+def test_json_has_no_controls_either(answers):
     import json
     from od_patch.compare import _report
-    text = _report.as_json(answer.as_json())
-    assert not _CONTROL.search(text)
-    names = [name for cause in json.loads(text)['causes'] for name in cause['left_nodes']]
-    assert any(hostile in name for name in names for hostile in _HOSTILE)
+    in_a_name, compared = answers
+    for text, answer in compared:
+        shown = _report.as_json(answer.as_json())
+        assert json.loads(shown) and not _CONTROL.search(shown)
+        assert not in_a_name or _CONTROL.search(text) or text in shown
 
 
-def test_the_page_shows_markup_as_text(answer, tmp_path):
+def test_the_page_shows_markup_as_text(answers, tmp_path):
     from od_patch.compare import _page
-    _page.write(answer, str(tmp_path / 'page.html'))
-    page = (tmp_path / 'page.html').read_text(encoding='utf-8')
-    assert 'alert(1)' in page
-    assert '<script>alert' not in page and '</script><script>' not in page
-    assert page.count('</script>') == 2  # its data, and its program
+    in_a_name, compared = answers
+    for text, answer in compared:
+        _page.write(answer, str(tmp_path / 'page.html'))
+        page = (tmp_path / 'page.html').read_text(encoding='utf-8')
+        assert '<script>alert' not in page and '</script><script>' not in page
+        assert page.count('</script>') == 2  # its data, and its program
+        assert not in_a_name or 'script' not in text or 'alert(1)' in page
 
 
 def test_a_saved_model_that_names_files_elsewhere_gets_none_written(tmp_path):
