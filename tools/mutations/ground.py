@@ -36,7 +36,7 @@ MUTATIONS = (
     Mutation('_locale.py', "os.environ.get('LC_ALL') == _UTF8 or ", '',
              [_GROUND + 'test_the_command_starts_again_once_where_python_takes_the_locale_for_ascii'],
              'where C.UTF-8 is missing the command starts again for ever'),
-    Mutation('_record.py', '    return record if isinstance(record, dict) else None', '    return record',
+    Mutation('_record.py', "    if not isinstance(record, dict):\n        raise Broken('it is no JSON object')\n", '',
              [_GROUND + 'test_a_record_is_a_dict_or_none'],
              'a record that is a list is a traceback'),
 )
