@@ -29,7 +29,7 @@ def watching(tmp_path):
         options = _export.Options(series=_series.Wanted(None, True, 1))
         series = _series.Series(options, _Listener(), 'a release', {
             'output_directory': str(tmp_path / 'out'), 'trained_checkpoint_prefix': str(folder) + pattern},
-            str(tmp_path), None)
+            str(tmp_path), [])
         return folder, series
     return make
 
