@@ -247,13 +247,6 @@ def _show_series(report, seconds, console):
             'saved_model_cli', 'show', '--all', '--dir', made[-1].output_directory])))
 
 
-def _counts(report):
-    """Returns how many checkpoints of a series came out how, in words."""
-    return ', '.join('{} {}'.format(sum(result.outcome == outcome for result in report.results), outcome)
-                     for outcome in (_series.EXPORTED, _series.SKIPPED, _series.FAILED)
-                     if any(result.outcome == outcome for result in report.results))
-
-
 def show_refusal(error, stream):
     """Prints a refusal: what is wrong, and what to do."""
     console = _terminal.Console(file=stream, soft_wrap=True)
@@ -330,7 +323,8 @@ def _weights(report):
 def _variables(report):
     if not report.written:
         return 'frozen constants, as upstream writes them'
-    return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind, rich.filesize.decimal(report.written.num_bytes))
+    return '{:,} {} variables, {}'.format(report.written.num_variables, report.kind,
+                                          rich.filesize.decimal(report.written.num_bytes))
 
 
 def _tensor(key, info):
