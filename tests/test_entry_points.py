@@ -281,6 +281,10 @@ def test_models_of_tensorflow_2s_half_are_known_by_their_extractor(pipeline, arc
     assert found is None if native is None else native in found
 
 
+def test_a_config_without_a_model_is_none_of_tensorflow_2s_half(pipeline):
+    assert _config._tf2_native(pipeline) is None
+
+
 @pytest.mark.parametrize('error, words, remedy', [
     (AttributeError("module 'tensorflow' has no attribute 'contrib'"), 'needs tf.contrib', 'Use TensorFlow 1.x'),
     (ImportError('No module named tensorflow.contrib', name='tensorflow.contrib'), 'needs tf.contrib', 'TensorFlow 1'),
