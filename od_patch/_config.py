@@ -169,6 +169,8 @@ def _tf2_native(config):
     ``model_builder.build`` of package D knows in that half only.
     """
     architecture = config.model.WhichOneof('model')
+    if architecture is None:  # as a caller in Python may have it: the release says so
+        return None
     if architecture == 'center_net':
         return 'model {{ {} }}'.format(architecture)
     model = getattr(config.model, architecture)

@@ -20,7 +20,8 @@ from od_patch import legacy
 
 # What the import statement must find under these names, by a file that all releases have there.
 _MEANT = collections.OrderedDict([
-    ('tensorflow', ('TensorFlow', ('python', 'core', '_api'))),
+    # From 1.15 to 2.1, `tensorflow` is a module alone, and all that it shows lies in a package beside it.
+    ('tensorflow', ('TensorFlow', ('python', 'core', '_api', os.path.join('..', 'tensorflow_core')))),
     ('object_detection', ('the Object Detection API', ('exporter.py', 'exporter_main_v2.py'))),
     ('nets', ('slim of the models repo', ('mobilenet_v1.py', 'inception_v2.py', 'resnet_v1.py', 'mobilenet'))),
 ])

@@ -128,6 +128,16 @@ def test_a_folder_of_that_name_hides_nothing_and_is_not_taken_for_the_package(re
     assert '"import object_detection"' not in _problems(tmp_path, [tmp_path, research])
 
 
+@pytest.mark.parametrize('beside, is_hidden', [
+    ('tensorflow/python/__init__.py', False), ('tensorflow_core/__init__.py', False), ('tensorflow/_api/v2', False),
+    ('other/__init__.py', True)], ids=['1.x', '1.15 to 2.1', '2.x', 'of the user'])
+def test_each_form_in_which_tensorflow_is_installed_is_known(beside, is_hidden, tmp_path):
+    _write(tmp_path, 'tensorflow/__init__.py')
+    _write(tmp_path, beside)
+    code = 'import sys; sys.path[:0] = {!r}\nfrom od_patch import _environment\nprint(_environment.hidden("tensorflow"))'
+    assert exports.run(['-I', '-c', code.format([str(tmp_path), _ROOT])]).stdout == '{}\n'.format(is_hidden)
+
+
 @pytest.mark.parametrize('name', ['object_detection.py', 'nets.py', 'tensorflow.py'])
 def test_doctor_says_what_is_hidden(name, research, tmp_path):
     _write(tmp_path, name)

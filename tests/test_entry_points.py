@@ -14,6 +14,8 @@ from od_patch import _config
 from od_patch import _doctor
 from od_patch import _environment
 from od_patch import _errors
+from od_patch import _option
+from od_patch import _options
 from od_patch import cli
 from od_patch import export_inference_graph
 from tests.support import exports
@@ -48,9 +50,9 @@ def test_what_asks_for_help(arguments, wanted):
 
 
 @pytest.mark.parametrize('text, names', [
-    (None, None), ('', None), (' , ', None), ('a', ['a']), ('a, b,,c ', ['a', 'b', 'c']), (['a', ' b '], ['a', 'b'])])
+    ('', []), (' , ', []), ('a', ['a']), ('a, b,,c ', ['a', 'b', 'c']), (['a', 'b,c'], ['a', 'b,c']), ((), [])])
 def test_lists_between_commas(text, names):
-    assert export_inference_graph._split(text) == names
+    assert _option.NAMES.value('names', text) == names
 
 
 @pytest.mark.parametrize('text, artifacts', [
@@ -60,21 +62,24 @@ def test_lists_between_commas(text, names):
     ('saved_model,x', None)])
 def test_artifacts_are_those_that_there_are(text, artifacts):
     if artifacts:
-        assert export_inference_graph._artifacts(text) == artifacts
+        assert _options.TABLE['artifacts'].value(text) == artifacts
         return
     with pytest.raises(od_patch.UsageError, match='--artifacts'):
-        export_inference_graph._artifacts(text)
+        _options.TABLE['artifacts'].value(text)
 
 
 @pytest.mark.parametrize('shape, input_type, words', [
     (None, 'a', None), ('', 'a', None), ('1,300,300,3', 'a', None), (['-1', '-1', '-1', '3'], 'a', None),
     ('-1,1,1,3', 'a', None), ('1,0,300,3', 'a', 'is not the shape'), ('1,300,-2,3', 'a', 'is not the shape'),
     ('0,300,300,3', 'a', 'is not the shape'), ('1,300,300', 'a', 'is not the shape'),
-    ('1,300,300,3,1', 'a', 'is not the shape'), ('1,300,300,1', 'a', 'is not the shape'),
+    ('1,300,300,3,1', 'a', 'is not the shape'), ('1,300,300,1', 'a', 'has 1 channels, and the release decodes'),
+    ('1,300,300,1', 'image_tensor', None), ('1,300,300,0', 'image_tensor', 'is not the shape'),
+    ('1,300,300,-1', 'image_tensor', 'is not the shape'),
     ('1,300,300,-1', 'a', 'is not the shape'), ('1,x,300,3', 'a', 'is not a list of numbers'),
     ('1,300,300,3', 'b', 'only with --input_type=image_tensor, not with b'), (None, 'b', None)])
 def test_an_input_shape_is_that_of_a_batch_of_images(shape, input_type, words):
-    exporter = types.SimpleNamespace(input_placeholder_fn_map={'a': lambda input_shape=None: None, 'b': lambda: None})
+    exporter = types.SimpleNamespace(input_placeholder_fn_map={
+        'a': lambda input_shape=None: None, 'image_tensor': lambda input_shape=None: None, 'b': lambda: None})
     values = types.SimpleNamespace(input_shape=shape, input_type=input_type)
     if words is None:
         export_inference_graph._check_input_shape(values, exporter)
@@ -208,26 +213,30 @@ def test_a_script_runs_with_the_patch_and_its_own_exit_code(tmp_path, flags, cod
     assert kind in ops and len(ops & {'VarHandleOp', 'VariableV2'}) == 1
 
 
-def test_flags_behind_the_script_are_the_scripts(tmp_path):
+@pytest.mark.parametrize('before, theirs', [
+    ([], ['--version', 'word', '-h']), (['--'], ['--version', '--overwrite', 'word', '-h'])],
+    ids=['but for our options', 'all of them behind two dashes'])
+def test_flags_behind_the_script_are_the_scripts(tmp_path, before, theirs):
+    script = str(tmp_path / 'script.py')
     (tmp_path / 'script.py').write_text('import sys; print(sys.argv, sys.path[0])')
-    result = exports.run(['-m', 'od_patch', str(tmp_path / 'script.py'), '--version', '--overwrite', '-h'])
+    result = exports.run(['-m', 'od_patch'] + before + [script, '--version', '--overwrite', 'word', '-h'])
     assert result.exit_code == 0
-    assert result.stdout == '{} {}\n'.format(
-        [str(tmp_path / 'script.py'), '--version', '--overwrite', '-h'], tmp_path)
+    assert result.stdout == '{} {}\n'.format([script] + theirs, tmp_path)
 
 
 # Configs and environments
 
 
 @pytest.mark.parametrize('message, text, where, remedy', [
-    ('2:5 : Message type "x" has no field named "y".', 'one\n  two  \n', ' in line 2 ("two")', 'that field'),
-    ('1:1 : Enum type "x" has no value named "y".', 'one', ' in line 1 ("one")', 'that value'),
-    ('3:1 : Expected "}".', 'one\n', ' in line 3', 'Correct that line'),
-    ('nothing known', 'x', '', 'Correct that line'),
-    ('1:2: Couldn\'t parse', 'x' * 200, ' in line 1 ("{}")'.format('x' * 80), 'Correct that line'),
-    ('0:2 : odd', 'x', ' in line 0', 'Correct')])
+    ('2:5 : Message type "x" has no field named "y".', 'one: 1\n  two: 2  \n', ' in line 2 ("two: 2")', 'that field'),
+    ('1:1 : Enum type "x" has no value named "y".', 'one: 1', ' in line 1 ("one: 1")', 'that value'),
+    ('3:1 : Expected "}".', 'one {\n', ' in line 3', 'Correct that line'),
+    ('nothing known', 'x: 1', '', 'Correct that line'),
+    ('1:2: Couldn\'t parse', 'x: ' * 99, ' in line 1 ("{}")'.format(('x: ' * 99)[:80]), 'Correct that line'),
+    ('0:2 : odd', 'x: 1', ' in line 0', 'Correct')])
 def test_what_does_not_parse_is_told_with_its_line(message, text, where, remedy):
-    problem, what_to_do = _config._explained(message, text, 'The text')
+    messages = pytest.importorskip('google.protobuf.timestamp_pb2')
+    problem, what_to_do = _config._explained(message, text, 'The text', messages.Timestamp.DESCRIPTOR)
     assert problem.startswith('The text does not parse{}: '.format(where)) and remedy in what_to_do
     assert problem.endswith(message.split(' : ')[-1].split(': ')[-1])
 
@@ -247,7 +256,8 @@ def test_a_config_is_read_with_what_overrides_it(pipeline, tmp_path):
 
 
 @pytest.mark.parametrize('content, override, words', [
-    (b'', '', 'describes no model'), (b'model { }', '', 'describes no model'), (b'\xff', '', 'is not a text file'),
+    (b'', '', 'describes no model'), (b'model { }', '', 'describes no model'), (b'\xff', '', 'bytes that are no UTF-8'),
+    (b'\0' * 8, '', 'is not a text file'),
     (b'model {', '', r'pipeline.config does not parse'),
     (b'model { ssd { } }', 'modl { }', '--config_override does not'),
     (None, '', 'There is no pipeline config'), ('a folder', '', 'is a directory')])
@@ -271,13 +281,19 @@ def test_models_of_tensorflow_2s_half_are_known_by_their_extractor(pipeline, arc
     assert found is None if native is None else native in found
 
 
+def test_a_config_without_a_model_is_none_of_tensorflow_2s_half(pipeline):
+    assert _config._tf2_native(pipeline) is None
+
+
 @pytest.mark.parametrize('error, words, remedy', [
     (AttributeError("module 'tensorflow' has no attribute 'contrib'"), 'needs tf.contrib', 'Use TensorFlow 1.x'),
     (ImportError('No module named tensorflow.contrib', name='tensorflow.contrib'), 'needs tf.contrib', 'TensorFlow 1'),
-    (ImportError("No module named 'PIL.Image'", name='PIL.Image'), 'needs PIL, which', 'pip install pillow"'),
+    (ImportError("No module named 'PIL'", name='PIL'), 'needs PIL, which', 'pip install pillow"'),
+    (ImportError("No module named 'json.x'", name='json.x'), 'needs json.x, and the json that is found, in', 'hides it'),
     (ImportError("No module named 'lvis'", name='lvis'), 'needs lvis, which cannot be imported: No module',
      'install lvis"'),
-    (ImportError('no x', name='object_detection.x'), 'cannot be imported under TensorFlow', 'of the same time'),
+    (ImportError('no x', name='object_detection.x'), 'needs object_detection.x, which cannot be found', 'PYTHONPATH'),
+    (ImportError('no x', name='object_detection'), 'cannot be imported under TensorFlow', 'of the same time'),
     (ImportError('no x'), 'cannot be imported under TensorFlow', 'of the same time'),
     (AttributeError('no x'), 'cannot be imported under TensorFlow', 'of the same time')])
 def test_what_keeps_the_exporter_from_being_imported_is_told(error, words, remedy):
@@ -444,9 +460,21 @@ def test_commands_that_write_have_the_exit_codes_of_an_export(error, expected):
 
 
 @pytest.mark.parametrize('arguments, code', [
-    (['--version'], 0), (['--help'], 0), (['-h'], 0), (['no_such_command'], 2), (['compare'], 2), (['freeze', 'x'], 2),
+    (['--version'], 0), (['--help'], 0), (['-h'], 0), (['compare'], 2), (['freeze', 'x'], 2),
     (['package', 'nowhere', 'x', '--output', 'y'], 2), (['verify', '--most_images', '0', 'x'], 2)])
 def test_the_command_od_patch_says_how_it_is_used(arguments, code):
     result = click.testing.CliRunner().invoke(cli.cli, arguments)
     assert result.exit_code == code
     assert (arguments[0] == '--version') == result.output.startswith('od-patch, version')
+
+
+@pytest.mark.parametrize('name, remedy', [
+    ('no_such_command', 'od-patch --help lists the commands.'), ('compair', 'Did you mean od-patch compare ?'),
+    ('export', 'export_inference_graph --pipeline_config_path')])
+def test_a_command_that_there_is_not_is_told_with_the_one_that_was_meant(monkeypatch, capsys, name, remedy):
+    monkeypatch.setattr(sys, 'argv', ['od-patch', name])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    shown = capsys.readouterr()
+    assert end.value.code == 2 and shown.out == ''
+    assert shown.err.startswith('od-patch: od-patch has no command {!r}'.format(name)) and remedy in shown.err

@@ -154,7 +154,7 @@ def test_a_batch_norm_is_put_back_unless_its_sixth_output_is_used(read):
     _batch_norm(graph_def, 'norm/nested', read=0)
     if read == 5:  # the earlier op has five
         refused = _refusal(graph_def, '1.12')
-        assert 'the op FusedBatchNormV3 (norm; since 1.14' in refused.problem
+        assert 'the op FusedBatchNormV3 (norm, its sixth output is used; since 1.14' in refused.problem
         return
     _lowering.lower(graph_def, '1.12')
     norm = _nodes(graph_def)['norm']
@@ -167,7 +167,7 @@ def test_a_batch_norm_is_put_back_unless_its_sixth_output_is_used(read):
 def test_a_batch_norm_that_trains_is_refused():
     graph_def = graph_pb2.GraphDef()
     _batch_norm(graph_def, is_training=True)
-    assert 'the op FusedBatchNormV3 (norm; since 1.14' in _refusal(graph_def, '1.12').problem
+    assert 'the op FusedBatchNormV3 (norm, it trains; since 1.14' in _refusal(graph_def, '1.12').problem
 
 
 def test_a_factor_that_inference_does_not_look_at_keeps_no_batch_norm_from_being_put_back():
@@ -176,15 +176,18 @@ def test_a_factor_that_inference_does_not_look_at_keeps_no_batch_norm_from_being
     assert _lowering.lower(graph_def, '1.12') == ['FusedBatchNormV3 → FusedBatchNormV2 (1)']
 
 
-@pytest.mark.parametrize('attrs, goes', [
-    ({}, True), ({'pad_to_max_output_size': False}, True), ({'pad_to_max_output_size': True}, False),
-    ({'sigma_as': 'nms/sigma:0'}, True), ({'sigma': .5}, False), ({'sigma': -1.0}, False), ({'sigma': 1e-9}, False),
-    ({'sigma': None}, False)])
-def test_a_suppression_is_put_back_where_the_earlier_op_does_the_same(attrs, goes):
+_SOFT = 'which computes soft non-maximum suppression: earlier ops cannot'
+
+
+@pytest.mark.parametrize('attrs, why_not', [
+    ({}, None), ({'pad_to_max_output_size': False}, None), ({'pad_to_max_output_size': True}, 'its output is padded'),
+    ({'sigma_as': 'nms/sigma:0'}, None), ({'sigma': .5}, _SOFT), ({'sigma': -1.0}, _SOFT), ({'sigma': 1e-9}, _SOFT),
+    ({'sigma': None}, _SOFT)])
+def test_a_suppression_is_put_back_where_the_earlier_op_does_the_same(attrs, why_not):
     graph_def = graph_pb2.GraphDef()
     _suppression(graph_def, **attrs)
-    if not goes:
-        assert 'the op NonMaxSuppressionV5 (nms; since 1.15' in _refusal(graph_def, '1.12').problem
+    if why_not:
+        assert 'the op NonMaxSuppressionV5 (nms, {}; since 1.15'.format(why_not) in _refusal(graph_def, '1.12').problem
         return
     _lowering.lower(graph_def, '1.12')
     node = _nodes(graph_def)['nms']
@@ -297,7 +300,7 @@ def test_everything_that_a_release_lacks_is_named_once_by_the_first_node():
     assert lines == ['TensorFlow 1.4.1 lacks what this model needs:',
                      '  - half_pixel_centers of the op ResizeBilinear (one_resized; since 1.14.0)',
                      '  - the op AddV2 (inner; since 1.5.0)',
-                     '  - the op FusedBatchNormV3 (one; since 1.14.0)',
+                     '  - the op FusedBatchNormV3 (one, its sixth output is used; since 1.14.0)',
                      '  - the op OpOfNobody (mine; since a later one)']
 
 

@@ -345,7 +345,7 @@ def test_a_series_is_told_in_one_line():
     from od_patch import _console
     results = [_series.Result('a', 1, outcome, None, None)
                for outcome in (_series.EXPORTED, _series.SKIPPED, _series.EXPORTED)]
-    line = _console.summary_line(_series.SeriesReport('out', results, [], 'r'))
+    line = _console.summary_line(_series.SeriesReport('out', results, [], [], 'r'))
     assert line == 'od-patch: out: 2 exported, 1 done before'
 
 

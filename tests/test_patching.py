@@ -239,7 +239,7 @@ def test_import_of_od_patch_does_not_import_tensorflow():
 
 def test_the_pins_are_distinct_and_well_formed():
     blobs = [release.exporter_blob for release in _releases.RELEASES]
-    assert len(set(blobs)) == len(blobs) == 19
+    assert len(set(blobs)) == len(blobs) == 21
     assert all(len(blob) == 40 and int(blob, 16) >= 0 for blob in blobs)
 
 

@@ -31,7 +31,7 @@ def test_an_export_without_saved_model_says_so(capsys):
 def test_a_series_says_one_line(capsys):
     results = [_series.Result('p', number, outcome, None, None) for number, outcome in enumerate(
         [_series.EXPORTED, _series.EXPORTED, _series.FAILED, _series.SKIPPED])]
-    _export.Observer().finished(_series.SeriesReport('exported', results, [], 'r1.12.0'))
+    _export.Observer().finished(_series.SeriesReport('exported', results, [], [], 'r1.12.0'))
     assert capsys.readouterr().err == 'od-patch: exported: 2 exported, 1 done before, 1 failed\n'
 
 

@@ -13,6 +13,8 @@ import od_patch  # noqa: E402
 from od_patch import _saved_model  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from od_patch import legacy  # noqa: E402
+from od_patch import steps  # noqa: E402
+from od_patch.steps import _step  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
 from tests.support import parity  # noqa: E402
 
@@ -448,8 +450,11 @@ def test_changes_come_before_the_graph_is_measured_against_a_release(kind):
     with tf.Graph().as_default() as graph:
         x = tf.placeholder(tf.float32, [], name='x')
         y = tf.identity(x, name='y')
-        composed = _saved_model.compose(graph, x, {'y': y}, kind, target_tf='1.4', changes=[change])
+        changes = [change] + [lower for step in steps.active({'target_tf': '1.4'}) for lower in step.changes()]
+        composed = _saved_model.compose(graph, x, {'y': y}, kind, changes=changes)
     assert composed.notes == ['for TensorFlow 1.4: AddV2 → Add (1)']
+    assert [step.name for step in steps.STEPS if step.changes is not _step.Step.changes][-2:] == [
+        'signatures', 'target_tf']
 
 
 def _node(path, name):

@@ -6,9 +6,7 @@ import pytest
 
 tensorflow = pytest.importorskip('tensorflow')
 
-from od_patch import _console  # noqa: E402
 from od_patch import _errors  # noqa: E402
-from od_patch import _export  # noqa: E402
 from od_patch import _saved_model  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from od_patch import proof  # noqa: E402
@@ -17,6 +15,7 @@ from od_patch.proof import _models  # noqa: E402
 from od_patch.proof import _servable  # noqa: E402
 from od_patch.serving import _publish  # noqa: E402
 from od_patch.serving import _requests  # noqa: E402
+from od_patch.steps import proof as proof_step  # noqa: E402
 from tests.serving import models  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
 from tests.support import exports  # noqa: E402
@@ -85,15 +84,15 @@ def test_what_cannot_be_made_up_is_not_run_and_that_is_said(sides, words, tmp_pa
     answer = _verify(_model(sides), tmp_path)
     check, = answer.of('outputs')
     assert check.status == _answer.SKIPPED and words in check.text and not answer.runs
-    report = _export.Report(*[None] * len(_export.Report._fields))._replace(proof=answer)
-    told = _console._proof(report)  # pylint: disable=protected-access
+    (label, told), = proof_step.Proof(True).facts(answer)
+    assert label == 'proof'
     assert 'outputs were not checked: not run: ' + words in told and '--verify' not in told
 
 
 def test_who_did_not_ask_for_outputs_is_told_what_runs_them(tmp_path):
     answer = proof.verify(saved_model=models.write(_model({}), tmp_path / 'saved_model'), quick=True)
-    report = _export.Report(*[None] * len(_export.Report._fields))._replace(proof=answer)
-    assert '--verify runs it, too' in _console._proof(report)  # pylint: disable=protected-access
+    (_, told), = proof_step.Proof(False).facts(answer)
+    assert '--verify runs it, too' in told and 'not checked: ' not in told
 
 
 def test_images_alone_do_not_make_a_request_of_it(tmp_path):

@@ -373,8 +373,9 @@ def test_the_report_says_what_was_made(export, prefix, kind, averages):
     assert (report.output_directory, report.kind, report.use_moving_averages, report.checkpoint, report.step) == (
         output, kind, averages, prefix, 7)
     assert report.artifacts == set(_PARTS) and not report.replaced
-    assert report.warmup is None and report.published is None
-    assert report.release.startswith('unpinned (git blob ') and not report.proof.wrong
+    assert report.release.startswith('unpinned (git blob ') and report.lines == []
+    (label, proved), = report.facts
+    assert label == 'proof' and proved.startswith('files and weights: ') and proved.endswith('(--verify runs it, too)')
     assert sorted(report.signature.outputs) == ['detection_boxes', 'detection_scores']
     assert dict(report.files) == {
         os.path.relpath(os.path.join(folder, name), output): os.path.getsize(os.path.join(folder, name))
@@ -616,5 +617,5 @@ def test_what_an_observer_is_told_is_logged_where_nobody_else_looks(caplog):
 
 def test_names_can_be_added_to_the_keys_of_a_dict():
     """As upstream does until 2020, for Python 2."""
-    names = _patching._Names(['c', 'd'])
+    names = _export._Names(['c', 'd'])
     assert {'a': 1}.keys() + names == ['a', 'c', 'd'] and ['a'] + names == ['a', 'c', 'd'] and names == ['c', 'd']

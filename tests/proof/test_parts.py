@@ -164,13 +164,13 @@ def test_an_op_is_known_from_its_first_release_to_its_last():
     made = Made().placeholder('x').node('gone', op)
     since, until = OPS[op].since, OPS[op].until
     for place, release in enumerate(RELEASES):
-        check = ops_of(made, _portability._short(release))
+        check = ops_of(made, _optable.short(release))
         known = since <= place <= until
         assert (check.status == 'ok') is known, release
         if not known:
             assert 'op ' + op in check.text
             assert 'op {}: TensorFlow {} to {} (node gone)'.format(
-                op, _portability._short(RELEASES[since]), _portability._short(RELEASES[until])) in check.details
+                op, _optable.short(RELEASES[since]), _optable.short(RELEASES[until])) in check.details
 
 
 def test_an_attribute_is_known_from_its_first_release_to_its_last():
@@ -178,7 +178,7 @@ def test_an_attribute_is_known_from_its_first_release_to_its_last():
     made = Made().placeholder('x').node('old', op)
     made.change('old').attr[attr].i = 1
     for place, release in enumerate(RELEASES):
-        check = ops_of(made, _portability._short(release))
+        check = ops_of(made, _optable.short(release))
         known = OPS[op].attrs[attr][0] <= place <= until and OPS[op].since <= place
         assert (check.status == 'ok') is known, release
         if place > until:
@@ -189,7 +189,7 @@ def test_without_a_target_the_first_release_that_knows_all_is_told():
     made = Made().placeholder('x').node('y', 'NonMaxSuppressionV3', ['x'] * 5).node('z', 'AddV2', ['x', 'x'])
     latest = max(OPS[op].since for op in ('Placeholder', 'NonMaxSuppressionV3', 'AddV2'))
     text = _portability._ops('frozen graph', made.graph_def, None).text
-    assert text == 'TensorFlow {} and later know all of them'.format(_portability._short(RELEASES[latest]))
+    assert text == 'TensorFlow {} and later know all of them'.format(_optable.short(RELEASES[latest]))
     check = _portability._ops('frozen graph', Made().placeholder('x').graph_def, None)
     assert check.status == 'ok' and 'is the oldest in the table' in check.text
 
@@ -205,12 +205,13 @@ def test_an_op_of_ones_own_is_a_note_and_for_a_target_wrong():
 
 
 @pytest.mark.parametrize('text, release', [
-    ('1.12', '1.12'), ('1.12.3', '1.12'), (' 1.13 ', '1.13'), ('1.15.rc1', '1.15')])
+    ('1.12', '1.12'), ('1.12.3', '1.12'), (' 1.13 ', '1.13'), ('1.15.rc1', '1.15'), ('1.12.0.0', '1.12'),
+    ('1.12.0.post1', '1.12'), ('1.15.5+nv23.3', '1.15')])
 def test_a_release_is_meant_whatever_its_patch(text, release):
-    assert _portability._short(_portability.known_release(text)) == release
+    assert _optable.short(_portability.known_release(text)) == release
 
 
-@pytest.mark.parametrize('text', ['1', '1.2', '12', '1.12.0.0', '3.0', '', '1.12-', 'x1.12'])
+@pytest.mark.parametrize('text', ['1', '1.2', '12', '1.12..0', '3.0', '', '1.12-', 'x1.12'])
 def test_what_is_no_release_of_the_table_is_refused(text):
     with pytest.raises(_errors.UsageError, match='the table of ops has TensorFlow 1.4 to'):
         _portability.known_release(text)

@@ -154,14 +154,18 @@ def test_files_are_held_against_the_digests_of_the_record(export):
     assert told(export)['files', 'od_patch.json'].text == '2 files are as the export wrote them'
     write_record(export, sha256={'model.ckpt.index': digests['model.ckpt.index']})
     assert told(export)['files', 'od_patch.json'].text == '1 file is as the export wrote it'
-    write_record(export, sha256=dict(digests, gone='00'))
+    write_record(export, sha256=dict(digests, gone='0' * 64))
     check = told(export)['files', 'od_patch.json']
     assert check.status == 'note' and check.text.endswith('not there any more: gone')
-    write_record(export, sha256=dict(digests, **{'model.ckpt.index': '00'}))
+    write_record(export, sha256=dict(digests, **{'model.ckpt.index': '0' * 64}))
     check = told(export)['files', 'od_patch.json']
     assert check.status == 'wrong' and check.text == 'changed since the export: model.ckpt.index'
-    write_record(export, sha256='none')
+    write_record(export, exporter='another one')
     assert told(export)['files', 'od_patch.json'].status == 'not checked'
+    for spoilt in ('none', {'model.ckpt.index': '00'}):
+        write_record(export, sha256=spoilt)
+        check = told(export)['files', 'od_patch.json']
+        assert check.status == 'wrong' and 'its sha256 is ' in check.text and 'which no export writes' in check.text
 
 
 def test_a_record_that_is_none_is_wrong(export):
@@ -273,6 +277,8 @@ def input_with(export, dtype, *shape, **more):
 def test_an_input_is_told_by_its_type_and_shape(export):
     assert input_with(export, 4, -1, -1, -1, 3)[1:] == ('image_tensor', 'uint8', [None, None, None, 3])
     assert input_with(export, 1, 1, 300, 300, 3)[1:] == ('image_tensor', 'float32', [1, 300, 300, 3])
+    for channels in (1, 4, 7):
+        assert input_with(export, 4, -1, -1, -1, channels).shape == [None, None, None, channels]
     assert input_with(export, 4, unknown=True)[1:] == ('image_tensor', 'uint8', None)
     assert input_with(export, 7, -1)[1:] == ('encoded_image_string_tensor', '', [None])
     with defects.saved_model(export) as meta_graph:
@@ -281,7 +287,7 @@ def test_an_input_is_told_by_its_type_and_shape(export):
 
 
 @pytest.mark.parametrize('dtype, shape, more', [
-    (4, (-1, -1, 3), {}), (4, (-1, -1, -1, 4), {}), (4, (-1, -1, -1, 1), {}), (10, (-1, -1, -1, 3), {}),
+    (4, (-1, -1, 3), {}), (4, (-1, -1, -1, 0), {}), (4, (-1, -1, -1, 3, 1), {}), (10, (-1, -1, -1, 3), {}),
     (4, (1, 1 << 14, 1 << 14, 3), {}), (4, (-1, -1, -1, 3), dict(second=True)), (99, (-1, -1, -1, 3), {})])
 def test_an_input_that_takes_no_images_is_refused(export, dtype, shape, more):
     with pytest.raises(_errors.InputRefused):
@@ -425,12 +431,12 @@ def test_an_image_too_large_is_refused_before_it_is_read(tmp_path, monkeypatch):
         _images.load([str(tmp_path / 'a.png')], 1)
 
 
-def test_a_grey_image_and_one_with_transparency_become_colours(tmp_path):
+def test_a_grey_image_becomes_colours_and_one_with_transparency_keeps_it(tmp_path):
     from PIL import Image
-    for mode, value in (('L', 9), ('RGBA', (1, 2, 3, 0)), ('P', 0)):
+    for mode, value, pixel in (('L', 9, [9, 9, 9]), ('RGBA', (1, 2, 3, 0), [1, 2, 3, 0]), ('P', 0, [0, 0, 0])):
         Image.new(mode, (4, 3), value).save(str(tmp_path / 'a.png'))
         one, = _images.load([str(tmp_path / 'a.png')], 1)[0]
-        assert one.array.shape == (3, 4, 3) and one.array.dtype == np.uint8
+        assert one.array.dtype == np.uint8 and one.array.tolist() == [[pixel] * 4] * 3
 
 
 # config ---------------------------------------------------------------------------------------------------------------
@@ -525,13 +531,14 @@ def test_a_record_leads_to_no_file_outside_the_export(export):
     with open(path, 'w') as file:
         file.write('x')
     digest = hashlib.sha256(b'x').hexdigest()
-    write_record(export, sha256={'../outside': digest, path: digest})
-    check = told(export)['files', 'od_patch.json']
-    assert check.status == 'note' and check.text.startswith('0 files are')
+    for outside in ('../outside', path):
+        write_record(export, sha256={outside: digest})
+        check = told(export)['files', 'od_patch.json']
+        assert check.status == 'wrong' and 'which no export writes' in check.text
 
 
 def test_a_saved_model_by_itself_is_not_held_against_its_record(export):
-    write_record(export, sha256={'model.ckpt.index': '00'})
+    write_record(export, sha256={'model.ckpt.index': '0' * 64})
     assert ('files', 'od_patch.json') not in told(os.path.join(export, 'saved_model'))
     assert ('files', 'od_patch.json') in told(export)
 

@@ -17,9 +17,9 @@ from od_patch import export_inference_graph
 from od_patch import proof
 from tests.proof import defects
 
-def staged(export):
+def staged(export, *arguments):
     getattr(defects, sys.argv[-1])(export.staged_directory)
-    return original(export)
+    return original(export, *arguments)
 
 original, proof.staged = proof.staged, staged
 sys.exit(export_inference_graph.main(sys.argv[:-1]))

@@ -79,7 +79,7 @@ MUTATIONS = (
     Mutation('proof/_models.py', "(batch if place == 0 else _SIDE_SIZE)", '_SIDE_SIZE',
              ['tests/test_side_inputs.py::test_what_is_made_up_is_seen_by_the_model_and_the_same_each_time'],
              'side inputs get another batch than the images', on='any'),
-    Mutation('_console.py', 'if report.proof.pictures and not report.proof.runs:', 'if False:',
+    Mutation('steps/proof.py', 'if self.runs_models and not result.runs:', 'if False:',
              ['tests/test_side_inputs.py::test_what_cannot_be_made_up_is_not_run_and_that_is_said'],
              '--verify that ran nothing says that --verify would run it', on='any'),
     Mutation('_reading.py', "            if not piece.startswith(b'#'):\n", '            if True:\n',
