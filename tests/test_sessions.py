@@ -13,11 +13,12 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _WORDS = ('opt_level', 'L0', 'L1', 'optimizer_options', 'rewrite_options', 'OptimizerOptions', 'RewriterConfig',
           'rewriter_config_pb2', 'disable_meta_optimizer', 'set_experimental_options', 'do_constant_folding')
 _SWITCH = re.compile(r'\b({})\b'.format('|'.join(_WORDS)))
-# Where the words may stand: the one function, and a script that has Grappler itself work on a graph, in no session.
+# Where the words may stand: the one function, and where Grappler itself works on a graph, in no session.
 _ALLOWED = {
     'od_patch/compare/_run.py': ('unoptimized_config', {'optimizer_options', 'opt_level', 'rewrite_options',
                                                         'disable_meta_optimizer'}),
-    'tests/compare/pairs.py': ('TRANSFORM', {'rewriter_config_pb2', 'RewriterConfig'})}
+    'tests/compare/pairs.py': ('TRANSFORM', {'rewriter_config_pb2', 'RewriterConfig'}),
+    'tests/compare/tools.py': ('grappler', {'rewriter_config_pb2', 'RewriterConfig'})}
 
 
 def switches(text):

@@ -252,16 +252,14 @@ def _relu6(graph):
         if op != 'Minimum' or graph.controls[node] or len(graph.inputs[node]) != 2 or \
                 _graph.attr_type(graph.attrs[node], 'T') not in _tensors.FLOATING:
             continue
-        for own, other in ((0, 1), (1, 0)):
-            relu, port = _through(graph, graph.inputs[node][own])
-            limit = _through(graph, graph.inputs[node][other])
-            tensor = graph.tensors[limit[0]]
-            if graph.ops[relu] == 'Relu' and not port and not graph.controls[relu] and tensor is not None and \
-                    not tensor.shape and _scalar(graph, limit) == 6:
-                graph.ops[node], graph.attrs[node] = 'Relu6', {'T': graph.attrs[node]['T']}
-                graph.inputs[node] = graph.inputs[relu][:1]
-                count += 1
-                break
+        # In this order only: TensorFlow 1.12 gives 6 for Minimum(6, NaN), and NaN for Relu6(NaN).
+        (relu, port), limit = (_through(graph, edge) for edge in graph.inputs[node])
+        tensor = graph.tensors[limit[0]]
+        if graph.ops[relu] == 'Relu' and not port and not graph.controls[relu] and tensor is not None and \
+                not tensor.shape and _scalar(graph, limit) == 6:
+            graph.ops[node], graph.attrs[node] = 'Relu6', {'T': graph.attrs[node]['T']}
+            graph.inputs[node] = graph.inputs[relu][:1]
+            count += 1
     return count
 
 
@@ -719,8 +717,8 @@ RULES = [
          _gather),
     Rule('Concat', 'Concat(axis, values) is ConcatV2(values, axis) by definition: one kernel, another order of inputs.',
          _concat),
-    Rule('Relu6', 'Relu6(x) is Minimum(Relu(x), 6), bit for bit, whatever x is; only in floating point and where the 6 '
-         'is a scalar.', _relu6),
+    Rule('Relu6', 'Relu6(x) is Minimum(Relu(x), 6), bit for bit, whatever x is; only in floating point, in this order '
+         'and where the 6 is a scalar.', _relu6),
     Rule('NMS without score threshold',
          'NonMaxSuppressionV2 is V3 with a score threshold of minus infinity: no score lies below it.', _nms_threshold),
     Rule('NMS without soft sigma',

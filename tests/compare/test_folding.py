@@ -18,6 +18,9 @@ INTEGERS = st.sampled_from([INT32, INT64])
 SHAPES = st.lists(st.integers(0, 3), max_size=3)
 
 
+UNARY = ('Abs', 'Neg', 'Sqrt', 'Exp')
+
+
 def array(draw, shape, dtype, low=-9, high=9):
     values = draw(st.lists(st.integers(low, high), min_size=int(np.prod(shape, dtype=int)),
                            max_size=int(np.prod(shape, dtype=int))))
@@ -196,7 +199,7 @@ def test_what_tensorflow_refuses_is_not_worked_out(op, inputs, attrs):
 @pytest.mark.parametrize('op', sorted(_folding.ARITHMETIC))
 def test_floating_point_arithmetic_is_worked_out_to_compare_with_and_is_written_nowhere(op):
     made = Made().const('a', [0.1, 2.5]).const('b', [0.3, 7.5])
-    made.node('value', op, ['a', 'b'][:1 if op in ('Neg', 'Sqrt', 'Exp') else 2], T=FLOAT)
+    made.node('value', op, ['a', 'b'][:1 if op in UNARY else 2], T=FLOAT)
     graph = graphs.graph_of(made.graph_def, ['value'])
     assert np.allclose(_folding.evaluate(graph, 2), _folding.ARITHMETIC[op](*[
         np.float32(row) for row in ([0.1, 2.5], [0.3, 7.5])[:len(graph.inputs[2])]]))

@@ -280,6 +280,64 @@ def _gathers():
     yield APART, 'of something else', build('Gather'), build('GatherV2', source='w'), 'kept'
 
 
+@cases('Concat')
+def _concats():
+    def build(op='ConcatV2', order='xy', axis=1, **attrs):
+        made = Made().placeholder('x').placeholder('y').placeholder('z').const('axis', axis, np.int32)
+        inputs = ['axis'] + list(order) if op == 'Concat' else list(order) + ['axis']
+        more = {} if op == 'Concat' else {'Tidx': INT32}
+        made.node('out', op, inputs, T=FLOAT, N=len(order), **dict(more, **attrs))
+        return made.node('kept', 'AddN', ['x', 'y', 'z'], T=FLOAT, N=3)
+    yield SAME, 'of two', build('Concat'), build(), 'kept'
+    yield SAME, 'of three', build('Concat', 'zxy', 0), build(order='zxy', axis=0), 'kept'
+    yield APART, 'along another axis', build('Concat'), build(axis=0), 'kept'
+    yield APART, 'in another order', build('Concat'), build(order='yx'), 'kept'
+    yield APART, 'the first one last', build('Concat', 'xyz'), build(order='yzx'), 'kept'
+    yield APART, 'one more', build('Concat'), build(order='xyz'), 'kept'
+
+    def computed(op, source):
+        """An axis that is only known when it runs; it must not be taken for one of the values."""
+        made = Made().placeholder('x', INT32).placeholder('y', INT32)
+        inputs = [source, 'x', 'y'] if op == 'Concat' else ['x', 'y', source]
+        made.node('kept', 'Add', ['x', 'y'], T=INT32)
+        return made.node('out', op, inputs, T=INT32, N=2)
+    yield SAME, 'an axis that is computed', computed('Concat', 'x'), computed('ConcatV2', 'x'), 'kept'
+    yield APART, 'another axis that is computed', computed('Concat', 'x'), computed('ConcatV2', 'y'), 'kept'
+
+
+@cases('Relu6')
+def _relu6s():
+    def build(limit=6.0, inner='Relu', outer='Minimum', dtype=FLOAT, first=False):
+        made = Made().placeholder('x', dtype).const(
+            'six', limit, {FLOAT: np.float32, DOUBLE: np.float64, HALF: np.float16, INT32: np.int32}[dtype])
+        made.node('relu', inner, ['x'], T=dtype)
+        made.node('y', outer, ['six', 'relu'] if first else ['relu', 'six'], T=dtype)
+        return made.node('out', 'Neg', ['y'], T=dtype)
+
+    def fused(dtype=FLOAT):
+        made = Made().placeholder('x', dtype).node('y', 'Relu6', ['x'], T=dtype)
+        return made.node('out', 'Neg', ['y'], T=dtype)
+    for dtype in (FLOAT, DOUBLE, HALF):
+        yield SAME, 'of type {}'.format(dtype), build(dtype=dtype), fused(dtype)
+    yield APART, 'the limit first, which TensorFlow 1.12 lets win over NaN', build(first=True), fused()
+    yield APART, 'of integers', build(dtype=INT32, limit=6), fused(INT32)
+    for limit in (5.0, -6.0, np.nextafter(np.float32(6), np.float32(7))):
+        yield APART, 'up to {}'.format(limit), build(limit), fused()
+    for shape in ([1], [1, 1], [2]):
+        yield APART, 'six of shape {}'.format(shape), build(np.full(shape, 6.0)), fused()
+    yield APART, 'the larger one', build(outer='Maximum'), fused()
+    for inner in ('Abs', 'Elu', 'Relu6', 'Softplus'):
+        yield APART, inner, build(inner=inner), fused()
+
+    def computed_limit(op):
+        made = Made().placeholder('x').placeholder('n').node('relu', 'Relu', ['x'], T=FLOAT)
+        made.node('y', op, ['relu', 'n'] if op == 'Minimum' else ['x'], T=FLOAT)
+        return made.node('out', 'Add', ['y', 'n'], T=FLOAT)
+    yield APART, 'up to what is fed', computed_limit('Minimum'), computed_limit('Relu6')
+    yield APART, 'the Minimum waits', waiting(build(), 'y'), waiting(fused()), 'kept'
+    yield APART, 'the Relu waits', waiting(build(), 'relu'), waiting(fused()), 'kept'
+
+
 def _nms(op, out='nms', sigma=0.0, threshold=0.1, iou='iou', hold=(), more=None, scores=False, **attrs):
     """NMS of any version; ``scores``: gathered at its places are the second output."""
     made = Made().placeholder('boxes').placeholder('scores').placeholder('most', INT32).placeholder('given')

@@ -11,11 +11,11 @@ from tests.compare import graphs
 
 pytest.importorskip('tensorflow')
 
-FLOAT, INT, BOOL = 1, 3, 10
+FLOAT, INT = 1, 3
 
 
 def made(*rows):
-    """A GraphDef of rows (name, op, inputs, {attribute: DataType, int, or text}); a float makes a Const."""
+    """A GraphDef of rows (name, op, inputs, {attribute: DataType, int, bool or text}); a float makes a Const."""
     from tensorflow.core.framework import graph_pb2
     import tensorflow as tf
     graph_def = graph_pb2.GraphDef()
@@ -28,6 +28,8 @@ def made(*rows):
                 node.attr['dtype'].type = node.attr['value'].tensor.dtype
             elif isinstance(value, bytes):
                 node.attr[key].s = value
+            elif isinstance(value, bool):
+                node.attr[key].b = value
             elif key in ('N', 'parallel_iterations'):
                 node.attr[key].i = value
             else:
@@ -36,7 +38,7 @@ def made(*rows):
 
 
 def row(name, op, *inputs, **attrs):
-    return name, op, inputs, attrs or {'T': FLOAT}
+    return name, op, inputs, attrs or ({} if op == 'LoopCond' else {'T': FLOAT})
 
 
 def placeholder(name):
@@ -58,7 +60,7 @@ def shifting(factor, prefix='', order=range(6)):
     loop = dict(T=FLOAT, frame_name=b'loop', parallel_iterations=10)
     rows = [row(p + 'limit', 'Const', value=9.0), row(p + 'zero', 'Const', value=0.0),
             row(p + 'ec', 'Enter', p + 'zero', **loop), row(p + 'mc', 'Merge', p + 'ec', p + 'nc', T=FLOAT, N=2),
-            row(p + 'el', 'Enter', p + 'limit', is_constant=BOOL, **loop), row(p + 'less', 'Less', p + 'mc', p + 'el'),
+            row(p + 'el', 'Enter', p + 'limit', is_constant=True, **loop), row(p + 'less', 'Less', p + 'mc', p + 'el'),
             row(p + 'cond', 'LoopCond', p + 'less'), row(p + 'sc', 'Switch', p + 'mc', p + 'cond'),
             row(p + 'idc', 'Identity', p + 'sc:1'), row(p + 'one', 'Const', '^' + p + 'idc', value=1.0),
             row(p + 'addc', 'Add', p + 'sc:1', p + 'one'), row(p + 'nc', 'NextIteration', p + 'addc'),

@@ -14,6 +14,7 @@ from od_patch.compare import _page  # noqa: E402
 from od_patch.compare import _report  # noqa: E402
 from od_patch.compare import _run  # noqa: E402
 from od_patch.compare import _settings  # noqa: E402
+from od_patch.compare import _storage  # noqa: E402
 from od_patch.compare import _transforms  # noqa: E402
 from od_patch.compare import _verdict  # noqa: E402
 from tests.compare import graphs  # noqa: E402
@@ -27,14 +28,19 @@ def compare(tmp_path, one, other, outputs=None):
 
 # verdicts -------------------------------------------------------------------------------------------------------------
 
+def multiply(made, name, weights, value, last):
+    """Adds a MatMul by weights of any shape: what it multiplies is of a shape that is only known when it is run."""
+    made.const(weights, value).node(weights + '/read', 'Identity', [weights], T=FLOAT)
+    made.node(name + '/open', 'Reshape', [last, 'shape'], T=FLOAT, Tshape=INT32)
+    return made.node(name, 'MatMul', [name + '/open', weights + '/read'], T=FLOAT)
+
+
 def layers(*weights, **more):
     """x through a MatMul for each of the weights, which are named by their place."""
-    made = Made().placeholder('x')
+    made = Made().placeholder('x').placeholder('shape', INT32)
     last = 'x'
     for index, value in enumerate(weights):
-        name = 'scope{}/w'.format(index)
-        made.const(name, value).node(name + '/read', 'Identity', [name], T=FLOAT)
-        made.node('y%d' % index, 'MatMul', [last, name + '/read'], T=FLOAT)
+        multiply(made, 'y%d' % index, 'scope{}/w'.format(index), value, last)
         last = 'y%d' % index
     return made.node(more.get('out', 'out'), more.get('op', 'Neg'), [last], T=FLOAT)
 
@@ -75,10 +81,8 @@ def test_graphs_with_no_output_or_hardly_a_weight_in_common_are_not_comparable(t
     for made in (one, other):
         made.node('num_detections', 'Exp', ['x'], T=FLOAT)
     for index, value in enumerate(([[7., 8., 9., 1.]], [[3.] * 5], [[2.] * 6])):
-        name = 'v%d' % index
-        one.const(name, value).node(name + '/read', 'Identity', [name], T=FLOAT)
+        multiply(one, 'z%d' % index, 'v%d' % index, value, 'y0' if not index else 'z%d' % (index - 1))
         one.change('out').input[0] = 'z%d' % index
-        one.node('z%d' % index, 'MatMul', ['y0' if not index else 'z%d' % (index - 1), name + '/read'], T=FLOAT)
     for index in range(3):  # of other names and shapes
         other.change('scope%d/w' % index).name = 'deep/u%d' % index
         other.change('scope%d/w/read' % index).input[0] = 'deep/u%d' % index
@@ -323,19 +327,27 @@ def test_the_page_tells_each_node_what_it_is_to_the_other_graph(tmp_path):
     assert row[2] == 0 and (row[5], row[6]) == ('3', '4')  # the same name; both values
 
 
-def test_nothing_in_the_page_ends_its_script(tmp_path):
-    name = '</script><b>\u2028&'
+@pytest.mark.parametrize('place, verdict', [
+    ('name', 'not comparable'),  # no TensorFlow takes such a name, and the page says which it was
+    ('file', 'same weights, different graph')])
+def test_nothing_in_the_page_ends_its_script(place, verdict, tmp_path):
+    hostile = '</script><b>\u2028&'
     one, other = chained(2.), chained(3.)
-    for made in (one, other):
-        made.change('m0').name = name
-        made.change('out').input[0] = name
+    if place == 'name':
+        for made in (one, other):
+            made.change('m0').name = hostile
+            made.change('out').input[0] = hostile
+    folder = tmp_path
+    if place == 'file':
+        folder = tmp_path / '<' / 'script><b>\u2028&'
+        folder.mkdir(parents=True)
     path = str(tmp_path / 'page.html')
-    _page.write(compare(tmp_path, one, other, ['out']), path)
+    _page.write(compare(folder, one, other, ['out']), path)
     with open(path, encoding='utf-8') as file:
         text = file.read()
     assert '<b>' not in text and '\u2028' not in text and text.count('</script>') == 2
     assert '\\u003c/script>\\u003cb>\\u2028&' in text
-    assert 'od-patch: same weights, different graph' in text and '@' + 'CONTENT@' not in text
+    assert 'od-patch: ' + verdict in text and '@' + 'CONTENT@' not in text
 
 
 def test_histograms_of_weights_span_what_is_finite(tmp_path):
@@ -399,10 +411,29 @@ def test_a_chain_of_scales_and_offsets_is_one_convolution_with_a_bias(steps, op)
 
 
 @pytest.mark.parametrize('steps', [
-    [], [('Sub', VECTORS[0], 'first')], [('Mul', np.ones((1, 4), 'f4'))], [('Maximum', VECTORS[0])]])
+    [('Sub', VECTORS[0], 'first')], [('Mul', np.ones((1, 4), 'f4'))], [('Maximum', VECTORS[0])]])
 def test_a_chain_that_is_no_scale_and_offset_is_none(steps):
     graph = graphs.graph_of(convolution(steps).graph_def, ['out'])
-    assert _transforms.affine(graph, graph.names.index('y' if not steps else 's0')) is None
+    assert _transforms.affine(graph, graph.names.index('s0')) is None
+
+
+@pytest.mark.parametrize('op', ['Conv2D', 'DepthwiseConv2dNative'])
+def test_a_bare_convolution_is_scaled_by_one_and_moved_by_nothing(op):
+    """It is what is left where the scale was folded into the filter and there was no offset."""
+    graph = graphs.graph_of(convolution([], op).graph_def, ['out'])
+    found = _transforms.affine(graph, graph.names.index('y'))
+    weights, offset = found.folded(op != 'Conv2D')
+    assert np.array_equal(weights, graph.tensors[graph.names.index('w')].numbers()) and offset.tolist() == [0.] * 4
+    assert [graph.names[node] for node in found.consts + found.nodes] == ['w', 'y']
+
+
+def test_a_scale_that_is_worked_out_of_constants_is_a_scale():
+    made = convolution([('Mul', VECTORS[0])]).const('more', VECTORS[1])
+    made.node('both', 'Mul', ['s0k', 'more'], T=FLOAT).change('s0').input[1] = 'both'
+    graph = graphs.graph_of(made.graph_def, ['out'])
+    found = _transforms.affine(graph, graph.names.index('s0'))
+    assert np.allclose(found.scale, VECTORS[0] * VECTORS[1])
+    assert sorted(graph.names[node] for node in found.consts) == ['more', 's0k', 'w']
 
 
 @pytest.mark.parametrize('dtype, kind, offset', [(12, 'u1', 0), (11, 'i1', 128)])
@@ -413,8 +444,11 @@ def test_a_quantized_weight_is_turned_back(dtype, kind, offset):
     made.change('q').attr['value'].tensor.CopyFrom(
         _tensors.encoded(np.array([0 - offset, 100 - offset, 255 - offset], kind), dtype).proto())
     made.node('out', 'Dequantize', ['q', 'low', 'high'], T=dtype, mode=b'MIN_FIRST')
-    values, step, consts = _transforms.dequantized(graphs.graph_of(made.graph_def, ['out']), 3)
-    assert np.allclose(values, [-1.0, 0.0, 1.55], atol=1e-6) and step == pytest.approx(0.01) and len(consts) == 3
+    found = _storage.decoded(graphs.graph_of(made.graph_def, ['out']))
+    (node, storage), = found.stored.items()
+    assert np.allclose(found.graph.tensors[node].array(), [-1.0, 0.0, 1.55], atol=1e-6)
+    assert storage.how == 'in 8 bits' and storage.step == pytest.approx(0.01)
+    assert [found.graph.names[const] for const in storage.consts] == ['q', 'low', 'high']
 
 
 # the same graph again -------------------------------------------------------------------------------------------------
@@ -519,7 +553,7 @@ def test_graphs_with_neither_weights_nor_outputs_nor_ops_in_common_are_not_compa
     def build(*ops):
         made = Made().placeholder('x')
         for op in ops:
-            made.node('end of ' + op, op, ['x'], T=FLOAT)
+            made.node('end_of_' + op, op, ['x'], T=FLOAT)
         return made
     answer = compare(tmp_path, build('Neg', 'Exp', 'Abs'), build('Floor', 'Ceil', 'Relu'))
     assert answer.verdict == 'not comparable' and 'neither weights nor outputs nor most ops' in answer.reason

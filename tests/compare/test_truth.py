@@ -124,11 +124,7 @@ def loops(factors, swap=False):
                  row(p + 'mul', 'Mul', p + 's:1', p + 'k'), row(p + 'n', 'NextIteration', p + 'mul'),
                  row(p + 'exit', 'Exit', p + 's')]
     rows.append(row('out', 'Sub', 'l0/exit', 'l1/exit'))
-    graph_def = made(*rows)
-    for node in graph_def.node:
-        if node.op == 'LoopCond':
-            node.attr.clear()
-    return graph_def
+    return made(*rows)
 
 
 def test_what_was_picked_among_several_alike_is_no_known_difference(tmp_path):
@@ -160,6 +156,19 @@ def test_concat_is_concat_v2_and_minimum_of_relu_and_six_is_relu6_only():
         assert not judged(other, relu6).equal
     integers = made(row('x', 'Placeholder', dtype=3), row('out', 'Relu6', 'x', T=3))
     assert not judged(relu(6, kind=3), integers).equal  # integers have no NaN, but nobody looked
+
+
+@pytest.mark.parametrize('dtype, kind', [(FLOAT, 'f4'), (2, 'f8'), (19, 'f2')])
+def test_relu6_spelt_out_has_the_bits_of_relu6(dtype, kind):
+    """NaN and -0 among them, in whole vectors of the processor and alone."""
+    edges = np.array([np.nan, -np.nan, np.inf, -np.inf, -0., 0., 6., 7., -1., 3., 1e-7, np.nextafter(np.array(6, kind),
+                                                                                                  np.inf)], kind)
+    graph_def = made(row('x', 'Placeholder', dtype=dtype), row('six', 'Const', value=np.array(6, kind)),
+                     row('relu', 'Relu', 'x', T=dtype), row('spelt', 'Minimum', 'relu', 'six', T=dtype),
+                     row('fused', 'Relu6', 'x', T=dtype))
+    for fed in [np.repeat(edges, 5)] + [edges[index:index + 1] for index in range(len(edges))]:
+        spelt, fused = graphs.run(graph_def, ['spelt', 'fused'], {'x': fed})
+        assert spelt.tobytes() == fused.tobytes(), fed
 
 
 def test_weights_are_never_paired_by_their_shape_alone():

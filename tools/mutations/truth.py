@@ -3,6 +3,7 @@ from tools.mutations import Mutation
 
 _LOADING = ['tests/compare/test_loading.py']
 _TRUTH = ['tests/compare/test_truth.py']
+_NEIGHBOURS = ['tests/compare/test_neighbours.py::test_a_neighbour_stays_another']
 _FOREIGN = ['tests/compare/test_formats.py::test_what_is_no_graph_is_told_by_its_first_bytes']
 _PACKED = ['tests/compare/test_formats.py::test_a_compressed_graph_is_simply_read']
 
@@ -56,6 +57,12 @@ MUTATIONS = (
              'graph.inputs[node] = list(graph.inputs[node])', _TRUTH, 'Concat is no longer ConcatV2'),
     Mutation('compare/_rules.py', 'not tensor.shape and _scalar(graph, limit) == 6:', '_scalar(graph, limit) == 6:',
              _TRUTH, 'Minimum with a vector, which changes the shape, is called Relu6'),
+    Mutation('compare/_rules.py', '(relu, port), limit = (_through(graph, edge) for edge in graph.inputs[node])',
+             '(relu, port), limit = sorted((_through(graph, edge) for edge in graph.inputs[node]),\n'
+             '                                     key=lambda edge: graph.ops[edge[0]] != \'Relu\')', _NEIGHBOURS,
+             'Minimum(6, Relu(x)), which is 6 for NaN in TensorFlow 1.12, is called Relu6'),
+    Mutation('compare/_rules.py', ' and not port and not graph.controls[relu] and tensor', ' and not port and tensor',
+             _NEIGHBOURS, 'what a Relu waits for is waited for no more'),
     Mutation('compare/_formats.py', 'if len(names) == 1:', 'if names:', _FOREIGN,
              'of an archive of many files the first is compared'),
     Mutation('compare/_formats.py', 'if data[:2] == b\'\\x1f\\x8b\':', 'if data[:2] == b\'\\x1f\\x8c\':', _PACKED,
