@@ -510,9 +510,10 @@ def test_of_a_v1_checkpoint_all_bytes_count(series):
 # What a SavedModel depends on.
 
 _OTHERWISE = {
-    'saved_model_variables': 'reference', 'additional_output_tensor_names': ['extra'], 'target_tf': '1.12',
-    'extra_signatures': ['encoded_image_bytes'], 'signature_outputs': ['detection_boxes'],
-    'signature_input_name': 'image', 'verify': True, 'warmup_images': []}
+    'saved_model_variables': ['reference', 'frozen'], 'additional_output_tensor_names': ['extra', 'extra,more'],
+    'target_tf': ['1.12', '1.13'], 'extra_signatures': ['encoded_image_bytes'],
+    'signature_outputs': ['detection_boxes', 'detection_classes'], 'signature_input_name': ['image', 'images'],
+    'verify': [True], 'warmup_images': [[]]}
 _NO_CONSEQUENCE = {
     'strict_pin': True, 'overwrite': True, 'artifacts': ['saved_model'], 'profile_graph': True, 'all_checkpoints': True,
     'checkpoint_steps': [1], 'watch': True, 'watch_interval': 1., 'verbose': True, 'log_file': 'x', 'traceback': True}
@@ -543,8 +544,7 @@ def test_a_change_of_anything_that_a_saved_model_depends_on_is_noticed(tmp_path)
     for color in (1, 2):
         Image.new('RGB', (2, 2), (color, 0, 0)).save(str(picture))
         made.append(recipe(warmup_images=[str(picture)]))
-    for name, value in _OTHERWISE.items():
-        made.append(recipe(**{name: value}))
+    made += [recipe(**{name: value}) for name, values in _OTHERWISE.items() for value in values]
     assert len(set(made)) == len(made) and all(re.match('[0-9a-f]{64}$', digest) for digest in made)
 
 
