@@ -404,13 +404,14 @@ def test_outputs_are_nodes_or_one_of_their_outputs(text, names):
     (['folder/inner'], ['folder'], True, 'belongs to what is read'), (['folder/new'], ['folder'], True, None),
     (['folders'], ['folder'], True, None), (['new', './new'], [], True, 'Two results'),
     (['new', 'other'], [], False, None), (['new', 'old'], [], False, 'old is there already'),
-    (['old'], ['missing'], True, None)])
+    (['old'], ['missing'], True, None), (['hard'], ['read'], True, 'belongs to what is read')])
 def test_what_is_read_is_never_written_over(tmp_path, monkeypatch, paths, inputs, overwrite, words):
     monkeypatch.chdir(str(tmp_path))
     (tmp_path / 'folder').mkdir()
     for name in ('old', 'read', 'folder/inner', 'folders'):
         (tmp_path / name).write_text(name)
     os.symlink('read', 'link')
+    os.link('read', 'hard')
     if words is None:
         cli._refuse_to_replace(paths, inputs, overwrite)
         return
