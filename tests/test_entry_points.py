@@ -289,7 +289,7 @@ def test_a_config_without_a_model_is_none_of_tensorflow_2s_half(pipeline):
     (AttributeError("module 'tensorflow' has no attribute 'contrib'"), 'needs tf.contrib', 'Use TensorFlow 1.x'),
     (ImportError('No module named tensorflow.contrib', name='tensorflow.contrib'), 'needs tf.contrib', 'TensorFlow 1'),
     (ImportError("No module named 'PIL'", name='PIL'), 'needs PIL, which', 'pip install pillow"'),
-    (ImportError("No module named 'json.x'", name='json.x'), 'needs json.x, and the json that is found, in', 'hides it'),
+    (ImportError("No module named 'json.x'", name='json.x'), 'needs json.x, and the json that is found', 'hides it'),
     (ImportError("No module named 'lvis'", name='lvis'), 'needs lvis, which cannot be imported: No module',
      'install lvis"'),
     (ImportError('no x', name='object_detection.x'), 'needs object_detection.x, which cannot be found', 'PYTHONPATH'),
