@@ -109,7 +109,7 @@ def test_anchors_and_classes_are_told_apart_and_their_numbers_named(layout, anch
         assert _FIELDS[layout] in told
     if classes[0] != classes[1]:
         assert 'num_classes: {})'.format(classes[0]) in told and 'trained with {} '.format(classes[1]) in told
-    assert _AVERAGE not in told and '--config_override' in told
+    assert _AVERAGE not in told and '--config_override' in told and 'reduce_boxes_in_lowest_layer' not in told
 
 
 def test_only_the_lowest_layer():
@@ -120,6 +120,7 @@ def test_only_the_lowest_layer():
 def test_what_the_config_says_of_its_anchors_is_named():
     told = cause(ssd(4, 3), ssd(6, 3), config=config_of(''))
     assert 'the config has num_layers: 6, ' in told and '3 aspect_ratios' in told
+    assert 'reduce_boxes_in_lowest_layer' not in told
 
 
 def test_anchors_of_a_box_coder_with_keypoints():

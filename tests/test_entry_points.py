@@ -289,7 +289,7 @@ def test_a_config_without_a_model_is_none_of_tensorflow_2s_half(pipeline):
     (AttributeError("module 'tensorflow' has no attribute 'contrib'"), 'needs tf.contrib', 'Use TensorFlow 1.x'),
     (ImportError('No module named tensorflow.contrib', name='tensorflow.contrib'), 'needs tf.contrib', 'TensorFlow 1'),
     (ImportError("No module named 'PIL'", name='PIL'), 'needs PIL, which', 'pip install pillow"'),
-    (ImportError("No module named 'json.x'", name='json.x'), 'needs json.x, and the json that is found, in', 'hides it'),
+    (ImportError("No module named 'json.x'", name='json.x'), 'needs json.x, and the json that is found', 'hides it'),
     (ImportError("No module named 'lvis'", name='lvis'), 'needs lvis, which cannot be imported: No module',
      'install lvis"'),
     (ImportError('no x', name='object_detection.x'), 'needs object_detection.x, which cannot be found', 'PYTHONPATH'),
@@ -404,13 +404,14 @@ def test_outputs_are_nodes_or_one_of_their_outputs(text, names):
     (['folder/inner'], ['folder'], True, 'belongs to what is read'), (['folder/new'], ['folder'], True, None),
     (['folders'], ['folder'], True, None), (['new', './new'], [], True, 'Two results'),
     (['new', 'other'], [], False, None), (['new', 'old'], [], False, 'old is there already'),
-    (['old'], ['missing'], True, None)])
+    (['old'], ['missing'], True, None), (['hard'], ['read'], True, 'belongs to what is read')])
 def test_what_is_read_is_never_written_over(tmp_path, monkeypatch, paths, inputs, overwrite, words):
     monkeypatch.chdir(str(tmp_path))
     (tmp_path / 'folder').mkdir()
     for name in ('old', 'read', 'folder/inner', 'folders'):
         (tmp_path / name).write_text(name)
     os.symlink('read', 'link')
+    os.link('read', 'hard')
     if words is None:
         cli._refuse_to_replace(paths, inputs, overwrite)
         return

@@ -1,4 +1,4 @@
-"""The table of planted faults fits the code of today, and its runner tells a test that notices from one that does not."""
+"""The table of planted faults fits today's code, and its runner tells a test that notices from one that does not."""
 import os
 import re
 

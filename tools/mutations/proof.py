@@ -39,9 +39,9 @@ MUTATIONS = (
              [_PARTS + 'test_the_largest_difference_comes_first_and_shapes_before_all'],
              'the smallest differences are shown first'),
     # Files.
-    Mutation('proof/_files.py', 'os.path.join(subject.export, os.path.basename(file))',
-             'os.path.join(subject.export, file)', [_SMALL + 'test_a_record_leads_to_no_file_outside_the_export'],
-             'a record has any file of the machine read'),
+    Mutation('_record.py', 'os.path.basename(name) == name and ', '',
+             [_SMALL + 'test_a_record_leads_to_no_file_outside_the_export'],
+             'a record that names files elsewhere on the machine is taken for one of an export'),
     Mutation('proof/_files.py', 'len(shapes[0]) != len(shapes[1]) or ', '',
              [_SMALL + 'test_a_tensor_that_does_not_fit_its_variable_is_named'], 'a tensor of another rank fits'),
     Mutation('proof/_files.py', 'empty = sorted(servable.needed - set(servable.restored))', 'empty = []',
