@@ -20,6 +20,8 @@ def refuse(checkpoint_of, tmp_path):
             checkpoint_of('ssd') if prefix is None else prefix,
             str(tmp_path / 'out') if output is None else output, **flags)
         arguments = [argument for argument in arguments if argument.split('=')[0] not in without]
+        if environment:  # Python would put the bytecode of a test's own modules beside them
+            environment = dict(environment, PYTHONDONTWRITEBYTECODE='1')
         before = sorted(os.listdir(str(tmp_path)))
         result = exports.fork('od_patch.export_inference_graph', arguments, environment=environment)
         assert sorted(os.listdir(str(tmp_path))) == before
