@@ -648,7 +648,8 @@ def _exchange(folder, target, names):
     """
     if not all(map(names.match, os.listdir(target))) or not os.listdir(target):
         raise _CannotExchange
-    if os.path.ismount(target) or lies_in(_working_directory(), target):
+    here = _working_directory()
+    if os.path.ismount(target) or (here and lies_in(here, target)):
         raise _CannotExchange  # of a folder that is pulled away, the shell that works in it would keep the old one
     found = os.stat(target)
     try:

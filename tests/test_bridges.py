@@ -139,13 +139,15 @@ def test_a_finder_makes_what_it_has_and_takes_it_away_again(tmp_path, monkeypatc
     del sys.modules['real_parent_of_the_test']
 
 
-def test_what_somebody_else_has_put_there_since_stays(monkeypatch):
+def test_what_somebody_else_has_put_there_since_stays():
     take_off = _finder.Finder('made_for_the_test'.__eq__, types.ModuleType).put_on()
     importlib.import_module('made_for_the_test')
-    theirs = types.ModuleType('theirs')
-    monkeypatch.setitem(sys.modules, 'made_for_the_test', theirs)
+    theirs = sys.modules['made_for_the_test'] = types.ModuleType('theirs')
     take_off()
-    assert sys.modules['made_for_the_test'] is theirs
+    try:
+        assert sys.modules['made_for_the_test'] is theirs
+    finally:
+        del sys.modules['made_for_the_test']
 
 
 def test_stand_ins_are_there_and_are_refused_when_they_are_called():

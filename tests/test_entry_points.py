@@ -249,7 +249,9 @@ def pipeline(tf1_behaviour):
 
 
 def test_a_config_is_read_with_what_overrides_it(pipeline, tmp_path):
-    (tmp_path / 'pipeline.config').write_text('model { ssd { num_classes: 3 } } eval_config { num_examples: 5 }')
+    (tmp_path / 'pipeline.config').write_text(
+        'model { ssd { num_classes: 3 feature_extractor { type: "ssd_mobilenet_v1" } } }\n'
+        'eval_config { num_examples: 5 }')
     config = _config.read(str(tmp_path / 'pipeline.config'), 'model { ssd { num_classes: 4 } }')
     assert config.model.ssd.num_classes == 4 and config.eval_config.num_examples == 5
     assert _config.read(str(tmp_path / 'pipeline.config')).model.ssd.num_classes == 3

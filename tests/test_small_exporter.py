@@ -257,6 +257,7 @@ def export(exporter, tmp_path, prefix):
     def run(averages=False, module=exporter, output=None, checkpoint=prefix, arguments=None, **options):
         config = pipeline_pb2.TrainEvalPipelineConfig()
         config.model.ssd.num_classes = 2
+        config.model.ssd.feature_extractor.type = 'ssd_mobilenet_v1'  # one that every release has
         config.eval_config.use_moving_averages = averages
         output = str(tmp_path / 'out_{}'.format(next(numbers))) if output is None else output
         with _tensorflow.tf1().Graph().as_default(), od_patch.patched(module, **options):
@@ -533,6 +534,7 @@ def test_options_are_those_of_their_context(export, exporter, prefix, tmp_path):
     from object_detection.protos import pipeline_pb2
     config = pipeline_pb2.TrainEvalPipelineConfig()
     config.model.ssd.num_classes = 2
+    config.model.ssd.feature_extractor.type = 'ssd_mobilenet_v1'
     numbers = itertools.count()
 
     def parts():
