@@ -155,7 +155,8 @@ def _is_unknown(builder, config):
         with _tensorflow.tf1().Graph().as_default():
             builder.build(config.model, is_training=False)
     except ValueError as error:
-        return re.search(r'Unknown .*feature_extractor', str(error)) is not None
+        # The second is what releases of 2022 say before they look into a table.
+        return re.search(r'Unknown .*feature_extractor|is not supported for tf version', str(error)) is not None
     except Exception:  # pylint: disable=broad-except
         pass  # whatever it is, it is not that
     return False
