@@ -193,6 +193,8 @@ def test_an_extractor_that_only_a_builder_of_the_users_knows_is_none_that_is_unk
         return original(known, *args, **kwargs)
 
     monkeypatch.setattr(model_builder, '_build_ssd_feature_extractor', mine)
+    if hasattr(model_builder, '_check_feature_extractor_exists'):  # releases of 2022 look into their tables first
+        monkeypatch.setattr(model_builder, '_check_feature_extractor_exists', lambda name: None)
     assert _read(tmp_path, 'ssd', 'my_tiny_mobilenet')
 
 
