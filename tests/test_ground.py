@@ -78,8 +78,9 @@ def test_a_console_shows_what_it_is_given_and_obeys_nothing_in_it():
     import rich.text
     for text in ('[bold]x[/bold]', ':smile:', '[link=http://x]y[/link]', 'a 1 "b" None http://x', 'caf\u00e9'):
         assert shown(lambda stream: _terminal.Console(file=stream, soft_wrap=True).print(text)) == text + '\n'
-    assert shown(lambda stream: _terminal.Console(file=stream).print(rich.text.Text('a\x1b[31mb\x9b', 'red'))) == \
-        'a\\u001b[31mb\\u009b\n'
+    for controls in ('a\x1b[31mb\x9b', rich.text.Text('a\x1b[31mb\x9b'), rich.text.Text('a\x1b[31mb\x9b', 'red')):
+        assert shown(lambda stream: _terminal.Console(file=stream, soft_wrap=True).print(controls)) == \
+            'a\\u001b[31mb\\u009b\n'
 
 
 def test_on_a_terminal_styles_stay_and_controls_of_files_do_not():
