@@ -21,6 +21,7 @@ import time
 
 from od_patch import _errors
 from od_patch import _staging
+from tests.support import forks
 
 _CALLS = ('mkdir', 'rename', 'unlink', 'rmdir', 'chmod', 'chown', 'makedirs', 'symlink', 'open', 'fsync')
 _OLD = ('checkpoint', 'frozen_inference_graph.pb', 'inference_graph.pbtxt', 'model.ckpt.index',
@@ -92,7 +93,7 @@ def _refuse(one, other):
 
 def _forked(kind, fatal, function):
     """Runs a function in a child that is killed at its n-th call (0: not); returns whether it was."""
-    pid = os.fork()
+    pid = forks.fork()
     if not pid:
         code = 1
         try:

@@ -14,6 +14,7 @@ import os
 import traceback
 
 from od_patch import _staging
+from tests.support import forks
 
 _CALLS = ('mkdir', 'rename', 'replace', 'unlink', 'remove', 'rmdir', 'chmod', 'chown', 'symlink', 'link', 'fsync')
 _KILLED = 9
@@ -127,7 +128,7 @@ def dying(work, moment, power=False):
     Returns:
         Whether it got that far; False where it came to its end.
     """
-    child = os.fork()
+    child = forks.fork()
     if not child:
         code = 1
         try:
