@@ -89,13 +89,14 @@ def readable(path):
 
 
 def check(config):
-    """Refuses a config that the TF 1 exporter cannot export under the installed TensorFlow; on TensorFlow 1, none.
+    """Refuses a config that the TF 1 exporter cannot export under the installed TensorFlow, or as this release is.
 
     Args:
         config: ``TrainEvalPipelineConfig``.
 
     Raises:
-        od_patch.InputRefused: the model is one of the OD API's TF 2 half.
+        od_patch.InputRefused: the model is one of the OD API's TF 2 half, or its feature extractor is none that the
+            release has.
         od_patch.EnvironmentRefused: it needs what only TensorFlow 1 has.
     """
     import tensorflow
