@@ -3,6 +3,7 @@
 Not for: the shapes export; that is in ``conftest``.
 """
 import io
+import os
 
 import numpy
 from PIL import Image
@@ -12,7 +13,23 @@ from od_patch import _tensorflow
 from od_patch.compare import _run
 from od_patch.proof import _models
 from od_patch.proof import _servable
+from od_patch.serving import _publish
 from od_patch.serving import _signatures
+
+
+def publish(export, base, prepare=None, **wish):
+    """Publishes with a wish in keywords; returns ``_publish.Published``."""
+    return _publish.publish(export, _publish.Wish(base=str(base), **wish), prepare)
+
+
+def files(folder):
+    """{path below it: bytes} of all files."""
+    found = {}
+    for place, _, names in os.walk(str(folder)):
+        for name in names:
+            with open(os.path.join(place, name), 'rb') as file:
+                found[os.path.relpath(os.path.join(place, name), str(folder))] = file.read()
+    return found
 
 
 def png(array):

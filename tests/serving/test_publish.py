@@ -27,17 +27,8 @@ tensorflow = pytest.importorskip('tensorflow')
 pytestmark = pytest.mark.xdist_group('serving')
 
 
-def publish(export, base, prepare=None, **wish):
-    return _publish.publish(export, _publish.Wish(base=str(base), **wish), prepare)
-
-
-def content(folder):
-    found = {}
-    for place, _, names in os.walk(str(folder)):
-        for name in names:
-            with open(os.path.join(place, name), 'rb') as file:
-                found[os.path.relpath(os.path.join(place, name), str(folder))] = file.read()
-    return found
+publish = models.publish
+content = models.files
 
 
 def test_versions_count_up_and_are_the_export_byte_for_byte(served, tmp_path):

@@ -39,18 +39,8 @@ def small(tmp_path_factory):
     return str(folder)
 
 
-def publish(export, base, prepare=None, **wish):
-    return _publish.publish(export, _publish.Wish(base=str(base), **wish), prepare)
-
-
-def files(folder):
-    """{path below it: bytes} of all files."""
-    found = {}
-    for place, _, names in os.walk(str(folder)):
-        for name in names:
-            with open(os.path.join(place, name), 'rb') as file:
-                found[os.path.relpath(os.path.join(place, name), str(folder))] = file.read()
-    return found
+publish = models.publish
+files = models.files
 
 
 @contextlib.contextmanager
