@@ -494,12 +494,28 @@ def _anchors_or_classes(missing, reshaped, inventory, use_moving_averages, model
     if anchors:
         causes.append(_anchors_in_words(*max(anchors, key=lambda pair: pair[0].group('head') in _BOXES),
                                         levels=[predictor.group('level') for predictor, _ in anchors], model=model))
-    counts = _class_counts(found, others, inventory, model)
+    counts = _class_counts(found + _agreeing_classes(boxes, reshaped, inventory, model), others, inventory, model)
     if counts:
         causes.append(counts)
     if not causes:
         return None
     return ' And '.join(causes) + ' Set it with --config_override, or use the config of the training.'
+
+
+def _agreeing_classes(boxes, reshaped, inventory, model):
+    """Returns class predictors that are of one shape in graph and checkpoint where those of their boxes are not.
+
+    Two anchors of three scores each have as many numbers as three anchors of two.
+    """
+    found = []
+    differing = {row[0] for row in reshaped}
+    for predictor, row in boxes:
+        start, end = predictor.span('head')
+        name = row[0][:start] + _CLASSES + row[0][end:]
+        shape = inventory.shapes.get(name)
+        if shape and name in model.variables and name not in differing:
+            found.append((_PREDICTOR.search(name), (name, shape, shape)))
+    return found
 
 
 def _only_last_differs(row):
@@ -580,7 +596,7 @@ def _class_counts(found, others, inventory, model):
         if None in slots or slots[0] == slots[1]:
             continue
         background = 1 if configured is None else slots[0] - configured
-        return _counted(slots[0] - background, slots[1] - background, name, graph_shape, checkpoint_shape)
+        return _counted(slots[0] - background, slots[1] - background, name, graph_shape, checkpoint_shape, anchors)
     for name, graph_shape, checkpoint_shape in others + [
             row for predictor, row in found if predictor.group('stage') == 'SecondStage']:
         return _counted_by(configured, name, graph_shape, checkpoint_shape)
@@ -610,13 +626,16 @@ def _anchors_of(name, found, inventory, code_size):
     return (None, None)
 
 
-def _counted(in_graph, in_checkpoint, name, graph_shape, checkpoint_shape):
+def _counted(in_graph, in_checkpoint, name, graph_shape, checkpoint_shape, anchors=(1, 1)):
     """Returns the words for another class count."""
     count = '' if in_graph is None else ' (num_classes: {})'.format(in_graph)
+    if graph_shape[-1] == checkpoint_shape[-1]:
+        seen = 'last dimension {} in both, of {} anchors in the graph and {} in the checkpoint'.format(
+            graph_shape[-1], *anchors)
+    else:
+        seen = 'last dimension {} in the graph, {} in the checkpoint'.format(graph_shape[-1], checkpoint_shape[-1])
     return ('the class count: the config{} is not of as many classes as the checkpoint, which was trained with {} '
-            '({}: last dimension {} in the graph, {} in the checkpoint).'.format(
-                count, 'another number' if in_checkpoint is None else in_checkpoint, name, graph_shape[-1],
-                checkpoint_shape[-1]))
+            '({}: {}).'.format(count, 'another number' if in_checkpoint is None else in_checkpoint, name, seen))
 
 
 def _num_classes(config):

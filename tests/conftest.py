@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+import hypothesis
 import pytest
 
 from od_patch import legacy
@@ -17,6 +18,11 @@ from tests.support import needs
 from tests.support import results
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# The same examples in each run, so that what passes here passes elsewhere. Others are drawn where somebody looks for more.
+hypothesis.settings.register_profile('steady', derandomize=True, deadline=None)
+hypothesis.settings.register_profile('drawn', deadline=None)
+hypothesis.settings.load_profile(os.environ.get('OD_PATCH_EXAMPLES', 'steady'))
 
 
 def pytest_addoption(parser):

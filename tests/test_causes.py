@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import example
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies
@@ -95,6 +96,11 @@ _FIELDS = {ssd: 'aspect_ratios', weight_shared: 'scales_per_octave', two_stages:
 @settings(max_examples=30, deadline=None)
 @given(strategies.sampled_from(sorted(_FIELDS, key=str)), strategies.tuples(*[strategies.integers(1, 9)] * 2),
        strategies.tuples(*[strategies.integers(1, 90)] * 2), strategies.booleans(), strategies.booleans())
+# Class predictors of one shape: three anchors of two scores, and two of three.
+@example(ssd, (3, 2), (1, 2), False, False)
+@example(ssd, (3, 2), (1, 2), True, True)
+@example(weight_shared, (2, 6), (8, 2), False, True)
+@example(two_stages, (2, 6), (8, 2), False, True)
 def test_anchors_and_classes_are_told_apart_and_their_numbers_named(layout, anchors, classes, averages, known):
     config = config_of('model {{ ssd {{ num_classes: {} }} }}'.format(classes[0])) if known else None
     graph, held = (layout(*pair) for pair in zip(anchors, classes))
