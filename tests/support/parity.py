@@ -6,6 +6,7 @@ variables, and the last bits differ.
 
 Not for: making exports; that is ``exports``.
 """
+import contextlib
 import io
 import os
 
@@ -59,6 +60,18 @@ def run_saved_model(saved_model_path, feed):
         meta_graph = tf.saved_model.loader.load(session, ['serve'], saved_model_path)
         signature = meta_graph.signature_def['serving_default']
         return _run(session, signature, feed), signature
+
+
+@contextlib.contextmanager
+def without_grappler():
+    """On TensorFlow 2, a context in which functions, such as a loaded signature, are run as they were written."""
+    import tensorflow
+    before = tensorflow.config.optimizer.get_experimental_options().get('disable_meta_optimizer', False)
+    tensorflow.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})
+    try:
+        yield
+    finally:
+        tensorflow.config.optimizer.set_experimental_options({'disable_meta_optimizer': before})
 
 
 def read_meta_graph(saved_model_path):
