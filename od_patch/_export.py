@@ -51,16 +51,13 @@ _DATA_FILE = re.compile(r'\.data-\d+-of-\d+$')
 _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
 
 Options = collections.namedtuple('Options', [
-    'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts', 'profile_graph',
-    'series', 'asked'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, None, tuple(ARTIFACTS), None, None, {})
+    'saved_model_variables', 'overwrite', 'artifacts', 'profile_graph', 'series', 'asked'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, tuple(ARTIFACTS), None, None, {})
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
     saved_model_variables: 'resource', 'reference' or 'frozen'.
     overwrite: bool, whether an export that is there already may be replaced.
-    additional_output_tensor_names: list of node names to export beside the
-        outputs, or None; for callers of a release whose script cannot pass them.
     artifacts: which of ``ARTIFACTS`` to write.
     profile_graph: bool, whether the release may print its profile of the graph;
         None for yes where all artifacts are written, as it does, and no else.
@@ -130,17 +127,6 @@ class Observer:
         _log.warning('%s', text)
 
 
-class _Names(list):
-    """Additional output names that can be added to ``outputs.keys()``.
-
-    Upstream writes ``outputs.keys() + additional_output_tensor_names`` until
-    2020-05-26, which Python 3 refuses, unless the right operand knows how.
-    """
-
-    def __radd__(self, keys):
-        return list(keys) + list(self)
-
-
 class UnderWay:
     """What is under way in this thread, as the replaced functions see it: an ``Export``, or a series of them.
 
@@ -151,7 +137,6 @@ class UnderWay:
         artifacts: set of those of ``ARTIFACTS`` that are to be written.
         temporary_directory: str, what is written here is removed at the end.
         use_moving_averages: bool, whether the weights are moving averages.
-        additional_output_tensor_names: list of str.
         write_inference_graph: bool, whether the release is to write the graph as text.
         steps: list of ``steps._step.Step``, those that were asked for.
         config: ``TrainEvalPipelineConfig`` of the model; None where it is not known.
@@ -164,7 +149,6 @@ class UnderWay:
         self.artifacts = set(artifacts)
         self.temporary_directory = temporary_directory
         self.use_moving_averages = False
-        self.additional_output_tensor_names = []
         self.write_inference_graph = False
         self.steps = active
         self.config = None
@@ -180,11 +164,8 @@ class UnderWay:
             self.use_moving_averages = bool(arguments['use_moving_averages'])
         self.write_inference_graph = bool(arguments.get('write_inference_graph'))
         instead = dict(arguments, **self.places())
-        names = list(arguments.get('additional_output_tensor_names') or [])
-        names += [name for name in self.options.additional_output_tensor_names or [] if name not in names]
-        if names:
-            self.additional_output_tensor_names = names
-            instead['additional_output_tensor_names'] = _Names(names)
+        for step in self.steps:
+            instead = step.arguments(instead)
         return instead
 
     def places(self):
@@ -202,24 +183,19 @@ class UnderWay:
             self.check_graph(graph)
 
     def check_graph(self, graph):
-        """Refuses additional output names that the graph does not have; upstream would, after freezing."""
+        """Refuses what the steps ask for and the graph does not have; upstream would, if at all, after freezing."""
         for defect in _release_errors.defects(graph):
             self.observer.note(defect)
         names = [operation.name for operation in graph.get_operations()]
+        names += [key for step in self.steps for key in step.keys()]
         for step in self.steps:
-            step.check_graph(names)
-        for name in self.additional_output_tensor_names:
-            if name not in names:
-                raise _errors.UsageError(
-                    'The graph has no node {!r}, which --additional_output_tensor_names asks for.'.format(name),
-                    _errors.did_you_mean(name, names) or
-                    '--write_inference_graph writes the graph with all of its names.')
+            step.check_graph(graph, names)
 
     def compose(self, inputs, outputs):
         """Returns the ``_saved_model.Composed`` of the graph that these tensors are of."""
         composed = _saved_model.compose(
             next(iter(outputs.values())).graph, inputs, outputs, self.options.saved_model_variables,
-            self.additional_output_tensor_names, self.changes())
+            [name for step in self.steps for name in step.nodes()], self.changes())
         for note in composed.notes:
             self.observer.note(note)
         return composed
@@ -366,7 +342,8 @@ class Export(UnderWay):
 
         def sign(meta_graph):
             meta_graph.signature_def[_saved_model.SIGNATURE].CopyFrom(self.signature)
-        _saved_model.revise(self.saved_model_directory, [sign] + changes, self.assets())
+        for note in _saved_model.revise(self.saved_model_directory, [sign] + changes, self.assets()):
+            self.observer.note(note)
 
     def place(self, composed, checkpoint_prefix, sources, more=()):
         """Writes the SavedModel; see ``_saved_model.place``.

@@ -38,9 +38,6 @@ _EXPORT = (
         'Replace the export that --output_directory holds already. Without it, such a directory is refused.',
         ingredient=False),
     _option.Option(
-        'additional_output_tensor_names', _option.NAMES, None,
-        'Comma-separated names of further nodes to export beside the outputs.'),
-    _option.Option(
         'artifacts', _option.some_of(_export.ARTIFACTS), tuple(_export.ARTIFACTS),
         'What to export, comma-separated; what is not named is not computed.',
         ingredient=False),  # of many checkpoints, SavedModels are exported and nothing else
@@ -80,7 +77,9 @@ GROUPS = tuple(
     [Group('The terminal', _TERMINAL)])
 
 TABLE = collections.OrderedDict((option.name, option) for group in GROUPS for option in group.options)
-_POSITIONAL = len(_EXPORT)  # those that ``patched()`` has always taken by position, too
+# Those that ``patched()`` has always taken by position, too, in that order.
+_POSITIONAL = ('strict_pin', 'saved_model_variables', 'overwrite', 'additional_output_tensor_names', 'artifacts',
+               'profile_graph')
 
 
 def values(given):
@@ -127,11 +126,11 @@ def _series_of(chosen):
 def signature(*more):
     """Returns the ``inspect.Signature`` of ``patched()``: the exporter, the options that are keywords, and ``more``."""
     parameter = inspect.Parameter
-    keywords = [option for option in TABLE.values() if option.keyword]
+    keywords = [option for option in TABLE.values() if option.keyword and option.name not in _POSITIONAL]
     return inspect.Signature(
         [parameter('exporter', parameter.POSITIONAL_OR_KEYWORD, default=None)] +
-        [parameter(option.name, parameter.POSITIONAL_OR_KEYWORD if number < _POSITIONAL else parameter.KEYWORD_ONLY,
-                   default=option.default) for number, option in enumerate(keywords)] +
+        [parameter(name, parameter.POSITIONAL_OR_KEYWORD, default=TABLE[name].default) for name in _POSITIONAL] +
+        [parameter(option.name, parameter.KEYWORD_ONLY, default=option.default) for option in keywords] +
         [parameter(name, parameter.KEYWORD_ONLY, default=None) for name in more])
 
 

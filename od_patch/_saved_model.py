@@ -105,8 +105,11 @@ def revise(saved_model_path, changes, assets):
 
     Args:
         saved_model_path: str, its folder.
-        changes: list of functions that are given its ``MetaGraphDef``.
+        changes: list of functions that are given its ``MetaGraphDef``, and may return notes for the user.
         assets: dict from file name to bytes, for ``assets/``.
+
+    Returns:
+        list of str, the notes.
     """
     from tensorflow.core.protobuf import saved_model_pb2
     from tensorflow.python.framework import meta_graph as tf_meta_graph
@@ -115,12 +118,12 @@ def revise(saved_model_path, changes, assets):
     with gfile.GFile(path, 'rb') as model_file:
         saved_model = saved_model_pb2.SavedModel.FromString(model_file.read())
     meta_graph, = saved_model.meta_graphs
-    for change in changes:
-        change(meta_graph)
+    notes = [note for change in changes for note in change(meta_graph) or ()]
     meta_graph.meta_info_def.stripped_op_list.CopyFrom(tf_meta_graph.stripped_op_list_for_graph(meta_graph.graph_def))
     _write_files(saved_model_path, 'assets', assets)
     with gfile.GFile(path, 'wb') as model_file:
         model_file.write(saved_model.SerializeToString(deterministic=True))
+    return notes
 
 
 def place(saved_model_path, composed, checkpoint_prefix, sources=None, extra_assets=None, assets=None):

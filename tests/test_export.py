@@ -107,32 +107,33 @@ def test_frozen_is_the_releases_own_saved_model(checkpoint_of, upstream_export, 
     assert not answer.wrong and {check.name: check.text for check in answer.checks}['variables'].startswith('none')
 
 
-@_group('ssd')
-def test_additional_outputs_are_kept_and_can_be_run(checkpoint_of, upstream_export, tmp_path):
+@pytest.mark.parametrize('config, features', [
+    pytest.param('ssd', 'FeatureExtractor/MobilenetV1/.*/Conv2d_13_pointwise/Relu6', marks=_group('ssd')),
+    pytest.param('faster_rcnn', 'FirstStageFeatureExtractor/.*/Relu', marks=_group('faster_rcnn'))])
+def test_additional_outputs_are_served_and_frozen(checkpoint_of, upstream_export, tmp_path, config, features):
     """Upstream cannot do this on Python 3 until 2020, so the baseline is its export without them."""
-    from od_patch import _tensorflow
-    tf = _tensorflow.tf1()
-    theirs = upstream_export('ssd')
-    # The penalty on a weight is part of the inference graph, and nothing that the outputs need.
-    extra = [node.name for node in parity.read_meta_graph_file(theirs).graph_def.node
-             if node.name.endswith('l2_regularizer')][-1]
+    theirs = upstream_export(config)
+    nodes = [node.name for node in parity.read_meta_graph_file(theirs).graph_def.node]
+    # The penalty on a weight is part of the inference graph, and nothing that the outputs need; not all models have one.
+    extras = [name for name in nodes if name.endswith('regularizer')][-1:]
+    assert extras or config != 'ssd'
+    feature = [name for name in nodes if re.match(features + r'\Z', name)][-1]
     output = str(tmp_path / 'export')
-    result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), output,
-                          additional_output_tensor_names='Preprocessor/sub,' + extra)
+    result = exports.ours(exports.config_path(config), checkpoint_of(config), output, verify=True,
+                          additional_output_tensor_names=','.join(['Preprocessor/sub', 'features=' + feature] + extras))
     assert result.exit_code == 0, result.stderr
     frozen = parity.read_frozen_graph(output)
     baseline = {node.name: node for node in parity.read_frozen_graph(theirs).node}
-    names = {node.name for node in frozen.node}
-    assert extra in names and extra not in baseline
-    assert set(baseline) <= names
-    feed = parity.pictures(1)
-    with tf.Graph().as_default(), tf.Session(config=parity.unoptimized_config()) as session:
-        tf.import_graph_def(frozen, name='')
-        expected = session.run(extra + ':0', {'image_tensor:0': feed})
-    with tf.Graph().as_default(), tf.Session(config=parity.unoptimized_config()) as session:
-        tf.saved_model.loader.load(session, ['serve'], os.path.join(output, 'saved_model'))
-        found = session.run(extra + ':0', {'image_tensor:0': feed})
-    parity.assert_bit_equal({extra: found}, {extra: expected})
+    assert not set(extras) & set(baseline) and set(baseline).union(extras) <= {node.name for node in frozen.node}
+    feed = {'inputs': parity.pictures(1)}
+    outputs, signature = parity.run_saved_model(os.path.join(output, 'saved_model'), feed)
+    added = {key: info.name for key, info in signature.outputs.items()
+             if key not in parity.read_meta_graph(os.path.join(theirs, 'saved_model')).signature_def[
+                 'serving_default'].outputs}
+    assert added == dict({'Preprocessor/sub': 'Preprocessor/sub:0', 'features': feature + ':0'},
+                         **{extra: extra + ':0' for extra in extras})
+    assert outputs['features'].ndim == 4 and outputs['features'].any()
+    parity.assert_bit_equal(outputs, parity.run_frozen_graph(frozen, signature, feed))
 
 
 @_group('averages')

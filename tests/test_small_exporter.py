@@ -1,5 +1,6 @@
 """What is recognised, declined and made around an exporter, asked of one that exports in a second."""
 import contextlib
+import functools
 import gc
 import itertools
 import json
@@ -16,6 +17,7 @@ import od_patch
 from od_patch import _export
 from od_patch import _patching
 from od_patch import _releases
+from od_patch.steps import additional_outputs
 
 tensorflow = pytest.importorskip('tensorflow')
 
@@ -445,6 +447,128 @@ def test_an_additional_output_that_there_is_not_is_refused_with_the_one_that_is_
     assert sorted(os.listdir(str(tmp_path))) == before
 
 
+_MORE_NODES = """
+    tf.split(boxes, 2, axis=1, name='halves')
+    tf.no_op(name='nothing')
+    tf.while_loop(lambda turn: turn < 3, lambda turn: tf.add(turn, 1, name='turned'), [tf.constant(0)], name='loop')
+    return {"""
+
+
+@pytest.fixture
+def more_nodes(variant):
+    """The small exporter, of a graph that has a node of two tensors, one of none, and a loop."""
+    return variant(lambda text: text.replace('\n    return {', _MORE_NODES))
+
+
+def _all_of(output, feed=_FEED):
+    """Returns ({key: tensor's name}, {key: value}) of the signature, which the frozen graph computes, too."""
+    outputs, signature = parity.run_saved_model(os.path.join(output, 'saved_model'), {'inputs': feed})
+    if os.path.exists(os.path.join(output, 'frozen_inference_graph.pb')):
+        parity.assert_bit_equal(outputs, parity.run_frozen_graph(
+            parity.read_frozen_graph(output), signature, {'inputs': feed}))
+    return {key: info.name for key, info in signature.outputs.items()}, outputs
+
+
+_OUTPUTS = {'detection_boxes': 'detection_boxes:0', 'detection_scores': 'detection_scores:0'}
+
+
+@pytest.mark.parametrize('kind', _export.KINDS)
+@pytest.mark.parametrize('asked, keys', [
+    ('shifted', {'shifted': 'shifted:0'}),
+    ('shifted:0', {'shifted': 'shifted:0'}),
+    ('features=shifted', {'features': 'shifted:0'}),
+    (' raw/boxes = shifted:0 ,, beside', {'raw/boxes': 'shifted:0', 'beside': 'beside:0'}),
+    (['features=shifted', 'shifted'], {'features': 'shifted:0', 'shifted': 'shifted:0'}),
+    ('shifted,shifted:0,shifted', {'shifted': 'shifted:0'}),
+    ('halves', {'halves': 'halves:0'}),
+    ('halves,halves:1', {'halves': 'halves:0', 'halves:1': 'halves:1'}),
+    ('left=halves:0,right=halves:1', {'left': 'halves:0', 'right': 'halves:1'}),
+    ('layer/weights/read', {'layer/weights/read': 'layer/weights/read:0'}),
+    ('detection_boxes', {}), ('detection_boxes=detection_boxes', {}),
+    ('boxes=detection_boxes', {'boxes': 'detection_boxes:0'}),
+    ('inputs=shifted', {'inputs': 'shifted:0'}), ('', {}), ([], {})])
+def test_additional_outputs_are_served_under_their_keys(export, more_nodes, kind, asked, keys):
+    found, values = _all_of(export(
+        module=more_nodes, saved_model_variables=kind, additional_output_tensor_names=asked))
+    assert found == dict(_OUTPUTS, **keys)
+    if 'right' in keys:
+        assert np.concatenate([values['left'], values['right']], axis=1).tobytes() == values['detection_boxes'].tobytes()
+
+
+@pytest.mark.parametrize('asked, reason', [
+    ('image_tensor', 'it is an input'), ('nothing', 'the node computes nothing'),
+    ('loop/turned', 'inside a loop or a condition'), ('layer/weights', 'its value is layer/weights/read')])
+@pytest.mark.parametrize('kind', _export.KINDS)
+def test_what_no_server_can_answer_with_is_exported_and_said(export, more_nodes, caplog, kind, asked, reason):
+    """The release exports it: so does od-patch."""
+    output = export(module=more_nodes, saved_model_variables=kind, additional_output_tensor_names=['shifted', asked])
+    assert _all_of(output)[0] == dict(_OUTPUTS, shifted='shifted:0')
+    assert asked in {node.name for node in parity.read_frozen_graph(output).node}
+    told = [line for line in caplog.messages if 'no output of serving_default' in line]
+    assert len(told) == 1 and asked in told[0] and reason in told[0]
+
+
+@pytest.mark.parametrize('asked, words, remedy', [
+    ('=shifted', "'=shifted' names no output", 'KEY=NAME'), ('key=', "'key=' names no output", 'KEY=NAME'),
+    (':0', "':0' names no output", 'KEY=NAME'), ('a key=shifted', 'names no output', 'KEY=NAME'),
+    ('a=b=shifted', 'names no output', 'KEY=NAME'),
+    ('one=shifted,one=beside', 'gives the key one to both shifted:0 and beside:0', 'a key of its own'),
+    ('beside=shifted,beside', 'gives the key beside to both', 'a key of its own'),
+    ('detection_boxes=shifted', 'the model has an output of that key', 'my_detection_boxes=shifted:0'),
+    ('halves:2', 'asks for halves:2, and the node has 2 tensors', 'halves:0'),
+    ('nothing:1', 'asks for nothing:1, and the node has no tensors', 'nothing:0'),
+    ('key=shiftet', "no node 'shiftet'", 'Did you mean shifted'), ('^shifted', "no node '^shifted'", 'shifted'),
+    ('key=loop/turned', 'cannot be an output that is served: it is computed inside a loop', 'Without a key'),
+    ('key=layer/weights', 'it is a variable', 'Without a key')])
+def test_additional_outputs_that_cannot_be_are_refused(export, more_nodes, tmp_path, asked, words, remedy):
+    before = sorted(os.listdir(str(tmp_path)))
+    for names in (asked, asked.split(',')):
+        for arguments, options in (({}, {'additional_output_tensor_names': names}),
+                                   ({'additional_output_tensor_names': asked.split(',')}, {})):
+            with pytest.raises(od_patch.UsageError) as refusal:
+                export(module=more_nodes, arguments=arguments, **options)
+            assert words in refusal.value.problem and remedy in refusal.value.remedy
+    assert sorted(os.listdir(str(tmp_path))) == before
+
+
+@pytest.mark.parametrize('by', ['argument', 'option', 'both'])
+def test_the_release_is_called_with_names_of_nodes(export, more_nodes, monkeypatch, by):
+    called = []
+    original = more_nodes._export_inference_graph
+
+    @functools.wraps(original)
+    def noted(**arguments):
+        called.append(list(arguments['additional_output_tensor_names']))
+        return original(**arguments)
+    monkeypatch.setattr(more_nodes, '_export_inference_graph', noted)
+    arguments = {'additional_output_tensor_names': ['features=shifted', 'halves:1']}
+    found, _ = _all_of(export(module=more_nodes, arguments=arguments if by != 'option' else {},
+                              **(arguments if by != 'argument' else {})))
+    assert found == dict(_OUTPUTS, **{'features': 'shifted:0', 'halves:1': 'halves:1'})
+    assert called == [['shifted', 'halves']]
+
+
+@pytest.mark.parametrize('kept', [['features'], ['features', 'detection_boxes'], ['halves:1']])
+def test_signature_outputs_chooses_among_additional_ones_too(export, more_nodes, kept):
+    found, _ = _all_of(export(module=more_nodes, signature_outputs=kept,
+                              additional_output_tensor_names='features=shifted,halves:1'))
+    assert sorted(found) == sorted(kept)
+    with pytest.raises(od_patch.UsageError, match='no output \'feature\'(.|\n)*Did you mean features'):
+        export(module=more_nodes, signature_outputs=['feature'], additional_output_tensor_names='features=shifted')
+
+
+def test_additional_outputs_are_in_each_model_of_a_series_and_another_key_makes_it_anew(export, tmp_path, prefix):
+    output = str(tmp_path / 'series')
+
+    def made(asked):
+        export(output=output, checkpoint=os.path.dirname(prefix), all_checkpoints=True,
+               additional_output_tensor_names=asked)
+        meta_graph = parity.read_meta_graph(os.path.join(output, '7'))
+        return sorted(meta_graph.signature_def['serving_default'].outputs)
+    assert made('shifted') == ['detection_boxes', 'detection_scores', 'shifted']
+    assert made('features=shifted') == ['detection_boxes', 'detection_scores', 'features']
+
+
 @pytest.mark.parametrize('held, free', [
     ({}, True), ({'notes.txt': 'mine'}, True), ({'saved_model/': ''}, True), ({'saved_model/x': ''}, False),
     ({'saved_model': 'a file'}, False), ({'frozen_inference_graph.pb': 'old'}, True),
@@ -619,5 +743,5 @@ def test_what_an_observer_is_told_is_logged_where_nobody_else_looks(caplog):
 
 def test_names_can_be_added_to_the_keys_of_a_dict():
     """As upstream does until 2020, for Python 2."""
-    names = _export._Names(['c', 'd'])
+    names = additional_outputs._Names(['c', 'd'])
     assert {'a': 1}.keys() + names == ['a', 'c', 'd'] and ['a'] + names == ['a', 'c', 'd'] and names == ['c', 'd']

@@ -9,6 +9,7 @@ Not for: comparing what comes out (``_outputs``).
 import collections
 import contextlib
 import copy
+import re
 
 import numpy
 
@@ -20,6 +21,8 @@ from od_patch.proof import _images
 
 _MOST_ELEMENTS = 1 << 28  # of an input whose shape is fixed
 _MOST_MILLISECONDS = 10 * 60 * 1000  # of one batch; a graph that is damaged may loop for ever
+# How the Object Detection API names the outputs of its models (core/standard_fields.py).
+_OWN = re.compile(r'(raw_)?(detection|proposal)_|num_(detections|proposals)\Z')
 IMAGE, ENCODED, EXAMPLE = 'image_tensor', 'encoded_image_string_tensor', 'tf_example'
 
 Input = collections.namedtuple('Input', ['name', 'kind', 'dtype', 'shape'])
@@ -153,8 +156,25 @@ def has_rows(servable, model_input):
     """Whether TensorFlow Serving takes requests in rows: the batch is the first dimension of input and all outputs."""
     if model_input.shape is not None and not model_input.shape:
         return False
-    return all(not info.tensor_shape.unknown_rank and len(info.tensor_shape.dim) > 0
-               for info in servable.signature.outputs.values())
+    one_batch = model_input.shape is not None and model_input.shape[0]
+    for key, info in servable.signature.outputs.items():
+        if info.tensor_shape.unknown_rank or not info.tensor_shape.dim:
+            return False
+        # Anchors, say, have a first dimension that is known whatever the batch is.
+        if is_additional(key, info) and not one_batch and info.tensor_shape.dim[0].size > 0:
+            return False
+    return True
+
+
+def is_additional(key, info):
+    """Whether an output is one of ``--additional_output_tensor_names``: a tensor from within the model.
+
+    The model's own have names that begin alike, and no scope; node and key have the same.
+
+    Args:
+        key: str, of the signature; info: its ``TensorInfo``.
+    """
+    return bool(info.name) and _OWN.match(key) is None and ('/' in info.name or info.name != key + ':0')
 
 
 def batch_of(model_input, pictures):
@@ -250,7 +270,7 @@ def frozen_graph(graph_def, servable, model_input, config, sides=()):
         names = {node.name for node in graph_def.node}
         outputs = {}
         for key, info in servable.signature.outputs.items():
-            for candidate in (key + ':0', info.name):
+            for candidate in (info.name,) if is_additional(key, info) else (key + ':0', info.name):
                 if candidate.split(':')[0] in names and key not in outputs:
                     outputs[key] = candidate
         yield Running('frozen graph', session, _input_name(graph_def, model_input), outputs, sides)

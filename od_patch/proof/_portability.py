@@ -13,6 +13,7 @@ import rich.filesize
 from od_patch._errors import UsageError
 from od_patch.compare import _optable
 from od_patch.proof import _answer
+from od_patch.proof import _models
 from od_patch.proof._answer import Check
 
 _PART = 'portability'
@@ -164,6 +165,11 @@ def first_dimensions(servable, runs):
     for output, info in servable.signature.outputs.items():
         if not info.tensor_shape.unknown_rank and not info.tensor_shape.dim:
             wrong.setdefault(output, 'a scalar')
+    outputs = servable.signature.outputs
+    if wrong and all(_models.is_additional(key, outputs[key]) for key in wrong):
+        return Check(_PART, name, _answer.NOTE, 'not the batch in {}, which the model has beside its own outputs: requests '
+                     'go in columns, and a server cannot batch them'.format(_answer.few(sorted(wrong))),
+                     tuple('{}: {}'.format(*row) for row in sorted(wrong.items())))
     if wrong:
         return Check(_PART, name, _answer.WRONG, 'not the batch in {}: these break REST rows and server batching'
                      .format(_answer.few(sorted(wrong))),

@@ -6,6 +6,7 @@ what a series compares follow from what they declare.
 
 Not for: how an export is made, which is ``_export``.
 """
+from od_patch.steps import additional_outputs
 from od_patch.steps import example
 from od_patch.steps import labels
 from od_patch.steps import proof
@@ -16,6 +17,7 @@ from od_patch.steps import warmup
 
 STEPS = (
     labels.Labels,  # adds a node
+    additional_outputs.AdditionalOutputs,  # before what chooses among the outputs
     signatures.Signatures,  # adds nodes
     target_tf.TargetTf,  # after all that add nodes: looks at every one
     proof.Proof,  # before what adds files that no checkpoint has

@@ -37,10 +37,22 @@ class Step:
         """Returns what an export depends on beside the options, such as the content of a file that one names."""
         return None
 
+    def arguments(self, arguments):
+        """Returns the arguments that the release's function is to be called with, a dict, of those that it would be."""
+        return arguments
+
     # While the SavedModel is made.
 
-    def check_graph(self, names_of_nodes):
-        """Refuses what the finished graph does not have."""
+    def nodes(self):
+        """Returns names of nodes to keep in the SavedModel, whether or not an output needs them."""
+        return []
+
+    def keys(self):
+        """Returns the keys of the outputs that ``choose`` may add."""
+        return []
+
+    def check_graph(self, graph, names):
+        """Refuses what the finished graph, a tf.Graph, does not have; ``names`` are its nodes and all steps' ``keys``."""
 
     def choose(self, inputs, outputs):
         """Returns inputs and outputs of ``serving_default``, dicts from key to tensor, of those there would be."""

@@ -27,8 +27,8 @@ class Signatures(_step.Step):
     def check(self, arguments):
         _signatures.check_input_type(self._wish, arguments.get('input_type', ''))
 
-    def check_graph(self, names_of_nodes):
-        _signatures.check_outputs(self._wish, names_of_nodes)
+    def check_graph(self, graph, names):
+        _signatures.check_outputs(self._wish, names)
 
     def choose(self, inputs, outputs):
         return _signatures.chosen(self._wish, inputs, outputs)

@@ -47,6 +47,25 @@ def bundle_files(folder):
     return os.path.join(folder, 'saved_model', 'variables')
 
 
+def test_additional_outputs_are_compared_by_their_tensors(export):
+    """One has another node's name for a key, and one has no row an image."""
+    with defects.saved_model(export) as meta_graph:
+        nodes = {node.op: node for node in meta_graph.graph_def.node}
+        outputs = meta_graph.signature_def['serving_default'].outputs
+        own = outputs['detection_scores']
+        shadow, scalar = outputs[nodes['Mean'].name], outputs['inner/divisor']
+        shadow.CopyFrom(own)
+        shadow.name = nodes['Sigmoid'].name + ':0'
+        scalar.name, scalar.dtype = nodes['RealDiv'].input[1] + ':0', own.dtype
+        scalar.tensor_shape.SetInParent()
+    checks = {check.name: check for check in proof.verify(export).checks}
+    assert not [check for check in checks.values() if check.status == 'wrong']
+    assert 'all 6 outputs are equal bit for bit' in checks['{}, batch of 2'.format(_outputs.OFF)].text
+    note = checks['first dimensions']
+    assert note.status == 'note' and 'inner/divisor' in note.text and 'beside its own' in note.text
+    assert [line.split(':')[0] for line in note.details] == ['inner/divisor']
+
+
 # files ----------------------------------------------------------------------------------------------------------------
 
 def test_what_is_whole_is_told_with_its_size(export):

@@ -51,7 +51,7 @@ MUTATIONS = (
     Mutation('proof/_models.py', 'config.allow_soft_placement = True', 'pass',
              [_SMALL + 'test_what_is_bound_to_a_machine_of_ones_own_runs_here_and_is_told'],
              'an export that is bound to a GPU is not run'),
-    Mutation('proof/_models.py', "for candidate in (key + ':0', info.name):", 'for candidate in (info.name,):',
+    Mutation('proof/_models.py', "else (key + ':0', info.name):", 'else (info.name,):',
              [_SMALL + 'test_a_signature_that_hands_out_another_tensor_is_seen'],
              'a signature that swaps two outputs passes'),
     Mutation('proof/_outputs.py', "bool(paired['alone'] or paired['moved'])", "bool(paired['alone'])",
