@@ -19,6 +19,7 @@ from od_patch.proof import _models
 from od_patch.proof import _servable
 from od_patch.serving import _publish
 from od_patch.serving import _requests
+from tests.serving import models
 from tests.serving import servers
 from tests.support import exports
 from tests.support import needs
@@ -54,6 +55,21 @@ def second(exported):
 @pytest.fixture(scope='module')
 def encoded(exported):
     return exported(input_type=ENCODED)
+
+
+@pytest.fixture(scope='module')
+def additional(exported):
+    """The same detector, which answers with a feature map, too, and with the image that its layers get."""
+    return exported(additional_output_tensor_names=[
+        'features=FeatureExtractor/MobilenetV1/MobilenetV1/Conv2d_13_pointwise/Relu6', 'Preprocessor/sub'])
+
+
+@pytest.fixture(scope='module')
+def of_channels(tmp_path_factory):
+    """{number: SavedModel} of images with one channel and with four."""
+    folder = tmp_path_factory.mktemp('channels')
+    return {channels: models.write(models.sums([None, None, None, channels]), folder / str(channels) / 'saved_model')
+            for channels in (1, 4)}
 
 
 @pytest.fixture(scope='module')
@@ -187,19 +203,22 @@ def test_a_server_decodes_the_base64_of_an_encoded_image(encoded, picture, expec
 
 
 @pytest.fixture(scope='module', params=['tfserver', pytest.param('tensorflow_model_server', marks=IF_THERE)])
-def grpc_server(request, first, encoded):
-    """A server that has TensorFlow Serving's gRPC, with the detectors ``pixels`` and ``encoded``."""
+def grpc_server(request, first, encoded, additional, of_channels):
+    """A server that has TensorFlow Serving's gRPC, with ``pixels``, ``encoded``, ``additional``, ``of_1``, ``of_4``."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)  # started by root, tfserver works as nobody, who may not look into pytest's folders
-        models = {name: os.path.join(folder, 'models', name) for name in ('pixels', 'encoded')}
-        _publish.publish(first, _publish.Wish(models['pixels'], 3))
-        _publish.publish(encoded, _publish.Wish(models['encoded']))
+        bases = {name: os.path.join(folder, 'models', name)
+                 for name in ('pixels', 'encoded', 'additional', 'of_1', 'of_4')}
+        _publish.publish(first, _publish.Wish(bases['pixels'], 3))
+        for name, export in (('encoded', encoded), ('additional', additional), ('of_1', of_channels[1]),
+                             ('of_4', of_channels[4])):
+            _publish.publish(export, _publish.Wish(bases[name]))
         work = os.path.join(folder, 'server')
         os.mkdir(work)
         if request.param == 'tfserver':
             running = servers.tfserver(os.path.join(folder, 'models'), work)
         else:
-            running = servers.tensorflow_model_server(models, work)
+            running = servers.tensorflow_model_server(bases, work)
         with running as server:
             server.is_tfs = request.param == 'tensorflow_model_server'
             yield server
@@ -225,6 +244,31 @@ def test_the_client_asks_over_grpc(grpc_server, first, encoded, picture, expecte
         assert len(answer) == max(len(images), 1)
         for found in answer:
             check(found, expected)
+
+
+def test_additional_outputs_are_answered(grpc_server, additional, picture, expected, tmp_path):
+    pixels = numpy.asarray(_images.pillow().open(picture))
+    more = seen_by(additional, pixels[None])
+    assert set(more) == set(expected) | {'features', 'Preprocessor/sub'}
+    assert more['features'].ndim == 4 and more['features'].any()
+    found, = json.loads(ask_with_the_client(grpc_server, additional, tmp_path / 'try', ['--grpc', '--json', picture],
+                                            'additional', picture))
+    check(found, more)
+    check({key: found[key] for key in expected}, expected)
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_images_of_other_channels_are_answered(grpc_server, of_channels, tmp_path, channels):
+    pixels = numpy.random.RandomState(channels).randint(0, 256, (5, 7, channels)).astype('u1')
+    image = str(tmp_path / 'image.npy')
+    numpy.save(image, pixels)
+    for form in (['--grpc'], ['--columns', '--url', 'http://127.0.0.1:{}/models/of_{}/predict'.format(
+            grpc_server.rest_port, channels)]):
+        if grpc_server.is_tfs:
+            form = form[:1]
+        found, = json.loads(ask_with_the_client(
+            grpc_server, of_channels[channels], tmp_path / 'try', ['--json', image] + form, 'of_{}'.format(channels)))
+        assert found == {'total': int(pixels.sum())}
 
 
 def test_the_client_asks_over_rest(grpc_server, first, picture, expected, tmp_path):
