@@ -314,7 +314,11 @@ def _named_by_state(directory):
         state = _tensorflow.tf1().train.get_checkpoint_state(directory)
     except Exception:  # pylint: disable=broad-except
         return None  # what lies there decides
-    return state.model_checkpoint_path if state else None
+    if not state:
+        return None
+    # TensorFlow takes a path with a scheme for a relative one, and puts the directory before it.
+    whole = re.match(r'.+/([A-Za-z][A-Za-z0-9+.-]*://.*)', state.model_checkpoint_path)
+    return whole.group(1) if whole else state.model_checkpoint_path
 
 
 def _is_below(path, directory):

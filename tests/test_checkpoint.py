@@ -431,6 +431,12 @@ def test_the_checkpoint_of_another_directory_is_never_taken_for_that_of_the_dire
     assert _checkpoint.resolve(str(other)) == str(other / 'model.ckpt-3')
 
 
+@pytest.mark.parametrize('named', ['s3://bucket/training/model.ckpt-7', 'gs://b/model.ckpt-7', 'hdfs://h:1/a b/m'])
+def test_a_path_with_a_scheme_is_no_relative_one(tmp_path, named):
+    _state(tmp_path, named)
+    assert _checkpoint._named_by_state(str(tmp_path)) == named
+
+
 def test_a_directory_may_name_a_checkpoint_below_itself_and_may_be_a_link(prefix, tmp_path):
     below, link = tmp_path / 'below', tmp_path / 'link'
     below.mkdir()
