@@ -99,7 +99,7 @@ class _PatchOnImport(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def exec_module(module):
-                with legacy.tf1_behaviour():
+                with legacy.tf1_behaviour(), legacy.quick_imports():
                     execute(module)
                 if name == _patching.EXPORTER:
                     self.seen = True

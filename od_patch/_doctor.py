@@ -79,7 +79,8 @@ def examine():
         findings.protos = _protos()
         if not findings.problems:
             try:
-                exporter = _environment.import_exporter()
+                with legacy.quick_imports():
+                    exporter = _environment.import_exporter()
                 _recognise(exporter, findings)
             except _errors.ODPatchError as error:
                 findings.problems.append(error)

@@ -289,7 +289,8 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     checkpoint = _checkpoint.resolve(checkpoint)
     _environment.require()
     with legacy.on():
-        _environment.import_exporter()
+        with legacy.quick_imports():
+            _environment.import_exporter()
         config = _config.read(pipeline_config)
     attempts = _regenerate.regenerate(checkpoint, pipeline_config, like, apply, output_directory, config)
     out = _report.console()

@@ -147,7 +147,7 @@ def _export_as_told(argv, log, progress):
 def _export_with_release(argv, log, progress):
     """Parses the flags, checks what can be checked, runs the release's ``main`` under the patch, and sums up."""
     wants_help = _wanted_help(argv)
-    with log.redirected():
+    with log.redirected(), legacy.quick_imports():
         exporter = _environment.import_exporter()
         script = importlib.import_module(_SCRIPT)
         from absl import flags

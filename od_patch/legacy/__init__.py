@@ -3,7 +3,8 @@
 The releases from 2020-05-26 on go through ``tf.compat.v1``, and still lean on
 things that TensorFlow 2, its Keras, numpy and protobuf have dropped. Each bridge
 is a module of its own, named after what it mends; the table below says to which
-versions it applies. On TensorFlow 1 none does.
+versions it applies. On TensorFlow 1 none does; the commands import it faster
+there, with ``quick_imports``.
 
 Not for: changing what a model computes, nor for releases that need the real
 ``tf.contrib``; those are refused by ``_environment``.
@@ -18,12 +19,15 @@ from od_patch.legacy import _legacy_layers
 from od_patch.legacy import _moved_ops
 from od_patch.legacy import _numpy_aliases
 from od_patch.legacy import _old_protos
+from od_patch.legacy import _quick_imports
 from od_patch.legacy import _slim_folder
 from od_patch.legacy import _versions
 
-__all__ = ['BRIDGES', 'Bridge', 'missing_layers', 'needed', 'on', 'put_on', 'take_off', 'tf1_behaviour']
+__all__ = ['BRIDGES', 'Bridge', 'missing_layers', 'needed', 'on', 'put_on', 'quick_imports', 'take_off',
+           'tf1_behaviour']
 
 tf1_behaviour = _graph_mode.tf1_behaviour
+quick_imports = _quick_imports.quick_imports
 
 Bridge = collections.namedtuple('Bridge', ['name', 'applies_to', 'mends', 'module'])
 Bridge.__doc__ = """One thing that was dropped, and is there while the bridge is on.
