@@ -37,6 +37,12 @@ MUTATIONS = tuple(Mutation('legacy/' + path, old, new, [test], why, 'any') for p
      _TESTS + 'test_the_descriptor_is_read_from_what_any_protoc_wrote', 'protos of before 2019 cannot be imported'),
     ('_old_protos.py', 'made_by <= version and version[0] - made_by[0] <= 1', 'made_by <= version',
      'tests/test_legacy.py::test_what_runs_is_known_from_the_text', 'protos are imported that protobuf refuses'),
+    ('_quick_imports.py', 'sys._getframe(1)', 'sys._getframe(0)',
+     'tests/test_quick_imports.py::test_the_frame_is_that_of_tensorflows_function',
+     'the frame is that of the short cut, and what TensorFlow says of a deprecated alias names its line'),
+    ('_quick_imports.py', '            if not _uses:\n                _take_off()', '            _take_off()',
+     'tests/test_quick_imports.py::test_they_stay_until_the_last_thread_has_imported',
+     'the first thread that has imported takes the short cuts from the others'),
 )) + (
     Mutation('legacy/_moved_ops.py', 'if vars(module).get(name) is value:', 'if True:',
              [_TESTS + 'test_names_that_have_moved_are_where_they_were_while_the_bridge_is_on'],
