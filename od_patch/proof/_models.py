@@ -156,25 +156,27 @@ def has_rows(servable, model_input):
     """Whether TensorFlow Serving takes requests in rows: the batch is the first dimension of input and all outputs."""
     if model_input.shape is not None and not model_input.shape:
         return False
+    outputs = servable.signature.outputs
     one_batch = model_input.shape is not None and model_input.shape[0]
-    for key, info in servable.signature.outputs.items():
-        if info.tensor_shape.unknown_rank or not info.tensor_shape.dim:
-            return False
-        # Anchors, say, have a first dimension that is known whatever the batch is.
-        if is_additional(key, info) and not one_batch and info.tensor_shape.dim[0].size > 0:
-            return False
-    return True
+    if any(info.tensor_shape.unknown_rank or not info.tensor_shape.dim for info in outputs.values()):
+        return False
+    # Anchors, say, have a first dimension that is known whatever the batch is.
+    return bool(one_batch) or all(outputs[key].tensor_shape.dim[0].size <= 0 for key in additional(outputs))
 
 
-def is_additional(key, info):
-    """Whether an output is one of ``--additional_output_tensor_names``: a tensor from within the model.
+def additional(outputs):
+    """Returns the keys of a signature's outputs that came by ``--additional_output_tensor_names``.
 
-    The model's own have names that begin alike, and no scope; node and key have the same.
+    These are tensors from within the model, beside its own. The model's own have names that begin alike, and no scope;
+    node and key have the same. A signature that has none of a model's own has none beside them.
 
     Args:
-        key: str, of the signature; info: its ``TensorInfo``.
+        outputs: dict from key to ``TensorInfo``.
     """
-    return bool(info.name) and _OWN.match(key) is None and ('/' in info.name or info.name != key + ':0')
+    if not any(_OWN.match(key) for key in outputs):
+        return set()
+    return {key for key, info in outputs.items()
+            if info.name and _OWN.match(key) is None and ('/' in info.name or info.name != key + ':0')}
 
 
 def batch_of(model_input, pictures):
@@ -269,8 +271,9 @@ def frozen_graph(graph_def, servable, model_input, config, sides=()):
             tf.import_graph_def(graph_def, name='')
         names = {node.name for node in graph_def.node}
         outputs = {}
+        beside = additional(servable.signature.outputs)
         for key, info in servable.signature.outputs.items():
-            for candidate in (info.name,) if is_additional(key, info) else (key + ':0', info.name):
+            for candidate in (info.name,) if key in beside else (key + ':0', info.name):
                 if candidate.split(':')[0] in names and key not in outputs:
                     outputs[key] = candidate
         yield Running('frozen graph', session, _input_name(graph_def, model_input), outputs, sides)

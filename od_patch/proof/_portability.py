@@ -165,8 +165,7 @@ def first_dimensions(servable, runs):
     for output, info in servable.signature.outputs.items():
         if not info.tensor_shape.unknown_rank and not info.tensor_shape.dim:
             wrong.setdefault(output, 'a scalar')
-    outputs = servable.signature.outputs
-    if wrong and all(_models.is_additional(key, outputs[key]) for key in wrong):
+    if wrong and set(wrong) <= _models.additional(servable.signature.outputs):
         return Check(_PART, name, _answer.NOTE, 'not the batch in {}, which the model has beside its own outputs: requests '
                      'go in columns, and a server cannot batch them'.format(_answer.few(sorted(wrong))),
                      tuple('{}: {}'.format(*row) for row in sorted(wrong.items())))

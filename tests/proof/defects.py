@@ -215,6 +215,14 @@ def scalar_output(export):
         outputs['global_step'].tensor_shape.SetInParent()
 
 
+def scalar_count(export):
+    """One of the model's own outputs; one that a user asked for beside them may be a scalar."""
+    with saved_model(export) as meta_graph:
+        count = meta_graph.signature_def['serving_default'].outputs['num_detections']
+        count.name, count.dtype = _scalar(meta_graph.graph_def), 9
+        del count.tensor_shape.dim[:]
+
+
 def _scalar(graph_def):
     """The tensor that reads global_step, which a frozen graph does not have."""
     return next(node.name + ':0' for node in graph_def.node
@@ -259,6 +267,6 @@ DEFECTS = [
     Defect(output_that_the_graph_lacks, 'files', 'saved_model.pb', ['the graph lacks', 'no_such_node']),
     Defect(asset_that_is_not_there, 'files', 'assets', ['labels.txt']),
     Defect(other_meta_graph, 'files', 'od_patch.json', ['changed since the export: model.ckpt.meta']),
-    Defect(scalar_output, 'portability', 'first dimensions', ['global_step', 'a scalar', 'break REST rows']),
+    Defect(scalar_count, 'portability', 'first dimensions', ['num_detections', 'a scalar', 'break REST rows']),
     Defect(scalar_output, 'outputs', 'unoptimized, batch of 1', ['global_step: the frozen graph has no such output']),
 ]
