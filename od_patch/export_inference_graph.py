@@ -27,6 +27,7 @@ from od_patch import _locale
 from od_patch import _options
 from od_patch import _patching
 from od_patch import _release_errors
+from od_patch import _signals
 from od_patch import _streams
 from od_patch import _version
 from od_patch import legacy
@@ -38,10 +39,6 @@ _USAGE = """Exports a detector of the TensorFlow Object Detection API, with a Sa
 usage: export_inference_graph --pipeline_config_path=pipeline.config \\
            --trained_checkpoint_prefix=model.ckpt-200000 --output_directory=exported
 """
-
-
-class _Terminated(BaseException):
-    """SIGTERM arrived; raised so that what is staged is removed on the way out."""
 
 
 def run(argv=None):
@@ -65,10 +62,19 @@ def main(argv):
     except OSError as error:
         _console.show_refusal(_console.log_refused(early.log_file, error), sys.stderr)
         return _errors.UsageError.exit_code
-    previous = signal.signal(signal.SIGTERM, _raise_terminated)
-    progress = _console.Progress(log.error_terminal)
+    progress = _Stages(log.error_terminal)
     try:
-        _export_as_told(argv, log, progress)
+        with _signals.obeyed():
+            return _exit_code(argv, early, log, progress)
+    finally:
+        log.close()
+
+
+def _exit_code(argv, early, log, progress):
+    """Exports, tells of what went wrong, and returns the exit code."""
+    try:
+        with _signals.heeded():
+            _export_as_told(argv, log, progress)
         return 0
     except _errors.ODPatchError as error:
         progress.abandon()
@@ -83,7 +89,7 @@ def main(argv):
         return 0  # whoever read the summary has had enough of it; the export is made
     except KeyboardInterrupt:
         return _interrupted(progress, log, 128 + signal.SIGINT)
-    except _Terminated:
+    except _signals.Terminated:
         return _interrupted(progress, log, 128 + signal.SIGTERM)
     except Exception as error:  # pylint: disable=broad-except
         progress.abandon()
@@ -92,9 +98,14 @@ def main(argv):
         if early.traceback or early.verbose:
             log.error_terminal.write(traceback.format_exc())
         return 1
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-        log.close()
+
+
+class _Stages(_console.Progress):
+    """Between two stages, an export stops if it was asked to and something kept the question from it."""
+
+    def stage(self, name):
+        _signals.heed()
+        super().stage(name)
 
 
 class _EarlyFlags:
@@ -115,11 +126,6 @@ class _EarlyFlags:
         values = [argument.lstrip('-').partition('=')[1:] for argument in argv
                   if argument.startswith('-') and argument.lstrip('-').partition('=')[0] == name]
         return bool(values) and (values[-1][0] == '' or values[-1][1].lower() in ('true', 't', '1'))  # as absl has it
-
-
-def _raise_terminated(number, frame):
-    del number, frame
-    raise _Terminated
 
 
 def _interrupted(progress, log, exit_code):

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 import types
 
 import click.testing
@@ -16,6 +17,7 @@ from od_patch import _environment
 from od_patch import _errors
 from od_patch import _option
 from od_patch import _options
+from od_patch import _signals
 from od_patch import cli
 from od_patch import export_inference_graph
 from tests.support import exports
@@ -92,7 +94,7 @@ _CODES = [(od_patch.UsageError('p', 'r'), 2), (od_patch.EnvironmentRefused('p', 
           (od_patch.ExporterDeclined('p', 'r'), 4), (od_patch.InputRefused('p', 'r'), 5),
           (od_patch.CheckpointMismatch('p', 'r'), 6), (od_patch.OutputRefused('p', 'r'), 7),
           (_errors.SomeFailed('p', 'r'), 8), (_errors.ProofFailed('p', 'r'), 9), (KeyboardInterrupt(), 130),
-          (export_inference_graph._Terminated(), 143),
+          (_signals.Terminated(), 143),
           (ZeroDivisionError('boom'), 1), (None, 0)]
 
 
@@ -100,7 +102,7 @@ _CODES = [(od_patch.UsageError('p', 'r'), 2), (od_patch.EnvironmentRefused('p', 
 @pytest.mark.parametrize('flags', [[], ['--traceback'], ['--verbose']])
 def test_each_end_has_its_exit_code_and_its_words(monkeypatch, capfd, error, code, flags):
     def end(argv, log, progress):
-        assert signal.getsignal(signal.SIGTERM) is export_inference_graph._raise_terminated
+        assert signal.getsignal(signal.SIGTERM) is _signals._raise
         if error:
             raise error
 
@@ -118,6 +120,43 @@ def test_each_end_has_its_exit_code_and_its_words(monkeypatch, capfd, error, cod
         assert 'boom' in shown and ('Traceback (most' in shown) == bool(flags)
     else:
         assert shown == ''
+
+
+@pytest.mark.parametrize('number, code', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize('behind', ['a stage', 'an error'])
+def test_a_signal_that_something_swallows_ends_the_export_all_the_same(monkeypatch, capfd, number, code, behind):
+    """As TensorFlow's bare ``except:`` and every ``__del__`` swallow it."""
+    went_on = []
+
+    def end(argv, log, progress):
+        progress.stage('graph')
+        try:
+            signal.raise_signal(number) if hasattr(signal, 'raise_signal') else os.kill(os.getpid(), number)
+            time.sleep(5)
+        except BaseException:  # pylint: disable=broad-except
+            pass
+        if behind == 'an error':
+            raise ValueError('something else')
+        progress.stage('saved model')
+        went_on.append(True)
+
+    monkeypatch.setattr(export_inference_graph, '_export_as_told', end)
+    assert export_inference_graph.main(['program']) == code and not went_on
+    shown = ''.join(capfd.readouterr())
+    assert 'od-patch: interrupted; the output directory is as it was' in shown and 'something else' not in shown
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_the_caller_ignores_is_ignored(monkeypatch, number):
+    def end(argv, log, progress):
+        assert signal.getsignal(number) == signal.SIG_IGN
+
+    monkeypatch.setattr(export_inference_graph, '_export_as_told', end)
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert export_inference_graph.main(['program']) == 0
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.mark.usefixtures('capfd')  # what is printed goes to a descriptor, not only to an object
@@ -161,6 +200,7 @@ def test_run_exits_with_the_code(monkeypatch):
 
 _SCRIPT = '''
 import sys
+import time
 from object_detection import exporter
 import object_detection.exporter
 from od_patch import _tensorflow

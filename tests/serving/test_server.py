@@ -139,7 +139,7 @@ class Requests(threading.Thread):
 
 def publish_as_users_do(export, base):
     result = exports.run(['-m', 'od_patch.cli', 'publish', export, base, '--json'])
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 0, '{}\nThe server printed:\n{}'.format(result.stderr, server.printed()[-3000:])
     return json.loads(result.stdout)
 
 
