@@ -139,7 +139,7 @@ class Requests(threading.Thread):
 
 def publish_as_users_do(export, base):
     result = exports.run(['-m', 'od_patch.cli', 'publish', export, base, '--json'])
-    assert result.exit_code == 0, '{}\nThe server printed:\n{}'.format(result.stderr, server.printed()[-3000:])
+    assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout)
 
 
@@ -231,7 +231,7 @@ def ask_with_the_client(server, export, folder, arguments, model, image=None):
     result = exports.run(
         [str(folder / 'client.py'), '--host', '127.0.0.1', '--rest_port', server.rest_port, '--grpc_port',
          server.grpc_port, '--timeout', '60'] + arguments, python=servers.PYTHON, cwd=str(folder))
-    assert result.exit_code == 0, result.stderr
+    assert result.exit_code == 0, '{}\nThe server printed:\n{}'.format(result.stderr, server.printed()[-3000:])
     return result.stdout
 
 
