@@ -1,6 +1,6 @@
 """One function makes the sessions whose graph optimizers are off, on a thread of their own; no other place does.
 
-With several threads and the optimizers off, TensorFlow 1.12 corrupts its heap (docs/verify.md).
+Where operations run at once, TensorFlow 1.12 mixes up images and corrupts its heap (docs/verify.md), whatever the optimizers.
 """
 import io
 import os
@@ -133,3 +133,39 @@ def test_a_graph_is_run_as_it_is_written(config):
             return {node.name: node.op for part in metadata.partition_graphs for node in part.node}
     assert executed(config)['sum'] in ('Add', 'AddV2')
     assert executed(tf.ConfigProto()).get('sum') not in ('Add', 'AddV2')
+
+
+@pytest.mark.parametrize('version, one', [
+    ('1.10.1', False), ('1.11.0', True), ('1.11.0-rc2', True), ('1.12.0', True), ('1.12.3', True), ('1.13.1', False),
+    ('1.15.5', False), ('2.12.0', False), ('2.1.0', False)])
+def test_operations_run_one_at_a_time_where_they_mix_up_images(monkeypatch, version, one):
+    pytest.importorskip('tensorflow')
+    from od_patch import _tensorflow
+    from od_patch.compare import _run
+    monkeypatch.setattr(_tensorflow, 'versions', lambda: (version, 'unknown'))
+    config = _run.default_config()
+    assert (config.inter_op_parallelism_threads, config.use_per_session_threads) == ((1, True) if one else (0, False))
+    assert config.intra_op_parallelism_threads == 0 and not config.HasField('graph_options')
+
+
+def test_images_of_a_batch_are_not_mixed_up():
+    """Boxes of many images, each with its own answer; where the kernel mixes them up, this aborts or fails at once."""
+    pytest.importorskip('tensorflow')
+    import numpy as np
+    from od_patch import _tensorflow
+    from od_patch.compare import _run
+    tf = _tensorflow.tf1()
+    corners = np.random.RandomState(3).uniform(0, 1, (64, 200, 2)).astype('f4')
+    boxes = np.concatenate([corners, corners + .1], 2)
+    scores = np.random.RandomState(4).uniform(0, 1, (64, 200)).astype('f4')
+    with tf.Graph().as_default() as graph:
+        given = tf.placeholder(tf.float32, boxes.shape)
+        chosen = tf.map_fn(
+            lambda one: tf.image.non_max_suppression(one[0], one[1], 20, .5),
+            (given, tf.constant(scores)), dtype=tf.int32, parallel_iterations=32)
+    with tf.Session(graph=graph, config=_run.default_config()) as session:
+        answers = [session.run(chosen, {given: boxes}) for _ in range(5)]
+        alone = [session.run(chosen, {given: np.repeat(boxes[i:i + 1], 64, 0)})[i] for i in range(0, 64, 16)]
+    for answer in answers:
+        np.testing.assert_array_equal(answer, answers[0])
+    np.testing.assert_array_equal(answers[0][::16], alone)

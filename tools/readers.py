@@ -139,7 +139,7 @@ def run_here(folder, image):
     from od_patch import _tensorflow
     from od_patch.proof import _models
     from od_patch.proof import _servable
-    with _models.saved_model(_servable.Servable(folder), _tensorflow.tf1().ConfigProto()) as model:
+    with _models.saved_model(_servable.Servable(folder), _run.default_config()) as model:
         return model.run(image)
 
 

@@ -11,7 +11,6 @@ import collections
 
 import numpy
 
-from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.compare import _run
 from od_patch.proof import _answer
@@ -96,7 +95,7 @@ def check(servable, frozen, pictures):
         checks.append(Check(_PART, 'side inputs', _answer.NOTE, 'made-up numbers for {}'.format(
             _answer.few([side.name.split(':')[0] for side in sides]))))
     batches = _batches(model_input, pictures)
-    for mode, config in ((OFF, _run.unoptimized_config()), (DEFAULTS, _tensorflow.tf1().ConfigProto())):
+    for mode, config in ((OFF, _run.unoptimized_config()), (DEFAULTS, _run.default_config())):
         both = _run_both(mode, config, servable, frozen, (model_input, sides), batches)
         runs += both
         checks += [_judge(run, any(one.batch == 1 and one.failures for one in both)) for run in both]

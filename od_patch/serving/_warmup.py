@@ -148,12 +148,13 @@ def _log(prediction_log_pb2, key, servable, model_input, picture):
 
 def _run_all(saved_model, signatures, path, prediction_log_pb2, pictures):
     """Runs every record of a file against the SavedModel; returns how many there are."""
+    from od_patch.compare import _run
     from od_patch.proof import _models
     tf = _tensorflow.tf1()
     by_key = {key: servable for key, servable, _ in signatures}
     count = 0
     with _refused(saved_model, pictures, lambda: count // len(signatures)), \
-            _models.loaded(signatures[0][1], tf.ConfigProto()) as session:
+            _models.loaded(signatures[0][1], _run.default_config()) as session:
         for record in tf.python_io.tf_record_iterator(path):
             request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
             servable = by_key[request.model_spec.signature_name]

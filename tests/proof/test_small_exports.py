@@ -11,6 +11,7 @@ pytest.importorskip('tensorflow')
 
 from od_patch import _errors  # noqa: E402
 from od_patch import proof  # noqa: E402
+from od_patch.compare import _run  # noqa: E402
 from od_patch.proof import _answer  # noqa: E402
 from od_patch.proof import _images  # noqa: E402
 from od_patch.proof import _models  # noqa: E402
@@ -583,8 +584,7 @@ def test_what_is_bound_to_a_machine_of_ones_own_runs_here_and_is_told(export):
 
 
 def test_a_graph_that_goes_round_for_ever_comes_to_an_end():
-    from od_patch import _tensorflow
-    config = _tensorflow.tf1().ConfigProto()
+    config = _run.default_config()
     with _models._session(config):
         assert 0 < config.operation_timeout_in_ms <= 10 * 60 * 1000
 

@@ -59,6 +59,7 @@ def _open(path):
     for name, result, arguments in (
             ('TF_NewStatus', pointer, []), ('TF_GetCode', integer, [pointer]), ('TF_Message', text, [pointer]),
             ('TF_NewGraph', pointer, []), ('TF_NewSessionOptions', pointer, []),
+            ('TF_SetConfig', None, [pointer, text, ctypes.c_size_t, pointer]),
             (_LOAD, pointer, [pointer, pointer, text, ctypes.POINTER(text), integer, pointer,
                               ctypes.POINTER(_Buffer), pointer]),
             ('TF_NewBuffer', ctypes.POINTER(_Buffer), []),
@@ -79,8 +80,12 @@ def run(request, pixels):
     api = _open(request['library'])
     status, graph = api.TF_NewStatus(), api.TF_NewGraph()
     tags = (ctypes.c_char_p * len(request['tags']))(*[tag.encode('ascii') for tag in request['tags']])
+    options, config = api.TF_NewSessionOptions(), bytes.fromhex(request['config'])
+    api.TF_SetConfig(options, config, len(config), status)
+    if api.TF_GetCode(status):
+        return api.TF_Message(status).decode('utf-8'), {}
     session = api.TF_LoadSessionFromSavedModel(
-        api.TF_NewSessionOptions(), None, request['saved_model'].encode('utf-8'), tags, len(tags), graph,
+        options, None, request['saved_model'].encode('utf-8'), tags, len(tags), graph,
         api.TF_NewBuffer(), status)
     if api.TF_GetCode(status):
         return api.TF_Message(status).decode('utf-8'), {}

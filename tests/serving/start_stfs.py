@@ -2,12 +2,15 @@
 
 Its own ``main`` loads the models with the first request, and its ``--reload_models`` does nothing in release 0.8.2 and
 several before it: it looks for a platform of "tensorflow", and the models have "TensorFlow". So this loads them first,
-and calls the method that looks for new versions, which that option is there to call. Nothing of it is changed. Run by
-``servers``.
+and calls the method that looks for new versions, which that option is there to call. Nothing of it is changed, but
+that its sessions run one operation at a time. Run by ``servers``.
 """
 import sys
 
+import one_operation
+
 if __name__ == '__main__':
+    one_operation.at_a_time()
     threaded = sys.argv.pop(1) == 'True'
     from simple_tensorflow_serving import server  # reads sys.argv
     application = server.WsgiApp(server.args)

@@ -1,11 +1,12 @@
 """Starts tfserver, a server of the package index:  python start_tfserver.py FOLDER_OF_MODELS PORT
 
 It was written for TensorFlow 1.13 and later, and looks for three names where TensorFlow 1.12 does not have them yet;
-nothing else of either is changed. Run by ``servers``.
+and its sessions run one operation at a time; nothing else of either is changed. Run by ``servers``.
 """
 import os
 import sys
 
+import one_operation
 import tensorflow
 
 if not hasattr(tensorflow.compat, 'v1'):
@@ -13,6 +14,8 @@ if not hasattr(tensorflow.compat, 'v1'):
     tensorflow.saved_model.SERVING = tensorflow.saved_model.tag_constants.SERVING
     tensorflow.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY = (
         tensorflow.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY)
+
+one_operation.at_a_time()
 
 import skitai  # noqa: E402
 import tfserver  # noqa: E402

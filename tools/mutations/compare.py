@@ -145,6 +145,8 @@ MUTATIONS = (
     Mutation('_freezing.py', 'if any(value for name, value in arguments.items() if name not in _UNDERSTOOD) or not',
              'if not', ['tests/test_freezing.py'], 'an argument of the exporter is not heeded'),
     # Running.
+    Mutation('compare/_run.py', "'1.11', '1.12'", "'1.11',", _SESSIONS,
+             'TensorFlow 1.12 mixes up the images of a batch where the optimizers are on'),
     Mutation('compare/_run.py', 'inter_op_parallelism_threads=1', 'inter_op_parallelism_threads=2', _SESSIONS,
              'TensorFlow 1.12 corrupts its heap'),
     Mutation('compare/_run.py', 'use_per_session_threads=True', 'use_per_session_threads=False', _SESSIONS,
