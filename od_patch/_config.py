@@ -17,6 +17,10 @@ from od_patch import _tensorflow
 _POSITION = re.compile(r'^(\d+):(\d+) ?: ?(.*)$', re.DOTALL)
 
 
+MEANT = ('pipeline config',
+         'Give --pipeline_config_path the pipeline.config (or .config) file that the checkpoint was trained with.')
+
+
 def read(path, override=''):
     """Returns the ``TrainEvalPipelineConfig`` of a file, with an override merged into it.
 
@@ -29,9 +33,7 @@ def read(path, override=''):
             the line, what is wrong with it, and what that can mean.
     """
     from object_detection.protos import pipeline_pb2
-    text = read_text(
-        path, 'pipeline config',
-        'Give --pipeline_config_path the pipeline.config (or .config) file that the checkpoint was trained with.')
+    text = read_text(path, *MEANT)
     config = pipeline_pb2.TrainEvalPipelineConfig()
     merge(text, config, 'The pipeline config {}'.format(path))
     if override:

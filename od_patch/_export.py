@@ -528,6 +528,8 @@ def check_free(output_directory, overwrite):
         return
     try:
         _check_free(output_directory)
+    except _errors.ODPatchError:
+        raise  # before TensorFlow is asked what its errors are
     except _tensorflow.tf1().errors.OpError as error:
         raise _errors.OutputRefused(
             'The output directory {} cannot be looked at: {}'.format(output_directory, error.message),

@@ -4,6 +4,12 @@ Imported late, inside functions: ``import od_patch`` must cost nothing, and must
 not import TensorFlow before the user's script had a chance to set its
 environment variables.
 """
+import contextlib
+import glob
+import os
+import re
+
+_without = []  # not empty: files are looked at without TensorFlow
 
 
 def tf1():
@@ -14,7 +20,30 @@ def tf1():
 
 def gfile():
     """Returns ``tf.gfile``, through which every path goes, so that ``gs://`` and the rest keep working."""
-    return tf1().gfile
+    return _Disk if _without else tf1().gfile
+
+
+@contextlib.contextmanager
+def files_of_this_machine():
+    """Context in which ``gfile`` has this machine's files alone, and is there without an import of TensorFlow."""
+    _without.append(True)
+    try:
+        yield
+    finally:
+        _without.pop()
+
+
+class _Disk:
+    """What of ``tf.gfile`` asks a disk: raises ``OSError`` where ``tf.gfile`` raises errors of its own."""
+
+    Exists = staticmethod(os.path.exists)
+    IsDirectory = staticmethod(os.path.isdir)
+    ListDirectory = staticmethod(os.listdir)
+    GFile = staticmethod(open)
+
+    @staticmethod
+    def Glob(pattern):  # pylint: disable=invalid-name
+        return glob.glob(re.sub(r'\\(.)', r'[\1]', pattern))
 
 
 def reader_errors():

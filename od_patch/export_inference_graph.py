@@ -22,6 +22,7 @@ from od_patch import _config
 from od_patch import _console
 from od_patch import _environment
 from od_patch import _errors
+from od_patch import _first_look
 from od_patch import _flags
 from od_patch import _locale
 from od_patch import _options
@@ -140,6 +141,8 @@ def _export_as_told(argv, log, progress):
         log.terminal.write('od-patch {}\n'.format(_version.__version__))
         return
     _streams.check_words(argv[1:])
+    if _is_answered_at_first_look(argv, log, progress):
+        return
     progress.stage('imports')
     with log.redirected():
         _environment.require()
@@ -148,6 +151,30 @@ def _export_as_told(argv, log, progress):
         _export_with_release(argv, log, progress)
     finally:
         legacy.take_off()
+
+
+def _is_answered_at_first_look(argv, log, progress):
+    """Whether help was asked for and is given; raises for what is refused without TensorFlow, in tenths of a second."""
+    values = _first_look.flags_of(_SCRIPT)
+    wants_help = _wanted_help(argv)
+    if values is None or wants_help == 'helpfull':
+        return False
+    if wants_help:
+        progress.abandon()
+        _show_help(wants_help, values, log.terminal)
+        return True
+    if not all(name in values for name in _flags.REQUIRED):
+        return False  # there is no release, or it is another than those that are known
+    from absl import flags
+    try:
+        _parse(argv, flags, values)
+    except _errors.UsageError as refusal:
+        unknown = refusal.__context__
+        if isinstance(unknown, flags.UnrecognizedFlagError) and _first_look.is_known_elsewhere(unknown.flagname):
+            return False
+        raise
+    _first_look.check(values)
+    return False
 
 
 def _export_with_release(argv, log, progress):
@@ -160,9 +187,9 @@ def _export_with_release(argv, log, progress):
         _flags.define(flags, flags.FLAGS)
     if wants_help:
         progress.abandon()
-        _show_help(wants_help, flags, log.terminal)
+        _show_help(wants_help, flags.FLAGS, log.terminal)
         return
-    values = _parse(argv, flags)
+    values = _parse(argv, flags, flags.FLAGS)
     progress.stage('checks')
     with log.redirected():
         chosen = {name: value for name, value in _flags.values(values).items() if _options.TABLE[name].keyword}
@@ -192,28 +219,29 @@ def _wanted_help(argv):
     return None
 
 
-def _show_help(kind, flags, stream):
+def _show_help(kind, values, stream):
     """Prints the flags of the release and ours; with ``helpfull``, those of every module."""
     stream.write(_USAGE)
+    of_the_release = _flags.help_of(values, _SCRIPT)
     stream.write('\nFlags of the installed release:\n')
-    stream.write(_flags.help_of(flags.FLAGS, _SCRIPT))
+    stream.write(of_the_release if of_the_release.strip() else
+                 '\n  There is no Object Detection API in this Python ({}).\n'.format(sys.executable))
     stream.write('\nFlags of od-patch {}:\n\n'.format(_version.__version__))
-    stream.write(_flags.explained(flags.FLAGS))
+    stream.write(_flags.explained(values))
     if kind == 'helpfull':
         stream.write('\nAll flags, by the module that defines them:\n')
-        stream.write(flags.FLAGS.get_help())
+        stream.write(values.get_help())
     else:
         stream.write('\n--helpfull shows those of TensorFlow, too.\n')
     stream.write('\n')
 
 
-def _parse(argv, flags):
-    """Returns the parsed ``FLAGS``; unlike ``tf.app.run``, does not drop what it does not know.
+def _parse(argv, flags, values):
+    """Returns ``values``, a ``FlagValues``, parsed; unlike ``tf.app.run``, does not drop what it does not know.
 
     Raises:
         od_patch.UsageError
     """
-    values = flags.FLAGS
     missing = [name for name in _flags.REQUIRED if not any(
         argument.lstrip('-').partition('=')[0] == name for argument in argv[1:] if argument.startswith('-'))]
     try:
@@ -225,6 +253,10 @@ def _parse(argv, flags):
             raise _errors.UsageError(
                 'Missing: {}.'.format(', '.join('--' + name for name in missing)), _USAGE.split('\n\n')[1].strip())
         raise _errors.UsageError('{}'.format(error), 'export_inference_graph --help lists the flags.')
+    unset = [name for name in _flags.REQUIRED if getattr(values, name) is None]
+    if unset:
+        raise _errors.UsageError(
+            'Missing: {}.'.format(', '.join('--' + name for name in unset)), _USAGE.split('\n\n')[1].strip())
     if left_over[1:]:
         raise _errors.UsageError(
             'There is no place for the argument{} {}.'.format(

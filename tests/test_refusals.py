@@ -312,7 +312,8 @@ def test_unpinned_exporter_where_only_pins_are_wanted(refuse, research, tmp_path
 
 def test_unpinned_exporter_is_warned_of(refuse, research, tmp_path):
     _changed_exporter(research, tmp_path, 'Functions to export', 'Functions that export')
-    code, message = refuse(environment=_first_on_path(tmp_path, research), prefix='no/model.ckpt')
+    (tmp_path / 'model.ckpt').write_bytes(b'no checkpoint')
+    code, message = refuse(environment=_first_on_path(tmp_path, research), prefix=str(tmp_path / 'model.ckpt'))
     assert code == 5  # it went on to the checkpoint
     assert 'is not one of the pinned releases' in message and 'patched all the same' in message
 

@@ -2,6 +2,7 @@
 from tools.mutations import Mutation
 
 _SMALL = 'tests/test_small_exporter.py::'
+_LOOK = 'tests/test_first_look.py::'
 _ENTRY = 'tests/test_entry_points.py::'
 _SIGNED = 'tests/serving/test_signatures.py::'
 _LABELS = 'tests/serving/test_labels.py::'
@@ -66,6 +67,14 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
      'every refusal has the same exit code'),
     ('export_inference_graph.py', 'return _interrupted(progress, log, 128 + signal.SIGTERM)',
      'return _interrupted(progress, log, 128 + signal.SIGINT)', _ENDS, 'SIGTERM counts as Ctrl-C'),
+    ('_first_look.py', '_export.check_free(output, options.overwrite)', 'pass',
+     _LOOK + 'test_it_is_refused_before_tensorflow_is_imported',
+     'an output that is taken is refused after TensorFlow is imported'),
+    ('_first_look.py', 'return name in flags.FLAGS or', 'return',
+     _LOOK + 'test_what_it_cannot_tell_it_leaves_to_the_later_check',
+     'a flag of absl is refused'),
+    ('_tensorflow.py', "r'[\\1]'", "r'\\1'", _LOOK + 'test_files_of_this_machine_are_seen_as_tensorflow_sees_them',
+     'a checkpoint in shards in a folder with brackets is not found'),
     ('_signals.py', 'signal.signal(number, handler)', 'pass', _ENDS,
      'a program that calls us cannot be ended in its own way any more'),
     ('_signals.py', 'if handler != signal.SIG_IGN:', 'if True:',

@@ -1,0 +1,105 @@
+"""What the command line and the disk tell before TensorFlow is imported: help, misspelt flags, files that are not there.
+
+The release's flags come from reading its script, not from running it. What is
+refused here is refused in the words of the check that comes later, by the same
+function; what cannot be told here, that check finds.
+
+Not for: stores (``gs://``), and whatever needs the config, the protos or the graph.
+"""
+import ast
+import copy
+import importlib.util
+import os
+
+from od_patch import _checkpoint
+from od_patch import _config
+from od_patch import _errors
+from od_patch import _export
+from od_patch import _flags
+from od_patch import _options
+from od_patch import _staging
+from od_patch import _store
+from od_patch import _tensorflow
+
+_FROM_ELSEWHERE = ('flagfile', 'undefok')  # of absl, which takes them wherever flags are parsed
+
+
+def flags_of(script):
+    """Returns the ``FlagValues`` of a release's script and of od-patch; None where that cannot be told.
+
+    Args:
+        script: str, the script's module, ``object_detection.export_inference_graph``. Where there is none, the flags
+            are those of od-patch alone.
+    """
+    try:
+        from absl import flags
+    except ImportError:
+        return None
+    values = flags.FlagValues()
+    for name in _FROM_ELSEWHERE:
+        if name in flags.FLAGS:
+            values[name] = copy.deepcopy(flags.FLAGS[name])
+    definitions = _definitions(script)
+    if definitions is None:
+        return None
+    for kind, arguments, keywords in definitions:
+        try:
+            getattr(flags, kind)(*arguments, flag_values=values, module_name=script, **keywords)
+        except (AttributeError, TypeError, ValueError, flags.Error):
+            return None
+    _flags.define(flags, values)
+    return values
+
+
+def is_known_elsewhere(name):
+    """Whether a flag is one of absl's own, which TensorFlow brings along."""
+    from absl import flags
+    import absl.app  # noqa: F401  defines its flags
+    import absl.logging  # noqa: F401
+    return name in flags.FLAGS or name[:2] == 'no' and name[2:] in flags.FLAGS
+
+
+def check(values):
+    """Refuses what parsed flags say of files on this machine that is not so.
+
+    Raises:
+        od_patch.ODPatchError: one of its kinds.
+    """
+    chosen = {name: value for name, value in _flags.values(values).items() if _options.TABLE[name].keyword}
+    config, prefix, output = (_store.plain(os.path.expanduser(getattr(values, name))) for name in _flags.REQUIRED)
+    try:
+        with _tensorflow.files_of_this_machine():
+            options = _options.for_exports(chosen)
+            if not _store.is_store(config):
+                _config.read_text(config, *_config.MEANT)
+            if options.series is not None or not output:
+                return
+            if not _store.is_store(prefix) and not os.path.isdir(prefix) and os.path.basename(prefix) != 'checkpoint':
+                _checkpoint.resolve(prefix)
+            if not _store.is_store(output):
+                _staging.clear(output)
+                _export.check_free(output, options.overwrite)
+    except OSError:
+        return  # no permission, say; whoever needs the file says what is wrong
+
+
+def _definitions(script):
+    """Returns [(name of absl's function, its arguments, its keywords)] of a script's flags; None where one is no literal."""
+    try:
+        spec = importlib.util.find_spec(script)
+    except (ImportError, AttributeError, ValueError):
+        spec = None
+    if spec is None or not spec.origin:
+        return []
+    found = []
+    try:
+        with open(spec.origin, 'rb') as file:
+            tree = ast.parse(file.read())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and (
+                    node.func.attr.startswith('DEFINE_')):
+                found.append((node.func.attr, [ast.literal_eval(argument) for argument in node.args],
+                              {one.arg: ast.literal_eval(one.value) for one in node.keywords}))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    return found
