@@ -139,6 +139,7 @@ def _export_as_told(argv, log, progress):
     if '--version' in argv[1:]:
         log.terminal.write('od-patch {}\n'.format(_version.__version__))
         return
+    _streams.check_working_directory()
     _streams.check_words(argv[1:])
     progress.stage('imports')
     with log.redirected():
