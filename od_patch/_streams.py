@@ -1,4 +1,4 @@
-"""The standard streams and the words of a command line, where they are not what a program takes for granted.
+"""Standard streams, the working directory and the words of a command, where they are not what one takes for granted.
 
 Not for: what is shown on a terminal (``_terminal``, ``_text``).
 """
@@ -56,6 +56,19 @@ def open_what_is_closed():
         sys.stdout = open(1, 'w', closefd=False)
     if sys.stderr is None:
         sys.stderr = open(2, 'w', closefd=False)
+
+
+def check_working_directory():
+    """Refuses a working directory that was removed: no relative path means anything there, and libraries ask for it.
+
+    Raises:
+        od_patch.UsageError
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise _errors.UsageError('The folder that this command runs in cannot be found: {}.'.format(error.strerror),
+                                 'It may be gone: cd to one that is there; then try again.')
 
 
 def check_words(words):

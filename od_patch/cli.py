@@ -532,6 +532,7 @@ def main():
     sys.stdout = _streams.Output(sys.stdout)
     try:
         try:
+            _streams.check_working_directory()
             _streams.check_words(sys.argv[1:])
             cli(prog_name='od-patch')
         finally:

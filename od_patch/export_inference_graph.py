@@ -140,6 +140,7 @@ def _export_as_told(argv, log, progress):
     if '--version' in argv[1:]:
         log.terminal.write('od-patch {}\n'.format(_version.__version__))
         return
+    _streams.check_working_directory()
     _streams.check_words(argv[1:])
     if _is_answered_at_first_look(argv, log, progress):
         return

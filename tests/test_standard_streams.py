@@ -1,4 +1,4 @@
-"""What a command does whose output nobody takes, or whose words are no UTF-8: neither is a verdict."""
+"""What a command does whose output nobody takes, whose words are no UTF-8, whose folder is gone: none is a verdict."""
 import os
 import subprocess
 import sys
@@ -84,6 +84,20 @@ def test_a_name_that_is_no_utf8_is_refused_in_words(made, words):
 
 
 @pytest.mark.parametrize('words', [
+    'publish {made}/resource {out}', 'publish {made}/resource out', 'compare {made}/frozen.pb {made}/equal.pb',
+    'inspect {made}/frozen.pb', 'verify --quick {made}/export', 'package vertex {made}/resource --output {out}',
+    'request {made}/resource --output_directory {out}', 'freeze {made}/resource --output {out}', 'doctor'])
+def test_in_a_folder_that_is_gone_a_command_says_so_before_any_work(made, tmp_path, words):
+    line = 'mkdir {gone}; cd {gone}; rmdir {gone}; od {words}'
+    status, out, said = _shell(made, line.format(
+        gone=tmp_path / 'gone', words=words.format(made=made, out=tmp_path / 'out')))
+    assert status == 2 and out == ''
+    assert 'cannot be found' in said and 'cd to one that is there' in said
+    assert 'Traceback' not in said and 'Errno' not in said and 'defect' not in said
+    assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize('words', [
     'compare s3://bucket/a.pb frozen.pb', 'compare frozen.pb s3://bucket/a.pb', 'inspect gs://bucket/a.pb',
     'verify s3://bucket/export', 'verify --saved_model gs://bucket/a', 'verify --frozen_graph=gs://bucket/a.pb',
     'verify export --images s3://bucket/photos', 'freeze s3://bucket/a --output frozen2.pb',
@@ -120,3 +134,12 @@ def test_an_export_is_refused_in_words_too(made, closed):
         made, 'odd=$(printf "caf\\351"); {} -m od_patch.export_inference_graph --pipeline_config_path=a '
         '--trained_checkpoint_prefix="$odd" --output_directory=c {}'.format(sys.executable, closed), LC_ALL='C.UTF-8')
     assert status == 2 and 'is no UTF-8' in shown and 'Traceback' not in shown
+
+
+def test_an_export_in_a_folder_that_is_gone_is_refused_in_words_too(made, tmp_path):
+    line = ('mkdir {gone}; cd {gone}; rmdir {gone}; {python} -m od_patch.export_inference_graph '
+            '--pipeline_config_path={made}/pipeline.config --trained_checkpoint_prefix={made}/training/model.ckpt-7 '
+            '--output_directory={gone}-out')
+    status, _, said = _shell(made, line.format(gone=tmp_path / 'gone', made=made, python=sys.executable))
+    assert status == 2 and 'cd to one that is there' in said and 'Errno' not in said and 'imports' not in said
+    assert os.listdir(str(tmp_path)) == []

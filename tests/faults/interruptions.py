@@ -730,6 +730,9 @@ def main():
     parser.add_argument('--whole_every', type=int, default=1,
                         help='have every so manieth interruption followed by a whole export, too')
     given = parser.parse_args()
+    # A script's `&` has it ignored in all that it starts, and no export would be interrupted by it.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if _NAMESPACE not in os.environ:
         command, environment = in_a_namespace([sys.executable, '-m', 'tests.faults.interruptions'] + sys.argv[1:])
         os.execvpe(command[0], command, environment)

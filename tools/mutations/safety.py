@@ -86,4 +86,13 @@ MUTATIONS = (
              '        except ZeroDivisionError as error:\n            raise Unheard(error)\n\n    def flush',
              ['tests/test_standard_streams.py::test_an_output_that_takes_nothing_is_told_from_a_file_that_cannot_be_written'],
              'a full disk behind > is taken for a failed publication'),
+    Mutation('_streams.py', '    try:\n        os.getcwd()\n', '    try:\n        pass\n',
+             ['tests/test_standard_streams.py::test_in_a_folder_that_is_gone_a_command_says_so_before_any_work'],
+             'a command in a folder that is gone ends with an error of the system'),
+    Mutation('export_inference_graph.py', '    _streams.check_working_directory()\n', '',
+             ['tests/test_standard_streams.py::test_an_export_in_a_folder_that_is_gone_is_refused_in_words_too'],
+             'an export in a folder that is gone ends in its imports'),
+    Mutation('_signals.py', '    if _takes_a_lock(frame) and len(_again) < _MOST:', '    if False:',
+             ['tests/test_signals_in_locks.py::test_it_is_raised_behind_the_lock_and_leaves_it_free'],
+             'an export that is interrupted within a lock of TensorFlow waits for it for ever'),
 )
