@@ -68,14 +68,26 @@ class Log:
             yield
         finally:
             for (number, stream), copy in zip(streams, saved):
-                stream.flush()
+                self._flush(stream, number)
                 os.dup2(copy, number)
                 os.close(copy)
+
+    @staticmethod
+    def _flush(stream, number):
+        """Writes what a stream still holds to the log; where that has no room, to nowhere, and never to the terminal."""
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+            stream.flush()
 
     def write(self, text):
         """Adds text to the log."""
         if not self.verbose:
-            os.write(self._handle, text.encode('utf-8', 'replace'))
+            with contextlib.suppress(OSError):  # no room: what is told on the terminal counts for more
+                os.write(self._handle, text.encode('utf-8', 'replace'))
 
     def keep(self):
         """Gives the log a name, under which it stays; returns its path, None where there is none."""

@@ -143,3 +143,24 @@ def test_an_export_in_a_folder_that_is_gone_is_refused_in_words_too(made, tmp_pa
     status, _, said = _shell(made, line.format(gone=tmp_path / 'gone', made=made, python=sys.executable))
     assert status == 2 and 'cd to one that is there' in said and 'Errno' not in said and 'imports' not in said
     assert os.listdir(str(tmp_path)) == []
+
+
+_FULL_LOG = """
+import logging, os, sys
+from od_patch import _console
+log = _console.Log('/dev/full')
+with log.redirected():
+    sys.stdout.write('to the log')
+    logging.warning('to the log, too')
+log.write('a traceback')
+log.error_terminal.write('told\\n')
+print('as before')
+"""
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='this system has no /dev/full')
+def test_a_log_that_has_no_room_keeps_nothing_from_the_terminal_and_shows_nothing_there():
+    result = subprocess.run([sys.executable, '-c', _FULL_LOG], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            universal_newlines=True, cwd=_ROOT,
+                            env={name: value for name, value in os.environ.items() if name != 'PYTHONUNBUFFERED'})
+    assert (result.returncode, result.stdout, result.stderr) == (0, 'as before\n', 'told\n')

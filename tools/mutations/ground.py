@@ -26,7 +26,7 @@ MUTATIONS = (
              '                os.dup2(copy, number)',
              [_GROUND + 'test_a_log_leaves_no_descriptors_open'],
              'every export leaves descriptors open'),
-    Mutation('_console.py', '                stream.flush()\n                os.dup2(copy',
+    Mutation('_console.py', '                self._flush(stream, number)\n                os.dup2(copy',
              '                os.dup2(copy',
              [_GROUND + 'test_what_is_printed_meanwhile_goes_to_the_log_and_the_terminal_still_to_the_user'],
              'the end of what was logged appears on the terminal'),
