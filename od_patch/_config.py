@@ -258,7 +258,8 @@ def _explained(message, text, what, descriptor):
         lines = text.splitlines()
         line = lines[number - 1].strip() if 0 < number <= len(lines) else ''
         where = ' in line {}'.format(number) + (' ("{}")'.format(line[:80]) if line else '')
-    remedy = 'Correct that line.'
+    bare = re.search(r"Expected string but found: '?([\w.-]+)", message)
+    remedy = 'Text stands between quotes: "{}".'.format(bare.group(1)) if bare else 'Correct that line.'
     nearest = _nearest_field(message, descriptor)
     if 'has no field named' in message and descriptor.name == _LABEL_MAP:
         remedy = nearest or _WHOLE[_LABEL_MAP]

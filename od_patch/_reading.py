@@ -123,7 +123,7 @@ def slips(text):
     Args:
         text: str, in protobuf's text form.
     """
-    found, line, before = [], 1, ''
+    found, line, before, opened = [], 1, '', []
     for piece in _PIECE.findall(text):
         if piece in ('"', "'"):
             found.append((line, 'the quote {} is not closed in that line'.format(piece),
@@ -141,8 +141,20 @@ def slips(text):
         elif len(piece) == 1 and ord(piece) > 126 and piece not in _UNSEEN:
             found.append((line, 'the character {} ({}) stands outside of quotes and comments'.format(
                 piece, _name(piece)), 'Write it in plain ASCII{}.'.format(_ascii_of(piece))))
+        elif before + piece in ('//', '/*'):
+            found.append((line, 'a comment begins with {}'.format(before + piece), 'Comments begin with #.'))
+        elif piece == '{':
+            opened.append(line)
+        elif piece == '}' and not opened:
+            found.append((line, 'this } ends no block', 'Remove it, or look for a { that is missing before it.'))
+            break
+        elif piece == '}':
+            opened.pop()
         line += piece.count('\n')
         before = piece
+    else:
+        if opened:
+            found.append((opened[-1], 'the block that begins here has no end', 'Add the } that ends it.'))
     return found
 
 

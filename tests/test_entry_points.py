@@ -270,7 +270,7 @@ def test_flags_behind_the_script_are_the_scripts(tmp_path, before, theirs):
 @pytest.mark.parametrize('message, text, where, remedy', [
     ('2:5 : Message type "x" has no field named "y".', 'one: 1\n  two: 2  \n', ' in line 2 ("two: 2")', 'that field'),
     ('1:1 : Enum type "x" has no value named "y".', 'one: 1', ' in line 1 ("one: 1")', 'that value'),
-    ('3:1 : Expected "}".', 'one {\n', ' in line 3', 'Correct that line'),
+    ('3:1 : Expected "}".', 'one <\n', ' in line 3', 'Correct that line'),
     ('nothing known', 'x: 1', '', 'Correct that line'),
     ('1:2: Couldn\'t parse', 'x: ' * 99, ' in line 1 ("{}")'.format(('x: ' * 99)[:80]), 'Correct that line'),
     ('0:2 : odd', 'x: 1', ' in line 0', 'Correct')])

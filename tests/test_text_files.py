@@ -141,6 +141,12 @@ def test_unseen_blanks_are_blanks_outside_of_quotes_only(tmp_path):
     ('item { id: 1 name: "the "big" hook" }', 1, 'text goes on behind', 'Write \\"'),
     ('item { id\uff1a 1 name: "hook" }', 1, 'FULLWIDTH COLON', 'plain ASCII: :'),
     ('item \uff5b id: 1 name: "hook" }', 1, 'FULLWIDTH LEFT CURLY BRACKET', 'plain ASCII: {'),
+    ('// hooks\nitem { id: 1 name: "hook" }', 1, 'a comment begins with //', 'Comments begin with #'),
+    ('item { id: 1 } /* hooks */', 1, 'a comment begins with /*', 'Comments begin with #'),
+    ('item {\n id: 1\n name: "hook"\nitem { id: 2 name: "rod" }', 1, 'the block that begins here has no end', 'Add the }'),
+    ('item { id: 1 name: "{" }\nitem { id: 2 # }\n', 2, 'the block that begins here has no end', 'Add the }'),
+    ('item { id: 1 name: "hook" }\n}', 2, 'this } ends no block', 'Remove it'),
+    ('item { id: 1 name: hook }', 1, 'Expected string', 'Text stands between quotes: "hook".'),
     ('item { id: 1 name: h\u00f6ok }', 1, 'LATIN SMALL LETTER O WITH DIAERESIS', 'plain ASCII'),
 ])
 def test_a_slip_is_named_with_its_line(tmp_path, text, line, words, remedy):

@@ -81,6 +81,8 @@ def _misfit(label_map, num_classes):
         name = item.display_name or item.name
         if not name:
             return 'has no name for the id {}'.format(item.id)
+        if not item.HasField('id'):
+            return 'has no id for {!r}'.format(name)
         if item.id < 1 and not (item.id == 0 and name == 'background'):
             return 'gives {!r} the id {}, where ids begin at 1'.format(name, item.id)
         if item.id in seen:

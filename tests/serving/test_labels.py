@@ -113,6 +113,13 @@ def test_what_keeps_a_label_map_from_being_the_detectors(pairs, num_classes, wro
 
 
 @pytest.mark.usefixtures('tf1_behaviour')
+def test_an_item_without_id_is_told_apart_from_one_with_0():
+    items = _items((1, 'a'))
+    items.item.add(name='b')
+    assert _labels._misfit(items, 4) == "has no id for 'b'"
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
 def test_how_many_classes_a_detector_has_is_in_its_config():
     from object_detection.protos import pipeline_pb2
     for architecture in ('ssd', 'faster_rcnn'):
