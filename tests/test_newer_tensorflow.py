@@ -66,8 +66,9 @@ def test_saved_model_cli_shows_it(export):
 
 def test_an_exporter_that_needs_contrib_is_refused_in_words(tmp_path):
     """Every vintage before 2020 does, and no TensorFlow 2 has it."""
-    result = exports.ours('pipeline.config', 'model.ckpt', str(tmp_path / 'out'),
-                          _environment={'PYTHONPATH': exports.python_path('C')})
+    shapes = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'examples', 'shapes')
+    result = exports.ours(os.path.join(shapes, 'shapes_ssd_mobilenet_v1.config'), os.path.join(shapes, 'model.ckpt-4100'),
+                          str(tmp_path / 'out'), _environment={'PYTHONPATH': exports.python_path('C')})
     assert result.exit_code == 3
     assert 'needs tf.contrib, which TensorFlow {} does not have'.format(tensorflow.__version__) in result.stderr
     assert 'Or use TensorFlow 1.x' in result.stderr
