@@ -16,6 +16,7 @@ from od_patch import _tensorflow
 STEP = 'global_step'
 AVERAGE_SUFFIX = '/ExponentialMovingAverage'  # what tf.train.ExponentialMovingAverage names its shadows
 
+_OBJECTS = '_CHECKPOINTABLE_OBJECT_GRAPH'  # a tensor of tf.train.Checkpoint's (trackable/base.py)
 _STUCK_ON = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 _STEP = re.compile(r'-(\d+)$')
 
@@ -424,6 +425,24 @@ def _likely_cause(missing, reshaped, inventory, use_moving_averages, model):
             'Use the pipeline.config that lies beside the checkpoint.')
 
 
+def is_of_tensorflow_2(inventory):
+    """Returns whether a checkpoint was written by ``tf.train.Checkpoint``, as TensorFlow 2 trains, not by a ``Saver``."""
+    return _OBJECTS in inventory.shapes
+
+
+def of_tensorflow_2_in_words(inventory):
+    """Returns what such a checkpoint is, and what exports it."""
+    return ('the checkpoint is one of TensorFlow 2 (it holds {}), which names variables by the objects that have them. A model of '
+            'TensorFlow 2 has its own exporter:\n  python -m object_detection.exporter_main_v2 '
+            '--input_type=image_tensor --pipeline_config_path=… --trained_checkpoint_dir={} --output_directory=…'.format(
+                _OBJECTS, os.path.dirname(inventory.prefix) or '.'))
+
+
+def _of_tensorflow_2(missing, reshaped, inventory, use_moving_averages, model):
+    del reshaped, use_moving_averages, model
+    return of_tensorflow_2_in_words(inventory) if missing and is_of_tensorflow_2(inventory) else None
+
+
 def _averages_absent(missing, reshaped, inventory, use_moving_averages, model):
     del reshaped
     if any(name + AVERAGE_SUFFIX in inventory.shapes for name in model.variables):
@@ -789,7 +808,7 @@ def _few(names, most=3):
 
 
 # Tried in this order: the narrow ones first, each being a special case of those below it.
-_CAUSES = (_averages_absent, _quantized_graph, _other_channels, _anchors_or_classes, _class_count, _layers,
+_CAUSES = (_of_tensorflow_2, _averages_absent, _quantized_graph, _other_channels, _anchors_or_classes, _class_count, _layers,
            _predictor_layout, _batch_norm, _stages, _classification_checkpoint, _feature_extractor, _architecture,
            _widths)
 

@@ -245,7 +245,12 @@ def _mismatch(graph_variables, held, use_moving_averages=False):
      'builds MobilenetV1, the checkpoint holds InceptionV2'),
     ({'a/act_quant/min': []}, {'a/weights': [1]}, False, 'a graph_rewriter with quantization'),
     ({'a/b/weights': [1]}, {'c/d/weights': [1]}, False, _ANOTHER_CONFIG),
+    ({'a/weights': [1]}, {'model/a/kernel/.ATTRIBUTES/VARIABLE_VALUE': [1], '_CHECKPOINTABLE_OBJECT_GRAPH': []}, False,
+     'the checkpoint is one of TensorFlow 2 (it holds'),
+    ({'a/weights': [1]}, {'a/kernel/.ATTRIBUTES/VARIABLE_VALUE': [1], '_CHECKPOINTABLE_OBJECT_GRAPH': []}, True,
+     'python -m object_detection.exporter_main_v2'),
     # Of each cause, neighbours that are one thing away from it, and so of another.
+    ({'a/weights': [1]}, {'b/weights': [1], 'a/_CHECKPOINTABLE_OBJECT_GRAPH': []}, False, _ANOTHER_CONFIG),
     ({'a/weights': [2]}, {'a/weights/ExponentialMovingAverage': [1]}, True, _ANOTHER_CONFIG),
     ({'a/weights': [1]}, {'b/weights': [1]}, False, _ANOTHER_CONFIG),
     ({'a/weights': [1], 'fixed/mean': [1]}, {'b/weights': [1]}, True, _ANOTHER_CONFIG),
@@ -294,6 +299,7 @@ def test_the_likely_cause_is_named(graph, held, averages, cause):
 
 @pytest.mark.parametrize('graph, held, averages', [
     ({'a': [1, 2]}, {'a': [1, 2], 'b': [3]}, False), ({'a': None}, {'a': [7]}, False), ({}, {}, False), ({}, {}, True),
+    ({'a': [1]}, {'a': [1], '_CHECKPOINTABLE_OBJECT_GRAPH': []}, False),
     ({'a': [1]}, {'a/ExponentialMovingAverage': [1]}, True), ({'a': []}, {'a': []}, False)])
 def test_what_the_checkpoint_holds_is_not_complained_of(graph, held, averages):
     _checkpoint.check_graph(_graph(graph), _checkpoint.Inventory('model', 'V2', 1, held, 1), averages)
