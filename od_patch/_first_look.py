@@ -13,7 +13,6 @@ import os
 
 from od_patch import _checkpoint
 from od_patch import _config
-from od_patch import _errors
 from od_patch import _export
 from od_patch import _flags
 from od_patch import _options

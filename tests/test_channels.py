@@ -22,7 +22,6 @@ from od_patch import _tensorflow  # noqa: E402
 from od_patch import proof  # noqa: E402
 from od_patch.proof import _images  # noqa: E402
 from od_patch.proof import _models  # noqa: E402
-from od_patch.proof import _servable  # noqa: E402
 from od_patch.serving import _client  # noqa: E402
 from od_patch.serving import _commands  # noqa: E402
 from od_patch.serving import _publish  # noqa: E402

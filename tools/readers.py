@@ -136,7 +136,7 @@ def export(kind, folder):
 def run_here(folder, image):
     """The outputs of the SavedModel in the TensorFlow that exported it."""
     sys.path.insert(0, ROOT)
-    from od_patch import _tensorflow
+    from od_patch.compare import _run
     from od_patch.proof import _models
     from od_patch.proof import _servable
     with _models.saved_model(_servable.Servable(folder), _run.default_config()) as model:

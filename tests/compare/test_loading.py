@@ -3,7 +3,6 @@ import pytest
 
 from od_patch import _tensorflow
 from od_patch.compare import _loading
-from od_patch.compare import _sources
 from od_patch.compare import _verdict
 from tests.compare import graphs
 from tests.compare.test_soundness_graph import FLOAT, INT, made, placeholder, row
