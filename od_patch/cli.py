@@ -65,7 +65,7 @@ def _import_tensorflow_quietly():
     warnings.simplefilter('ignore')
     with _quietly():
         try:
-            import tensorflow  # pylint: disable=unused-import
+            import tensorflow  # noqa: F401  pylint: disable=unused-import
         except ImportError as error:
             raise _errors.EnvironmentRefused('TensorFlow cannot be imported: {}.'.format(error),
                                              'Install one, e.g.  pip install tensorflow')

@@ -153,7 +153,7 @@ def test_what_is_printed_meanwhile_goes_to_the_log_and_the_terminal_still_to_the
 
 
 def test_a_log_without_a_name_gets_one_when_it_is_to_be_kept(tmp_path, monkeypatch):
-    with streams(tmp_path) as got:
+    with streams(tmp_path):
         monkeypatch.setattr(_console.tempfile, 'tempdir', str(tmp_path))
         before = sorted(os.listdir(str(tmp_path)))
         log = _console.Log()

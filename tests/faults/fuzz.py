@@ -81,11 +81,11 @@ def main():
     given = parser.parse_args()
     import atheris
     with atheris.instrument_imports(include=['od_patch']):
-        from od_patch import _bundle  # pylint: disable=unused-import
+        from od_patch import _bundle  # noqa: F401  pylint: disable=unused-import
         from od_patch import _errors
-        from od_patch.compare import _canonical  # pylint: disable=unused-import
-        from od_patch.compare import _sources  # pylint: disable=unused-import
-        from od_patch.proof import _pipeline as module  # pylint: disable=unused-import
+        from od_patch.compare import _canonical  # noqa: F401  pylint: disable=unused-import
+        from od_patch.compare import _sources  # noqa: F401  pylint: disable=unused-import
+        from od_patch.proof import _pipeline as module  # noqa: F401  pylint: disable=unused-import
     reads, name, seed = TARGETS[given.target]
     folder = tempfile.mkdtemp(prefix='od-patch-fuzz-', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
     corpus = os.path.join(folder, 'corpus')

@@ -173,7 +173,7 @@ def _import(what):
     import tensorflow  # pylint: disable=unused-import
     if what == 'export':
         from od_patch import _environment
-        from od_patch import export_inference_graph  # pylint: disable=unused-import
+        from od_patch import export_inference_graph  # noqa: F401  pylint: disable=unused-import
         if tensorflow.__version__.startswith('1.'):
             _environment.require()
             _environment.import_exporter()
