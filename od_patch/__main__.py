@@ -146,7 +146,7 @@ def _log(chosen):
 
 def _run(chosen, script, arguments, log, reporter):
     """Runs a script under the patch."""
-    keywords = {name: value for name, value in chosen.items() if _options.TABLE[name].keyword}
+    keywords = _options.keywords(chosen)
     _options.for_exports(keywords)  # what cannot be meant is refused before anything runs
     stack = contextlib.ExitStack()
 

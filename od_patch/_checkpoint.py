@@ -9,6 +9,7 @@ import os
 import re
 
 from od_patch import _bundle
+from od_patch import _config
 from od_patch import _errors
 from od_patch import _pixels
 from od_patch import _tensorflow
@@ -425,22 +426,20 @@ def _likely_cause(missing, reshaped, inventory, use_moving_averages, model):
             'Use the pipeline.config that lies beside the checkpoint.')
 
 
-def is_of_tensorflow_2(inventory):
-    """Returns whether a checkpoint was written by ``tf.train.Checkpoint``, as TensorFlow 2 trains, not by a ``Saver``."""
+def _is_of_tensorflow_2(inventory):
+    """Returns whether ``tf.train.Checkpoint`` wrote a checkpoint, as TensorFlow 2 trains, and no ``Saver``."""
     return _OBJECTS in inventory.shapes
-
-
-def of_tensorflow_2_in_words(inventory):
-    """Returns what such a checkpoint is, and what exports it."""
-    return ('the checkpoint is one of TensorFlow 2 (it holds {}), which names variables by the objects that have them. A model of '
-            'TensorFlow 2 has its own exporter:\n  python -m object_detection.exporter_main_v2 '
-            '--input_type=image_tensor --pipeline_config_path=… --trained_checkpoint_dir={} --output_directory=…'.format(
-                _OBJECTS, os.path.dirname(inventory.prefix) or '.'))
 
 
 def _of_tensorflow_2(missing, reshaped, inventory, use_moving_averages, model):
     del reshaped, use_moving_averages, model
-    return of_tensorflow_2_in_words(inventory) if missing and is_of_tensorflow_2(inventory) else None
+    return _of_tensorflow_2_in_words(inventory) if missing and _is_of_tensorflow_2(inventory) else None
+
+
+def _of_tensorflow_2_in_words(inventory):
+    return ('the checkpoint is one of TensorFlow 2 (it holds {}), which names variables by the objects that have '
+            'them. A model of TensorFlow 2 has its own exporter:\n{}'.format(
+                _OBJECTS, _config.tensorflow_2_command(os.path.dirname(inventory.prefix) or '.')))
 
 
 def _averages_absent(missing, reshaped, inventory, use_moving_averages, model):
@@ -450,7 +449,7 @@ def _averages_absent(missing, reshaped, inventory, use_moving_averages, model):
     if use_moving_averages and missing and all(name.endswith(AVERAGE_SUFFIX) for name in missing):
         if has_averages(inventory):
             return ('the checkpoint holds moving averages of other variables only; it belongs to another model.')
-        return 'the config asks for moving averages, and the checkpoint holds none. ' + no_averages_remedy()
+        return 'the config asks for moving averages, and the checkpoint holds none. ' + no_averages_remedy(inventory)
     return None
 
 
@@ -808,12 +807,14 @@ def _few(names, most=3):
 
 
 # Tried in this order: the narrow ones first, each being a special case of those below it.
-_CAUSES = (_of_tensorflow_2, _averages_absent, _quantized_graph, _other_channels, _anchors_or_classes, _class_count, _layers,
-           _predictor_layout, _batch_norm, _stages, _classification_checkpoint, _feature_extractor, _architecture,
-           _widths)
+_CAUSES = (_of_tensorflow_2, _averages_absent, _quantized_graph, _other_channels, _anchors_or_classes, _class_count,
+           _layers, _predictor_layout, _batch_norm, _stages, _classification_checkpoint, _feature_extractor,
+           _architecture, _widths)
 
 
-def no_averages_remedy():
+def no_averages_remedy(inventory):
     """Returns what to do where moving averages are asked for and the checkpoint has none."""
+    if _is_of_tensorflow_2(inventory):
+        return 'Likely cause: ' + _of_tensorflow_2_in_words(inventory)
     return ('If it was trained without them, or is itself an export, add '
             '--config_override "eval_config { use_moving_averages: false }", or say so in the config.')

@@ -110,9 +110,7 @@ def check(config):
         raise _errors.InputRefused(
             'The pipeline config is one of TensorFlow 2\'s own models ({}), which has its own exporter; that one '
             'writes variables as it is.'.format(native),
-            'Use it, on the directory of the checkpoint:\n'
-            '  python -m object_detection.exporter_main_v2 --input_type=image_tensor --pipeline_config_path=… '
-            '--trained_checkpoint_dir=… --output_directory=…')
+            'Use it, on the directory of the checkpoint:\n' + tensorflow_2_command('…'))
     if config.HasField('graph_rewriter'):
         raise _errors.EnvironmentRefused(
             'The pipeline config has a graph_rewriter (quantization), which needs tf.contrib.quantize, and '
@@ -120,6 +118,12 @@ def check(config):
             'Export it under TensorFlow 1: 1.15 on Python 3.7, or 1.12 on Python 3.6 for r1.12.0 (the table in the '
             'README). The SavedModel runs on TensorFlow 2 all the same.')
     _check_extractor(config)
+
+
+def tensorflow_2_command(folder):
+    """Returns the command that exports a model of TensorFlow 2, whose checkpoints lie in ``folder``."""
+    return ('  python -m object_detection.exporter_main_v2 --input_type=image_tensor --pipeline_config_path=… '
+            '--trained_checkpoint_dir={} --output_directory=…'.format(folder))
 
 
 def _check_extractor(config):

@@ -74,7 +74,7 @@ class Log:
 
     @staticmethod
     def _flush(stream, number):
-        """Writes what a stream still holds to the log; where that has no room, to nowhere, and never to the terminal."""
+        """Writes what a stream still holds to the log; to nowhere where that has no room, never to the terminal."""
         try:
             stream.flush()
         except OSError:

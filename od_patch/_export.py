@@ -582,8 +582,7 @@ def check_config(arguments, inventory):
         raise _errors.CheckpointMismatch(
             'The pipeline config asks for moving averages (eval_config.use_moving_averages), and the checkpoint {} '
             'holds no moving averages.'.format(inventory.prefix),
-            'Likely cause: ' + _checkpoint.of_tensorflow_2_in_words(inventory)
-            if _checkpoint.is_of_tensorflow_2(inventory) else _checkpoint.no_averages_remedy())
+            _checkpoint.no_averages_remedy(inventory))
 
 
 def _files(directory):

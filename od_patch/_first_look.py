@@ -1,4 +1,4 @@
-"""What the command line and the disk tell before TensorFlow is imported: help, misspelt flags, files that are not there.
+"""What can be told before TensorFlow is imported: help, misspelt flags, files that are not there.
 
 The release's flags come from reading its script, not from running it. What is
 refused here is refused in the words of the check that comes later, by the same
@@ -59,13 +59,13 @@ def is_known_elsewhere(name):
 
 
 def check(values):
-    """Refuses what parsed flags say of files on this machine that is not so.
+    """Refuses what parsed flags, with ``~`` expanded, say of files on this machine that is not so.
 
     Raises:
         od_patch.ODPatchError: one of its kinds.
     """
-    chosen = {name: value for name, value in _flags.values(values).items() if _options.TABLE[name].keyword}
-    config, prefix, output = (_store.plain(os.path.expanduser(getattr(values, name))) for name in _flags.REQUIRED)
+    chosen = _options.keywords(_flags.values(values))
+    config, prefix, output = (_store.plain(getattr(values, name)) for name in _flags.REQUIRED)
     try:
         with _tensorflow.files_of_this_machine():
             options = _options.for_exports(chosen)
@@ -83,7 +83,7 @@ def check(values):
 
 
 def _definitions(script):
-    """Returns [(name of absl's function, its arguments, its keywords)] of a script's flags; None where one is no literal."""
+    """Returns [(function of absl, arguments, keywords)] of a script's flags; None where one is no literal."""
     try:
         spec = importlib.util.find_spec(script)
     except (ImportError, AttributeError, ValueError):

@@ -94,6 +94,11 @@ def values(given):
     return {name: TABLE[name].value(value) for name, value in given.items() if value is not None}
 
 
+def keywords(chosen):
+    """Returns those of ``values`` that ``patched()`` takes, without those of the terminal."""
+    return {name: value for name, value in chosen.items() if TABLE[name].keyword}
+
+
 def for_exports(chosen):
     """Returns the ``_export.Options`` of values; refuses what does not go together.
 

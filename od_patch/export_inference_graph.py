@@ -193,9 +193,7 @@ def _export_with_release(argv, log, progress):
     values = _parse(argv, flags, flags.FLAGS)
     progress.stage('checks')
     with log.redirected():
-        chosen = {name: value for name, value in _flags.values(values).items() if _options.TABLE[name].keyword}
-        with _patching.patched(exporter, _observer=progress, **chosen):
-            _expand_home(values)
+        with _patching.patched(exporter, _observer=progress, **_options.keywords(_flags.values(values))):
             _preflight(values, exporter)
             try:
                 with _release_errors.explained(), _config.readable(values.pipeline_config_path) as path:
@@ -238,7 +236,9 @@ def _show_help(kind, values, stream):
 
 
 def _parse(argv, flags, values):
-    """Returns ``values``, a ``FlagValues``, parsed; unlike ``tf.app.run``, does not drop what it does not know.
+    """Returns ``values``, a ``FlagValues``, parsed, with ``~`` expanded in the paths that the release needs.
+
+    Unlike ``tf.app.run``, does not drop what it does not know.
 
     Raises:
         od_patch.UsageError
@@ -251,25 +251,25 @@ def _parse(argv, flags, values):
         raise _flags.unknown(error.flagname, values, 'export_inference_graph --help')
     except flags.Error as error:
         if missing:
-            raise _errors.UsageError(
-                'Missing: {}.'.format(', '.join('--' + name for name in missing)), _USAGE.split('\n\n')[1].strip())
+            raise _missing(missing)
         raise _errors.UsageError('{}'.format(error), 'export_inference_graph --help lists the flags.')
     unset = [name for name in _flags.REQUIRED if getattr(values, name) is None]
     if unset:
-        raise _errors.UsageError(
-            'Missing: {}.'.format(', '.join('--' + name for name in unset)), _USAGE.split('\n\n')[1].strip())
+        raise _missing(unset)
     if left_over[1:]:
         raise _errors.UsageError(
             'There is no place for the argument{} {}.'.format(
                 's' if len(left_over) > 2 else '', ' '.join(map(repr, left_over[1:]))),
             'Flags begin with two dashes, --like=this; quote values that hold spaces.')
+    for name in _flags.REQUIRED:  # as ``_option.PATH`` does in ours
+        setattr(values, name, os.path.expanduser(getattr(values, name)))
     return values
 
 
-def _expand_home(values):
-    """Replaces a leading ``~`` in the paths that the release needs, as ``_option.PATH`` does in ours."""
-    for name in _flags.REQUIRED:
-        setattr(values, name, os.path.expanduser(getattr(values, name)))
+def _missing(names):
+    """Returns the ``UsageError`` about flags that have to be given."""
+    return _errors.UsageError(
+        'Missing: {}.'.format(', '.join('--' + name for name in names)), _USAGE.split('\n\n')[1].strip())
 
 
 def _preflight(values, exporter):

@@ -1,4 +1,4 @@
-"""What is refused, and told, before TensorFlow is imported: in the words of the later check, and as fast as a command should."""
+"""What is refused, and told, before TensorFlow is imported: in the words of the later check."""
 import json
 import os
 import subprocess
@@ -35,7 +35,7 @@ _REFUSED = [
     ('a misspelt switch', {'overwrit': None}, 2, 'Did you mean --overwrite'),
     ('a misspelt flag of ours', {'serving_dir': 'x'}, 2, 'Did you mean --serving_directory'),
     ('no config', {'pipeline_config_path': ...}, 2, 'Missing: --pipeline_config_path.'),
-    ('nothing', dict.fromkeys(_GIVEN, ...), 2, 'Missing: --pipeline_config_path, --trained_checkpoint_prefix, --output'),
+    ('nothing', dict.fromkeys(_GIVEN, ...), 2, 'Missing: --pipeline_config_path, --trained_checkpoint_prefix, --out'),
     ('a word too many', {'': 'word'}, 2, "no place for the argument 'word'"),
     ('a switch with another value', {'overwrite': 'perhaps'}, 2, 'overwrite'),
     ('a choice that is none', {'saved_model_variables': 'frozn'}, 2, 'frozn'),
@@ -71,20 +71,25 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def vintage_is_there():
-    if not export_inference_graph._first_look._definitions(export_inference_graph._SCRIPT):
+    if not _first_look._definitions(export_inference_graph._SCRIPT):
         pytest.skip('there is no Object Detection API')
 
 
-def _environment():
-    return dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path[:1] + [path for path in sys.path if path]))
+def _run(arguments, folder, **environment):
+    return subprocess.run([sys.executable] + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, cwd=str(folder), env=environment)
+
+
+def _without_tensorflow(changed, folder):
+    """Runs an export in a process that ends where TensorFlow is imported."""
+    path = os.pathsep.join(sys.path[:1] + [path for path in sys.path if path])
+    return _run(['-c', _RAISES] + _arguments(changed, folder), folder, **dict(os.environ, PYTHONPATH=path))
 
 
 @pytest.mark.usefixtures('vintage_is_there')
 @pytest.mark.parametrize('changed, code, words', [row[1:] for row in _REFUSED], ids=[row[0] for row in _REFUSED])
 def test_it_is_refused_before_tensorflow_is_imported(folder, changed, code, words):
-    result = subprocess.run(
-        [sys.executable, '-c', _RAISES] + _arguments(changed, folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        universal_newlines=True, cwd=str(folder), env=_environment())
+    result = _without_tensorflow(changed, folder)
     assert (result.returncode, words in result.stderr) == (code, True), result.stderr
     assert not result.stdout and 'Traceback' not in result.stderr and 'imports' not in result.stderr
     assert sorted(os.listdir(str(folder))) == ['taken', 'training']
@@ -134,12 +139,10 @@ def test_the_later_check_says_the_same(folder, later, row, monkeypatch, capfd):
     {}, {'output_directory': 'taken', 'overwrite': None}, {'trained_checkpoint_prefix': _SHAPES},
     {'trained_checkpoint_prefix': 'gs://bucket/model.ckpt-1'}, {'output_directory': 's3://bucket/taken'},
     {'pipeline_config_path': 'gs://bucket/pipeline.config'}, {'logtostderr': None}, {'v': '1'}, {'nologtostderr': None},
-    {'output_directory': ''}, {'trained_checkpoint_prefix': _SHAPES, 'all_checkpoints': None, 'artifacts': 'saved_model'},
-    {'undefok': 'nothing'}, {'input_type': 'anything'}])
+    {'output_directory': ''}, {'undefok': 'nothing'}, {'input_type': 'anything'},
+    {'trained_checkpoint_prefix': _SHAPES, 'all_checkpoints': None, 'artifacts': 'saved_model'}])
 def test_what_it_cannot_tell_it_leaves_to_the_later_check(folder, changed):
-    result = subprocess.run(
-        [sys.executable, '-c', _RAISES] + _arguments(changed, folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        universal_newlines=True, cwd=str(folder), env=_environment())
+    result = _without_tensorflow(changed, folder)
     assert 'TensorFlow is imported' in result.stderr, result.stderr
 
 
@@ -155,12 +158,11 @@ def test_help_needs_neither_tensorflow_nor_a_release(flag, tmp_path):
         if not name.startswith(('tensorflow', 'tf_', 'object_detection', 'keras')) and not name.endswith('.pth'):
             os.symlink(os.path.join(site, name), str(tmp_path / 'site' / name))
     root = os.path.dirname(os.path.dirname(os.path.abspath(od_patch.__file__)))
-    result = subprocess.run(
-        [sys.executable, '-S', '-m', 'od_patch.export_inference_graph', flag], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, universal_newlines=True, cwd=str(tmp_path),
-        env={'PYTHONPATH': os.pathsep.join([root, str(tmp_path / 'site')]), 'PATH': os.environ['PATH'], 'LC_ALL': 'C.UTF-8'})
+    result = _run(['-S', '-m', 'od_patch.export_inference_graph', flag], tmp_path, PATH=os.environ['PATH'],
+                  PYTHONPATH=os.pathsep.join([root, str(tmp_path / 'site')]), LC_ALL='C.UTF-8')
     assert result.returncode == 0 and not result.stderr, result.stderr
-    assert '--saved_model_variables' in result.stdout and 'There is no Object Detection API in this Python' in result.stdout
+    assert '--saved_model_variables' in result.stdout
+    assert 'There is no Object Detection API in this Python' in result.stdout
 
 
 def test_a_script_whose_flags_are_no_literals_is_left_to_itself(tmp_path, monkeypatch):
@@ -203,10 +205,9 @@ def test_a_checkpoint_in_one_file_is_found(tmp_path):
         assert _checkpoint.resolve(prefix) == prefix
 
 
+@pytest.mark.usefixtures('vintage_is_there')
 def test_the_flags_read_are_those_that_the_script_defines():
     """In a process that imports the release, whose flags then are in absl's own table."""
-    if not _first_look._definitions(export_inference_graph._SCRIPT):
-        pytest.skip('there is no Object Detection API')
     program = ('import importlib, sys; from od_patch import _environment, legacy, _first_look\n'
                '_environment.require()\nlegacy.put_on()\n_environment.import_exporter()\n'
                'name = {!r}; importlib.import_module(name)\nfrom absl import flags\n'

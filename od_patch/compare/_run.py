@@ -92,7 +92,7 @@ class Model:
     def _encoded(self, image):
         """The image as PNG, or as a tf.Example that holds it."""
         tf = self._tf
-        with tf.Graph().as_default(), tf.Session() as session:
+        with tf.Graph().as_default(), tf.Session(config=default_config()) as session:
             png = session.run(tf.image.encode_png(image))
         return example_of(png, *image.shape[:2]) if set(self.graph.ops) & PARSES_EXAMPLES else png
 
