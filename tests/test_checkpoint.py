@@ -250,6 +250,7 @@ def _mismatch(graph_variables, held, use_moving_averages=False):
     ({'a/weights': [1]}, {'a/kernel/.ATTRIBUTES/VARIABLE_VALUE': [1], '_CHECKPOINTABLE_OBJECT_GRAPH': []}, True,
      'python -m object_detection.exporter_main_v2'),
     # Of each cause, neighbours that are one thing away from it, and so of another.
+    ({'a/weights': [1]}, {'a/weights': [2], '_CHECKPOINTABLE_OBJECT_GRAPH': []}, False, _ANOTHER_CONFIG),
     ({'a/weights': [1]}, {'b/weights': [1], 'a/_CHECKPOINTABLE_OBJECT_GRAPH': []}, False, _ANOTHER_CONFIG),
     ({'a/weights': [2]}, {'a/weights/ExponentialMovingAverage': [1]}, True, _ANOTHER_CONFIG),
     ({'a/weights': [1]}, {'b/weights': [1]}, False, _ANOTHER_CONFIG),

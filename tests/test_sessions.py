@@ -1,6 +1,7 @@
 """One function makes the sessions whose graph optimizers are off, on a thread of their own; no other place does.
 
-Where operations run at once, TensorFlow 1.12 mixes up images and corrupts its heap (docs/verify.md), whatever the optimizers.
+Where operations run at once, TensorFlow 1.12 mixes up images and corrupts its heap (docs/verify.md), whatever the
+optimizers. So no place of od-patch but that one says how a session is made.
 """
 import io
 import os
@@ -94,6 +95,19 @@ def test_no_other_place_switches_the_optimizers_off():
 def test_a_place_that_does_is_noticed(line):
     assert switches('def f():\n    """Docstring."""\n    {}\n'.format(line))
     assert not switches('def f():\n    """{0}"""\n    # {0}\n    return 1\n'.format(line.replace('"', "'")))
+
+
+def test_every_session_of_the_product_is_given_one_of_its_configs():
+    """Without one, TensorFlow's own counts, which runs operations at once."""
+    made = re.compile(r'\b(?:ConfigProto|Session)\(.*')
+    found = []
+    for name in _sources():
+        if name.startswith('od_patch' + os.sep):
+            with open(os.path.join(_ROOT, name), encoding='utf-8') as file:
+                found += [(name, call) for call in made.findall(file.read())]
+    without = [(name, call) for name, call in found if 'config=' not in call]
+    assert len(found) > 3 and {name for name, _ in without} == {'od_patch/compare/_run.py'}
+    assert {call.partition('(')[0] for _, call in without} == {'ConfigProto'}
 
 
 @pytest.fixture(scope='module')

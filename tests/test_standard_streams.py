@@ -37,6 +37,13 @@ def _shell(made, line, **environment):
     return done.returncode, done.stdout.decode('utf-8', 'replace'), done.stderr.decode('utf-8', 'replace')
 
 
+@pytest.mark.skipif(not hasattr(os, 'fsdecode'), reason='no names of bytes here')
+def test_a_name_that_is_no_utf8():
+    word = os.fsdecode(b'--output_directory=\xff')
+    with pytest.raises(od_patch.UsageError, match='is no UTF-8, and TensorFlow cannot open it'):
+        _streams.check_words([word])
+
+
 _ANSWERS = [('compare frozen.pb equal.pb', 0), ('compare frozen.pb other.pb --json', 1), ('verify --quick export', 0)]
 
 
@@ -159,7 +166,7 @@ print('as before')
 
 
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='this system has no /dev/full')
-def test_a_log_that_has_no_room_keeps_nothing_from_the_terminal_and_shows_nothing_there():
+def test_a_log_that_has_no_room_hides_nothing_and_shows_nothing():
     result = subprocess.run([sys.executable, '-c', _FULL_LOG], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                             universal_newlines=True, cwd=_ROOT,
                             env={name: value for name, value in os.environ.items() if name != 'PYTHONUNBUFFERED'})

@@ -121,6 +121,14 @@ def test_what_is_no_text_is_said_to_be_none(tmp_path, content):
     assert 'it is not a text file' in refusal(_config.read, write(tmp_path, content))
 
 
+@pytest.mark.parametrize('content, words', [
+    (b'\xff\xfem\x00\x00\xd8', 'it begins like UTF-16-LE, and is none from byte'),
+    (b'\xff\xfem\x00\x00\x00', 'it is not a text file'), (b'a\0b', 'it is not a text file')])
+def test_bytes_that_are_no_text(content, words):
+    with pytest.raises(_reading.Unreadable, match=words):
+        _reading.decode(content)
+
+
 def test_unseen_blanks_are_blanks_outside_of_quotes_only(tmp_path):
     path = write(tmp_path, 'item\u00a0{\u3000id: 1\u200b name: "a\u00a0b" }')
     assert read_labels(path) == {1: 'a\u00a0b'}

@@ -1,27 +1,17 @@
-"""Refusals of graphs, SavedModels and images that no other suite comes upon: each in words, with what to do."""
-import os
-import sys
-
+"""Graphs, and files with graphs, that are refused: each in words, with what to do."""
 import numpy as np
 import pytest
 
 pytest.importorskip('tensorflow')
 
 from od_patch import _errors  # noqa: E402
-from od_patch import _reading  # noqa: E402
-from od_patch import _streams  # noqa: E402
-from od_patch import proof  # noqa: E402
 from od_patch.compare import _formats  # noqa: E402
 from od_patch.compare import _freezing  # noqa: E402
 from od_patch.compare import _graph  # noqa: E402
 from od_patch.compare import _loading  # noqa: E402
 from od_patch.compare import _sources  # noqa: E402
 from od_patch.compare import _tensors  # noqa: E402
-from od_patch.proof import _images  # noqa: E402
-from od_patch.proof import _models  # noqa: E402
-from od_patch.proof import _pipeline  # noqa: E402
 from od_patch.proof import _servable  # noqa: E402
-from od_patch.serving import _content  # noqa: E402
 from tests.compare.written import FLOAT  # noqa: E402
 from tests.compare.written import Made  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
@@ -155,66 +145,3 @@ def test_what_unpacks_to_more_than_a_protobuf_holds():
     data = gzip.compress(b'x' * 5000)
     assert _formats.unpacked('graph.pb.gz', data, 5001) == b'x' * 5000
     assert 'unpacks to more than' in refused(_errors.InputRefused, _formats.unpacked, 'graph.pb.gz', data, 5000)
-
-
-@pytest.mark.parametrize('given, words', [
-    ({'frozen_graph': 'gone.pb'}, 'there is no such file'), ({'saved_model': 'gone'}, 'there is no such directory')])
-def test_a_proof_of_what_is_not_there(tmp_path, given, words):
-    given = {name: str(tmp_path / path) for name, path in given.items()}
-    assert words in refused(_errors.InputRefused, proof.verify, **given)
-
-
-def test_a_config_that_is_far_too_long(tmp_path, monkeypatch):
-    monkeypatch.setattr(_pipeline, '_MOST_BYTES', 9)
-    (tmp_path / 'pipeline.config').write_text('model { }\n')
-    assert 'it has more than 9 bytes' in refused(
-        _errors.InputRefused, _pipeline.uses_moving_averages, str(tmp_path / 'pipeline.config'))
-
-
-@pytest.mark.parametrize('content, words', [
-    (b'\xff\xfem\x00\x00\xd8', 'it begins like UTF-16-LE, and is none from byte'), (b'\xff\xfem\x00\x00\x00', 'no'),
-    (b'a\0b', 'it is not a text file')])
-def test_bytes_that_are_no_text(content, words):
-    with pytest.raises(_reading.Unreadable, match=words):
-        _reading.decode(content)
-
-
-# Images
-
-
-def test_images_need_pillow(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'PIL', None)
-    assert 'pip install pillow' in refused(_errors.EnvironmentRefused, _images.pillow)
-
-
-def test_an_array_of_too_many_pixels(tmp_path):
-    path = str(tmp_path / 'large.npy')
-    np.lib.format.open_memmap(path, 'w+', np.uint8, (_images._MOST_PIXELS // 1000 + 1, 1000)).flush()
-    assert 'pixels are more than' in refused(_errors.InputRefused, _images.load, [path], 1)
-
-
-def test_inputs_of_which_none_takes_images():
-    from tensorflow.core.protobuf import meta_graph_pb2
-
-    class Servable:  # what it is asked for: a signature
-        signature = meta_graph_pb2.SignatureDef()
-    for key in ('a', 'b'):
-        info = Servable.signature.inputs[key]
-        info.name, info.dtype = key + ':0', FLOAT
-        info.tensor_shape.dim.add(size=4)
-    with pytest.raises(_errors.InputRefused, match='takes float32 .4., which are no images'):
-        _models.inputs_of(Servable)
-
-
-# Command lines and folders
-
-
-@pytest.mark.skipif(not hasattr(os, 'fsdecode'), reason='no names of bytes here')
-def test_a_name_that_is_no_utf8():
-    word = os.fsdecode(b'--output_directory=\xff')
-    assert 'is no UTF-8, and TensorFlow cannot open it' in refused(_errors.UsageError, _streams.check_words, [word])
-
-
-def test_a_folder_that_cannot_be_looked_into():
-    error = OSError(13, 'Permission denied', 'somewhere')
-    assert 'somewhere cannot be read: Permission denied' in refused(_errors.InputRefused, _content._refuse, error)

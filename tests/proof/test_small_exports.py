@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -65,6 +66,18 @@ def test_additional_outputs_are_compared_by_their_tensors(export):
     note = checks['first dimensions']
     assert note.status == 'note' and 'inner/divisor' in note.text and 'beside its own' in note.text
     assert [line.split(':')[0] for line in note.details] == ['inner/divisor']
+
+
+@pytest.mark.parametrize('outputs, beside', [
+    ({}, set()), ({'detection_boxes': 'detection_boxes:0'}, set()), ({'boxes': 'Squeeze:0', 'a/b': 'a/b:0'}, set()),
+    ({'detection_boxes': 'x/y:0', 'num_detections': 'z:0', 'raw_detection_scores': 'r:0'}, set()),
+    ({'num_detections': 'z:0', 'mask': 'mask:0'}, set()), ({'num_detections': 'z:0', 'a/b': 'a/b:0'}, {'a/b'}),
+    ({'num_detections': 'z:0', 'mask': 'other:0'}, {'mask'}), ({'num_detections': 'z:0', 'mask': 'mask:1'}, {'mask'}),
+    ({'num_detections': 'z:0', 'num_detections_2': 'a/b:0'}, {'num_detections_2'}),
+    ({'num_detections': 'z:0', 'sparse': ''}, set())])
+def test_outputs_beside_a_models_own_are_told_by_their_names(outputs, beside):
+    from tensorflow.core.protobuf import meta_graph_pb2
+    assert _models.additional({key: meta_graph_pb2.TensorInfo(name=name) for key, name in outputs.items()}) == beside
 
 
 # files ----------------------------------------------------------------------------------------------------------------
@@ -280,7 +293,7 @@ def test_the_variables_that_the_outputs_need_are_known(export):
     assert _servable.Servable(os.path.join(export, 'saved_model')).needed == set()
 
 
-def input_with(export, dtype, *shape, **more):
+def servable_with(export, dtype, *shape, **more):
     with defects.saved_model(export) as meta_graph:
         inputs = meta_graph.signature_def['serving_default'].inputs
         info = inputs['inputs']
@@ -291,7 +304,11 @@ def input_with(export, dtype, *shape, **more):
             info.tensor_shape.dim.add(size=size)
         if more.get('second'):
             inputs['second'].CopyFrom(info)
-    return _models.input_of(_servable.Servable(os.path.join(export, 'saved_model')))
+    return _servable.Servable(os.path.join(export, 'saved_model'))
+
+
+def input_with(export, dtype, *shape, **more):
+    return _models.input_of(servable_with(export, dtype, *shape, **more))
 
 
 def test_an_input_is_told_by_its_type_and_shape(export):
@@ -312,6 +329,39 @@ def test_an_input_is_told_by_its_type_and_shape(export):
 def test_an_input_that_takes_no_images_is_refused(export, dtype, shape, more):
     with pytest.raises(_errors.InputRefused):
         input_with(export, dtype, *shape, **more)
+
+
+def test_inputs_of_which_none_takes_images(export):
+    with pytest.raises(_errors.InputRefused, match='takes float32 .4., which are no images'):
+        _models.inputs_of(servable_with(export, 1, 4, second=True))
+
+
+@pytest.mark.parametrize('given, words', [
+    ({'frozen_graph': 'gone.pb'}, 'there is no such file'), ({'saved_model': 'gone'}, 'there is no such directory')])
+def test_a_proof_of_what_is_not_there(tmp_path, given, words):
+    with pytest.raises(_errors.InputRefused, match=words):
+        proof.verify(**{name: str(tmp_path / path) for name, path in given.items()})
+
+
+def test_a_config_that_is_far_too_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(_pipeline, '_MOST_BYTES', 9)
+    (tmp_path / 'pipeline.config').write_text('model { }\n')
+    with pytest.raises(_errors.InputRefused, match='it has more than 9 bytes'):
+        _pipeline.uses_moving_averages(str(tmp_path / 'pipeline.config'))
+
+
+def test_images_need_pillow(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'PIL', None)
+    with pytest.raises(_errors.EnvironmentRefused) as refusal:
+        _images.pillow()
+    assert 'pip install pillow' in refusal.value.remedy
+
+
+def test_an_array_of_too_many_pixels(tmp_path):
+    path = str(tmp_path / 'large.npy')
+    np.lib.format.open_memmap(path, 'w+', np.uint8, (_images._MOST_PIXELS // 1000 + 1, 1000)).flush()
+    with pytest.raises(_errors.InputRefused, match='pixels are more than'):
+        _images.load([path], 1)
 
 
 def picture(height, width, value=7):

@@ -14,6 +14,7 @@ import pytest
 
 from od_patch import _errors
 from od_patch.serving import _archive
+from od_patch.serving import _content
 from tests.serving.test_versions import files
 from tests.serving.test_versions import small  # noqa: F401  (a fixture)
 from tests.serving.test_versions import store  # noqa: F401
@@ -229,6 +230,12 @@ def test_a_folder_that_is_there_and_empty_is_filled_and_a_file_is_none(small, tm
     with pytest.raises(_errors.OutputRefused, match='is a file'):
         _archive.pack('vertex', small, str(tmp_path / 'file'), overwrite=True)
     assert (tmp_path / 'file').read_text() == 'mine'
+
+
+def test_a_folder_that_cannot_be_looked_into():
+    error = OSError(13, 'Permission denied', 'somewhere')
+    with pytest.raises(_errors.InputRefused, match='somewhere cannot be read: Permission denied'):
+        _content._refuse(error)
 
 
 @pytest.mark.parametrize('kind', ['kserve', 'vertex'])

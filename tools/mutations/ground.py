@@ -2,6 +2,7 @@
 from tools.mutations import Mutation
 
 _GROUND = 'tests/test_ground.py::'
+_FULL_LOG = 'tests/test_standard_streams.py::test_a_log_that_has_no_room_hides_nothing_and_shows_nothing'
 
 MUTATIONS = (
     Mutation('_digest.py', 'iter(lambda: content.read(1 << 20), b\'\')', '[content.read(1 << 20)]',
@@ -39,4 +40,14 @@ MUTATIONS = (
     Mutation('_record.py', "    if not isinstance(record, dict):\n        raise Broken('it is no JSON object')\n", '',
              [_GROUND + 'test_a_record_is_a_dict_or_none'],
              'a record that is a list is a traceback'),
+    Mutation('_console.py', '            stream.flush()\n        except OSError:', '            pass\n        except OSError:',
+             [_FULL_LOG],
+             'a log that has no room is printed on the terminal', on='any'),
+    Mutation('_console.py', "os.dup2(nowhere, number)", 'pass',
+             [_FULL_LOG],
+             'a log that has no room hides what was to be told', on='any'),
+    Mutation('_console.py', "            with contextlib.suppress(OSError):  # no room: what is told on",
+             "            with contextlib.suppress(ValueError):  # no room: what is told on",
+             [_FULL_LOG],
+             'a full disk hides why an export failed', on='any'),
 )

@@ -99,4 +99,10 @@ MUTATIONS = (
              [_PARTS + 'test_first_dimensions_are_the_batch'], 'an output without a row an image passes'),
     Mutation('compare/_optable.py', "[0-9A-Za-z])*\\s*$')", "[0-9A-Za-z])*\\s*')",
              [_PARTS + 'test_what_is_no_release_of_the_table_is_refused'], '--target_tf 1.12- is taken for 1.12'),
+    Mutation('proof/_models.py', '    if not any(_OWN.match(key) for key in outputs):\n        return set()\n', '',
+             ['tests/proof/test_small_exports.py::test_outputs_beside_a_models_own_are_told_by_their_names'],
+             'a model of another origin counts as one with additional outputs'),
+    Mutation('proof/_models.py', "('/' in info.name or info.name != key + ':0')", "'/' in info.name",
+             ['tests/proof/test_small_exports.py::test_outputs_beside_a_models_own_are_told_by_their_names'],
+             'an additional output with a key of its own is compared as one of the model\'s'),
 )

@@ -108,4 +108,7 @@ MUTATIONS = (
              "image.resize((height or image.height, width or image.width)",
              [_SMALL + 'test_pixels_are_of_the_size_that_the_model_takes'],
              'images are sent lying on their sides'),
+    Mutation('serving/_labels.py', "if not item.HasField('id'):", 'if not item.id:',
+             ['tests/serving/test_labels.py::test_an_item_without_id_is_told_apart_from_one_with_0'],
+             'a background of id 0 is refused'),
 )
