@@ -1,5 +1,6 @@
 """The reader of checkpoint indices agrees with TensorFlow's own, and says what is wrong with a damaged one."""
 import os
+import struct
 import tempfile
 
 import hypothesis
@@ -198,3 +199,11 @@ def test_a_table_of_anything_is_read_or_refused(values, tail):
                     read()
                 except _bundle.BrokenIndex:
                     pass
+
+
+def test_an_entry_longer_than_its_block_is_refused():
+    from od_patch import _crc32c
+    block = bytes([0, 1, 99]) + b'k' + struct.pack('<II', 0, 1)  # one key of one byte, of a value of 99
+    table = block + bytes([0]) + struct.pack('<I', _crc32c.masked(block + bytes([0])))
+    with pytest.raises(_bundle.BrokenIndex, match='an entry lies beyond its block'):
+        list(_bundle._block_items(table, 0, len(block)))

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from od_patch import __main__
+from od_patch import _errors
 from tests.support import exports
 
 pytest.importorskip('tensorflow')
@@ -94,3 +96,10 @@ def test_traceback_is_shown_on_request(tmp_path):
     assert 'Traceback' not in _run(*arguments).stderr
     assert 'Traceback' in _run('--traceback', *arguments).stderr
     assert os.listdir(str(tmp_path)) == []
+
+
+def test_a_script_cannot_be_run_without_absl(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'absl', None)
+    with pytest.raises(_errors.EnvironmentRefused) as refusal:
+        __main__._read(['script.py'])
+    assert 'absl cannot be imported' in refusal.value.problem and 'pip install absl-py' in refusal.value.remedy

@@ -16,6 +16,7 @@ from od_patch import _export
 from od_patch import _locale
 from od_patch import _record
 from od_patch import _series
+from od_patch import _stages
 from od_patch import _terminal
 from od_patch import _text
 from od_patch.serving import _publish
@@ -420,3 +421,18 @@ def test_a_record_is_a_dict_or_none(tmp_path, data, found, scheme):
 def test_a_record_that_is_a_folder_is_none(tmp_path):
     (tmp_path / 'assets.extra' / 'od_patch.json').mkdir(parents=True)
     assert _record.read(str(tmp_path)) is None
+
+
+def test_stages_that_end_in_an_error_are_shown_no_longer():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+    stream = Terminal()
+    with pytest.raises(ValueError, match='on the way'):
+        with _stages.shown(stream):
+            _stages.stage('look')
+            raise ValueError('on the way')
+    shown = stream.getvalue()
+    assert not _stages._watching
+    _stages.stage('no longer shown')
+    assert stream.getvalue() == shown

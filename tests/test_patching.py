@@ -10,6 +10,7 @@ import types
 import pytest
 
 import od_patch
+from od_patch import _environment
 from od_patch import _export
 from od_patch import _patching
 from od_patch import _releases
@@ -261,3 +262,11 @@ def test_a_temporary_file_of_the_exporter_that_outlives_its_folder_says_nothing(
     with files.NamedTemporaryFile() as outside:  # behind the export, it is the one that it was
         name = outside.name
     assert not os.path.exists(name)
+
+
+def test_an_exporter_that_cannot_be_imported_is_refused_with_what_it_takes(monkeypatch):
+    monkeypatch.setattr(_patching, 'EXPORTER', 'object_detection.no_such_exporter')
+    for imported in (lambda: _patching._import(_patching.EXPORTER), _environment.import_exporter):
+        with pytest.raises(od_patch.EnvironmentRefused) as refusal:
+            imported()
+        assert 'no_such_exporter' in refusal.value.problem and refusal.value.remedy

@@ -18,6 +18,7 @@ from od_patch import _export
 from od_patch import _patching
 from od_patch import _releases
 from od_patch.steps import additional_outputs
+from od_patch.serving import _requests
 
 tensorflow = pytest.importorskip('tensorflow')
 
@@ -745,3 +746,16 @@ def test_names_can_be_added_to_the_keys_of_a_dict():
     """As upstream does until 2020, for Python 2."""
     names = additional_outputs._Names(['c', 'd'])
     assert {'a': 1}.keys() + names == ['a', 'c', 'd'] and ['a'] + names == ['a', 'c', 'd'] and names == ['c', 'd']
+
+
+def test_a_key_that_an_output_of_the_model_has_is_refused(export):
+    with pytest.raises(od_patch.UsageError, match='the model has an output of that key'):
+        export(additional_output_tensor_names=['detection_scores=shifted'])
+
+
+def test_an_export_without_its_request_says_that_it_is_complete(export, tmp_path, monkeypatch):
+    def refused(*args, **kwargs):
+        raise od_patch.OutputRefused('client.py is there already.', '')
+    monkeypatch.setattr(_requests, 'write', refused)
+    with pytest.raises(od_patch.OutputRefused, match='is complete; od-patch request writes one'):
+        export(example_request=str(tmp_path / 'try'))

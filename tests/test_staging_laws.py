@@ -707,3 +707,62 @@ def test_a_file_without_a_folder_in_its_name_is_written_here(tmp_path, monkeypat
         with open(partial, 'w') as file:
             file.write('new')
     assert contents(tmp_path) == {'result': 'new'}
+
+
+def test_a_system_without_the_call_has_no_exchange(tmp_path, monkeypatch):
+    monkeypatch.setattr(_staging.ctypes, 'CDLL', lambda *unused, **more: object())
+    with pytest.raises(_staging._CannotExchange):
+        _staging._rename_exchange(str(tmp_path), str(tmp_path))
+
+
+def test_a_place_where_nothing_can_be_made_is_refused():
+    with pytest.raises(od_patch.OutputRefused, match='The output directory /proc/exported cannot be written'):
+        with _staging.staged('/proc/exported'):
+            pass
+
+
+def failing(monkeypatch, number, fails):
+    """Lets ``os.rename`` fail with an error where ``fails`` says so of its two paths."""
+    rename = os.rename
+
+    def renamed(source, destination, **more):
+        if fails(str(source), str(destination)):
+            raise OSError(number, os.strerror(number), str(source))
+        return rename(source, destination, **more)
+    monkeypatch.setattr(os, 'rename', renamed)
+
+
+def exported(target):
+    """Exports anew into a folder without an exchange of names."""
+    with _staging.staged(str(target)) as staged:
+        make(staged.export, ['saved_model', 'pipeline.config'], 'new')
+
+
+@pytest.fixture
+def before(tmp_path, monkeypatch):
+    """A folder with an export and a file of the user's, which lets nobody exchange it."""
+    monkeypatch.setattr(_staging, '_rename_exchange', refuse_to_exchange)
+    target = tmp_path / 'export'
+    target.mkdir()
+    make(target, ['saved_model', 'pipeline.config', 'notes'], 'old')
+    return target
+
+
+def test_what_cannot_be_moved_away_stays_and_the_error_is_told(before, monkeypatch):
+    there = contents(before)
+    failing(monkeypatch, errno.EIO, lambda source, destination: source == str(before / 'saved_model'))
+    with pytest.raises((OSError, od_patch.OutputRefused), match=os.strerror(errno.EIO)):
+        exported(before)
+    assert contents(before) == there
+
+
+def test_what_cannot_be_put_back_is_said_to_be_where_it_is_and_is_put_back_by_the_next_export(before, monkeypatch):
+    there = contents(before)
+    with monkeypatch.context() as patch:
+        failing(patch, errno.EIO, lambda source, destination: destination.startswith(str(before) + '/saved_model'))
+        with pytest.raises(od_patch.OutputRefused, match='could not be put back') as refusal:
+            exported(before)
+    place = refusal.value.remedy.partition('It is in ')[2].partition(',')[0]
+    assert contents(place) == {path: text for path, text in there.items() if path.startswith('saved_model')}
+    _staging.clear(str(before))
+    assert contents(before) == there

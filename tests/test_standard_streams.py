@@ -171,3 +171,10 @@ def test_a_log_that_has_no_room_hides_nothing_and_shows_nothing():
                             universal_newlines=True, cwd=_ROOT,
                             env={name: value for name, value in os.environ.items() if name != 'PYTHONUNBUFFERED'})
     assert (result.returncode, result.stdout, result.stderr) == (0, 'as before\n', 'told\n')
+
+
+def test_a_folder_that_is_gone_is_named_as_the_reason(tmp_path, monkeypatch):
+    monkeypatch.chdir(str(tmp_path))
+    os.rmdir(str(tmp_path))
+    with pytest.raises(od_patch.UsageError, match='The folder that this command runs in cannot be found'):
+        _streams.check_working_directory()

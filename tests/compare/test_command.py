@@ -5,9 +5,13 @@ import re
 
 import pytest
 
+from od_patch import _errors
+from od_patch.compare import _run
+from od_patch.compare import _verdict
 from tests.compare import graphs
 from tests.compare import test_properties
 from tests.compare.test_bad_input import od_patch
+from tests.compare.written import INT32, UINT8, Made
 
 pytest.importorskip('tensorflow')
 
@@ -169,3 +173,12 @@ def test_the_tensorflow_at_hand_lies_in_the_range_that_is_told(files):
     def key(release):
         return [int(part) for part in release.split('.')[:2]]
     assert key(first) <= key(_tensorflow.versions()[0]) <= key(last)
+
+
+def test_a_graph_that_fails_where_it_is_run_is_refused_with_tensorflows_words(tmp_path):
+    made = Made().placeholder('image_tensor', UINT8, [-1, -1, -1, 3]).const('seven', [7], 'i4')
+    made.node('detection_boxes', 'Reshape', ['image_tensor', 'seven'], T=UINT8, Tshape=INT32)
+    path = graphs.write(tmp_path / 'graph.pb', made.graph_def)
+    with pytest.raises(_errors.InputRefused, match='running the graph failed: Input to reshape') as refusal:
+        _run.run(_verdict.compare(path, path), 1)
+    assert refusal.value.remedy == 'Compare it without --run.'

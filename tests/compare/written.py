@@ -4,7 +4,7 @@ Not for: graphs that TensorFlow itself builds; those are in ``graphs``.
 """
 import numpy as np
 
-FLOAT, DOUBLE, INT32, STRING, INT64, BOOL, HALF = 1, 2, 3, 7, 9, 10, 19
+FLOAT, DOUBLE, INT32, UINT8, STRING, INT64, BOOL, HALF = 1, 2, 3, 4, 7, 9, 10, 19
 
 
 class Made:

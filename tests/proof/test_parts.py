@@ -12,6 +12,7 @@ from od_patch import _tensorflow  # noqa: E402
 from od_patch import proof  # noqa: E402
 from od_patch.compare import _optable  # noqa: E402
 from od_patch.proof import _matching  # noqa: E402
+from od_patch.proof import _models  # noqa: E402
 from od_patch.proof import _outputs  # noqa: E402
 from od_patch.proof import _portability  # noqa: E402
 from od_patch.proof import _weights  # noqa: E402
@@ -443,3 +444,21 @@ def test_a_signature_that_fails_is_named_whichever_it_is():
                         ({'other': values, 'default': _models.Failure('words')}, 'default')):
         check = _outputs._judge_signature('other', 'default', found)
         assert check.status == 'wrong' and check.text == name + ' fails: words'
+
+
+def test_memory_that_runs_out_is_no_fault_of_the_model():
+    with pytest.raises(MemoryError):
+        with _models._failures():
+            raise MemoryError
+    with pytest.raises(_models.Failure, match='KeyError: .gone.'):
+        with _models._failures():
+            raise KeyError('gone')
+
+
+def test_a_constant_whose_bytes_do_not_fit_its_shape_is_told_by_its_name():
+    from tests.compare.written import Made
+    made = Made().const('layer/weights', [1, 2, 3])
+    made.change('layer/weights').attr['value'].tensor.tensor_content = b'too short'
+    constants = _weights.Constants(made.graph_def, 'frozen graph')
+    with pytest.raises(_weights._Unreadable, match='layer/weights of the frozen graph cannot be read'):
+        constants.get('layer/weights')

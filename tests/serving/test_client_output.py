@@ -1,5 +1,7 @@
 """The client program prints names of labels, files and outputs, and what a server says; a terminal obeys none of it."""
+import argparse
 import re
+import socket
 import sys
 
 import hypothesis
@@ -42,3 +44,13 @@ def test_whatever_is_shown_has_no_controls(text):
     shown = _client.plain(text)
     assert not _OBEYED.search(shown)
     assert shown == text or not text.isprintable()
+
+
+def test_a_server_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(_client, 'SETTINGS', {'signature': 'serving_default', 'rows': True, 'input': 'inputs'})
+    with socket.socket() as held:  # bound, and nobody listens
+        held.bind(('localhost', 0))
+        url = 'http://localhost:{}/any'.format(held.getsockname()[1])
+        arguments = argparse.Namespace(url=url, columns=False, version=None, timeout=5)
+        with pytest.raises(ValueError, match=re.escape(url) + ' does not answer: '):
+            _client.ask_rest([], arguments)

@@ -16,6 +16,7 @@ import pytest
 from od_patch import _errors
 from od_patch import _staging
 from od_patch import _store
+from od_patch import cli
 from od_patch.serving import _content
 from od_patch.serving import _publish
 from tests.serving import models
@@ -463,3 +464,88 @@ def test_a_folder_that_is_not_there_has_nothing_to_clean_up_and_a_store_has_no_s
     assert os.listdir(store.folder) == [name]
     _publish._clean_up(store.folder)
     assert os.listdir(store.folder) == []
+
+
+# What lies in a store's folder for runs.
+
+@pytest.mark.parametrize('path, content', [
+    ('notes/mine', b'x'), ('{id}/mine', b'x'), ('{id}/journal.json', b'no JSON'),
+    ('{id}/journal.json', b'{"place": "elsewhere", "claimed": 0, "new": [], "old": []}')])
+def test_what_somebody_else_keeps_where_runs_are_is_left_alone(store, path, content):
+    place = os.path.join(store.folder, 'out', _store.FOLDER, path.format(id='0' * 32))
+    os.makedirs(os.path.dirname(place))
+    with open(place, 'wb') as file:
+        file.write(content)
+    before = files(store.folder)
+    with pytest.raises(_errors.OutputRefused) as refusal:
+        with _staging.staged(store.base + '/out'):
+            raise AssertionError('it began')
+    assert refusal.value.remedy and files(store.folder) == before
+
+
+def test_what_is_no_part_of_an_export_is_not_uploaded(store):
+    with pytest.raises(_errors.OutputRefused, match="'notes' is no part of an export"):
+        with _staging.staged(store.base + '/out') as staged:
+            with open(os.path.join(staged.export, 'notes'), 'w') as file:
+                file.write('mine')
+    assert files(store.folder) == {}
+
+
+def test_where_a_store_refuses_what_it_held_too_the_copy_is_named(store, monkeypatch):
+    def put(text):
+        with _staging.staged(store.base + '/out') as staged:
+            with open(os.path.join(staged.export, 'pipeline.config'), 'w') as file:
+                file.write(text)
+    put('old')
+    gfile = _tensorflow.gfile()
+    copy = gfile.Copy
+
+    def refused(source, destination, overwrite=False):
+        if destination == store.base + '/out/pipeline.config':
+            raise _tensorflow.tf1().errors.UnavailableError(None, None, 'not today')
+        copy(source, destination, overwrite=overwrite)
+    with monkeypatch.context() as patch:
+        patch.setattr(gfile, 'Copy', refused)
+        patch.setattr(_store, 'same', lambda one, other: False)  # half of a file has come, say
+        with pytest.raises(_errors.OutputRefused, match='could not be put back') as refusal:
+            put('new')
+    kept = refusal.value.remedy.partition('is whole in ')[2].partition('. The next')[0]
+    assert files(kept[len('file://'):]) == {'pipeline.config': b'old'}
+    with monkeypatch.context() as patch:
+        patch.setattr(_store, 'may_be_alive', lambda claim, now: False)
+        put('newer')
+    assert files(store.folder) == {'out/pipeline.config': b'newer'}
+
+
+def test_a_version_that_another_run_claims_meanwhile_is_refused(small, store, monkeypatch):
+    other = json.loads(_store.identity().decode('ascii'))
+    other.update(pid=os.getppid(), started=_store._started(os.getppid()))
+    folder = os.path.join(store.folder, _store.FOLDER)
+    theirs = os.path.join(folder, 'claim-7-' + '0' * 32)
+    write = _store.write
+
+    def written(path, data):
+        write(path, data)
+        if '/claim-7-' in path:
+            with open(theirs, 'w') as file:
+                json.dump(other, file)
+    monkeypatch.setattr(_store, 'write', written)
+    with pytest.raises(_errors.OutputRefused, match='Another run is publishing .*/7'):
+        publish(small, store.base, version=7)
+    assert os.listdir(folder) == [os.path.basename(theirs)]
+    assert publish(small, store.base).version == 8
+
+
+def test_a_publication_without_its_request_says_that_it_is_there(small, tmp_path, monkeypatch):
+    published = _publish.publish
+
+    def and_somebody_takes_the_folder(*args):
+        (tmp_path / 'try').mkdir()
+        (tmp_path / 'try' / 'client.py').write_text('mine')
+        return published(*args)
+    monkeypatch.setattr(_publish, 'publish', and_somebody_takes_the_folder)
+    with pytest.raises(_errors.ODPatchError, match='Version 1 is published all the same: '):
+        cli.cli(['publish', str(small), str(tmp_path / 'models'), '--example_request', str(tmp_path / 'try')],
+                standalone_mode=False)
+    assert files(str(tmp_path / 'models' / '1')) == files(small)
+    assert files(str(tmp_path / 'try')) == {'client.py': b'mine'}
