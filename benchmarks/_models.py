@@ -90,7 +90,7 @@ def write_checkpoints(model, folder, steps, with_slots):
     """
     import numpy as np
     from object_detection.builders import model_builder
-    from od_patch import _bundle_writer
+    from od_patch.checkpoint import _bundle_writer
     from od_patch import _tensorflow
     tf = _tensorflow.tf1()
     with tf.Graph().as_default():

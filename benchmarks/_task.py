@@ -47,7 +47,7 @@ class Stages:
 
 def hand_edit(path, graph, inputs, outputs, checkpoint):
     """Writes a SavedModel as the well-known edit of ``write_saved_model`` does: restore, and let the builder save."""
-    from od_patch import _saved_model
+    from od_patch.saved_model import _saved_model
     tf = _tensorflow()
     with graph.as_default(), tf.Session() as session:
         tf.train.Saver().restore(session, checkpoint)

@@ -16,7 +16,8 @@ import tempfile
 SHAPES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'examples', 'shapes')
 PROGRAM = """
 import sys
-from od_patch import _first_look, export_inference_graph
+from od_patch import export_inference_graph
+from od_patch.command import _first_look
 if sys.argv[1] == 'later':
     _first_look.flags_of = lambda script: None
 sys.exit(export_inference_graph.main(['export_inference_graph'] + sys.argv[2:]))

@@ -9,8 +9,8 @@ from od_patch._errors import (CheckpointMismatch, EnvironmentRefused,
                               ExporterDeclined, InputRefused, ODPatchError,
                               OutputRefused, ProofFailed, SomeFailed,
                               UsageError)
-from od_patch._patching import install, patched, uninstall
 from od_patch._version import __version__
+from od_patch.patch._patching import install, patched, uninstall
 
 __all__ = [
     'CheckpointMismatch',

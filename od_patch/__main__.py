@@ -21,18 +21,19 @@ import runpy
 import sys
 import tokenize
 import traceback
-
-from od_patch import _console
 from od_patch import _errors
-from od_patch import _export
-from od_patch import _flags
-from od_patch import _locale
-from od_patch import _options
-from od_patch import _patching
-from od_patch import _release_errors
 from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
+from od_patch.command import _locale
+from od_patch.export import _observer
+from od_patch.export import _summary
+from od_patch.options import _flags
+from od_patch.options import _options
+from od_patch.patch import _patching
+from od_patch.releases import _release_errors
+from od_patch.terminal import _log_file
+from od_patch.terminal import _terminal
 
 _PROGRAM = 'python -m od_patch'
 _USAGE = """Usage: python -m od_patch [OPTIONS] SCRIPT [ARGS]...
@@ -45,14 +46,14 @@ OPTIONS may also follow SCRIPT, but for those that it defines itself. With -- be
 _OF_ABSL = frozenset(['flagfile', 'undefok', 'help', 'helpfull', 'helpshort', 'helpxml', '?', 'h'])
 
 
-class _Reporter(_export.Observer):
+class _Reporter(_observer.Observer):
     """Prints one line per export, and what the steps have to say: on stderr, as the script's output is its own."""
 
     def __init__(self, stream):
         self._stream = stream
 
     def finished(self, report):
-        self.line(_console.summary_line(report))
+        self.line(_summary.summary_line(report))
         for line in getattr(report, 'lines', ()):
             self.line(line)
 
@@ -115,7 +116,7 @@ def run(argv=None):
     Args:
         argv: list of str, the command line without the program's name; default that of the process.
     """
-    log = _console.Log(verbose=True)
+    log = _log_file.Log(verbose=True)
     chosen = {}
     try:
         chosen, script, arguments, notes = _read(sys.argv[1:] if argv is None else list(argv))
@@ -125,7 +126,7 @@ def run(argv=None):
             reporter.note(note)
         _run(chosen, script, arguments, log, reporter)
     except _errors.ODPatchError as error:
-        _console.show_refusal(error, log.error_terminal)
+        _terminal.show_refusal(error, log.error_terminal)
         if chosen.get('traceback'):
             log.error_terminal.write(traceback.format_exc())
         sys.exit(error.exit_code)
@@ -134,14 +135,14 @@ def run(argv=None):
 
 
 def _log(chosen):
-    """Returns the ``_console.Log`` that --log_file asks for; else one that lets everything through."""
+    """Returns the ``_log_file.Log`` that --log_file asks for; else one that lets everything through."""
     path = chosen.get('log_file')
     if path is None or chosen.get('verbose'):
-        return _console.Log(verbose=True)
+        return _log_file.Log(verbose=True)
     try:
-        return _console.Log(path)
+        return _log_file.Log(path)
     except OSError as error:
-        raise _console.log_refused(path, error)
+        raise _log_file.log_refused(path, error)
 
 
 def _run(chosen, script, arguments, log, reporter):

@@ -16,11 +16,11 @@ import warnings
 import click
 
 from od_patch import _errors
-from od_patch import _locale
-from od_patch import _stages
-from od_patch import _streams
 from od_patch import _text
 from od_patch import _version
+from od_patch.command import _locale
+from od_patch.terminal import _stages
+from od_patch.terminal import _streams
 
 
 class _Path(click.ParamType):
@@ -125,7 +125,7 @@ def _refuse_to_replace(paths, inputs, overwrite):
     if len({os.path.realpath(path) for path in paths}) != len(paths):
         raise _errors.OutputRefused('Two results would be written to one file: {}.'.format(', '.join(paths)),
                                     'Give them names of their own.')
-    from od_patch import _staging
+    from od_patch.staging import _staging
     for path in paths:
         if not os.path.exists(path):
             continue
@@ -140,7 +140,7 @@ def _refuse_to_replace(paths, inputs, overwrite):
 
 def _written(path):
     """A path to write to under another name, moved to ``path`` when all went well."""
-    from od_patch import _staging
+    from od_patch.staging import _staging
     return _staging.replacing(path)
 
 
@@ -153,7 +153,7 @@ def _local(*paths):
     Raises:
         od_patch.UsageError: one leads to a store.
     """
-    from od_patch import _store
+    from od_patch.staging import _store
     for path in paths:
         if path and _store.is_store(path):
             raise _errors.UsageError(
@@ -255,10 +255,10 @@ def inspect(graph, as_json, outputs, checkpoint):
 def freeze(saved_model, output, overwrite):
     """Writes the frozen graph of an unfrozen SavedModel: every variable a constant again."""
     import rich.filesize
-    from od_patch.compare import _freezing
+    from od_patch.compare import _sources
     saved_model, = _local(saved_model)
     _refuse_to_replace([output], [saved_model], overwrite)
-    graph_def, variables = _freezing.saved_model(saved_model)
+    graph_def, variables = _sources.frozen_saved_model(saved_model)
     data = graph_def.SerializeToString(deterministic=True)
     with _written(output) as path:
         with open(path, 'wb') as file:
@@ -277,10 +277,10 @@ def freeze(saved_model, output, overwrite):
 @_questions
 def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     """Exports a checkpoint, compares with a shipped graph, and says what to set and pin to get the same one."""
-    from od_patch import _checkpoint
-    from od_patch import _config
-    from od_patch import _environment
-    from od_patch import _regenerate
+    from od_patch.checkpoint import _checkpoint
+    from od_patch.config import _config
+    from od_patch.environment import _environment
+    from od_patch.compare import _regenerate
     from od_patch import legacy
     from od_patch.compare import _report
     from od_patch.compare import _sources
@@ -325,7 +325,7 @@ def doctor(as_json):
 
     Exit code 0: usable; 3: not.
     """
-    from od_patch import _doctor
+    from od_patch.environment import _doctor
     try:
         _import_tensorflow_quietly()
         with _quietly():
@@ -399,7 +399,7 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
 @contextlib.contextmanager
 def _exported(checkpoint, pipeline_config):
     """A private folder with the export of a checkpoint, gone at the end."""
-    from od_patch import _regenerate
+    from od_patch.compare import _regenerate
     with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
         target = os.path.join(folder, 'export')
         _regenerate.export(checkpoint, pipeline_config, target, {})

@@ -18,20 +18,23 @@ import signal
 import sys
 import traceback
 
-from od_patch import _config
-from od_patch import _console
-from od_patch import _environment
 from od_patch import _errors
-from od_patch import _first_look
-from od_patch import _flags
-from od_patch import _locale
-from od_patch import _options
-from od_patch import _patching
-from od_patch import _release_errors
-from od_patch import _signals
-from od_patch import _streams
 from od_patch import _version
 from od_patch import legacy
+from od_patch.command import _first_look
+from od_patch.command import _locale
+from od_patch.command import _signals
+from od_patch.config import _config
+from od_patch.environment import _environment
+from od_patch.export import _shown
+from od_patch.export import _summary
+from od_patch.options import _flags
+from od_patch.options import _options
+from od_patch.patch import _patching
+from od_patch.releases import _release_errors
+from od_patch.terminal import _log_file
+from od_patch.terminal import _streams
+from od_patch.terminal import _terminal
 
 _SCRIPT = 'object_detection.export_inference_graph'
 
@@ -59,9 +62,9 @@ def main(argv):
     """Exports as the command line ``argv`` says; returns the exit code."""
     early = _EarlyFlags(argv)
     try:
-        log = _console.Log(early.log_file, early.verbose)
+        log = _log_file.Log(early.log_file, early.verbose)
     except OSError as error:
-        _console.show_refusal(_console.log_refused(early.log_file, error), sys.stderr)
+        _terminal.show_refusal(_log_file.log_refused(early.log_file, error), sys.stderr)
         return _errors.UsageError.exit_code
     progress = _Stages(log.error_terminal)
     try:
@@ -80,7 +83,7 @@ def _exit_code(argv, early, log, progress):
     except _errors.ODPatchError as error:
         progress.abandon()
         log.write(traceback.format_exc())
-        _console.show_refusal(error, log.error_terminal)
+        _terminal.show_refusal(error, log.error_terminal)
         if early.traceback:
             log.error_terminal.write(traceback.format_exc())
         return error.exit_code
@@ -95,13 +98,13 @@ def _exit_code(argv, early, log, progress):
     except Exception as error:  # pylint: disable=broad-except
         progress.abandon()
         log.write(traceback.format_exc())
-        _console.show_failure(error, progress, log.keep(), log.error_terminal)
+        _summary.show_failure(error, progress, log.keep(), log.error_terminal)
         if early.traceback or early.verbose:
             log.error_terminal.write(traceback.format_exc())
         return 1
 
 
-class _Stages(_console.Progress):
+class _Stages(_shown.Shown):
     """Between two stages, an export stops if it was asked to and something kept the question from it."""
 
     def stage(self, name):
@@ -131,7 +134,7 @@ class _EarlyFlags:
 
 def _interrupted(progress, log, exit_code):
     progress.abandon()
-    log.error_terminal.write('od-patch: interrupted; {}.\n'.format(_console.state_of_output(progress.report)))
+    log.error_terminal.write('od-patch: interrupted; {}.\n'.format(_summary.state_of_output(progress.report)))
     return exit_code
 
 
@@ -201,9 +204,9 @@ def _export_with_release(argv, log, progress):
                     script.main(argv[:1])
             except _errors.SomeFailed:
                 progress.stop()
-                _console.show_summary(progress.report, progress.seconds, log.terminal)
+                _summary.show_summary(progress.report, progress.seconds, log.terminal)
                 raise
-    _console.show_summary(progress.report, progress.seconds, log.terminal)
+    _summary.show_summary(progress.report, progress.seconds, log.terminal)
 
 
 def _wanted_help(argv):

@@ -1,4 +1,4 @@
-"""Writes one ``<release>.patch`` per pinned release, from the table in ``od_patch/_releases.py``.
+"""Writes one ``<release>.patch`` per pinned release, from the table in ``od_patch/releases/_releases.py``.
 
     python patches/generate.py          # writes them
     python patches/generate.py --check  # exits with 1 where one is missing or another
@@ -13,7 +13,7 @@ import sys
 _HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(_HERE))
 
-from od_patch import _releases  # noqa: E402  pylint: disable=wrong-import-position
+from od_patch.releases import _releases  # noqa: E402  pylint: disable=wrong-import-position
 
 _PATH = 'research/object_detection/exporter.py'
 

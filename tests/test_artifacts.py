@@ -7,8 +7,8 @@ import types
 import pytest
 
 import od_patch
-from od_patch import _bundle
-from od_patch import _export
+from od_patch.checkpoint import _bundle
+from od_patch.export import _export
 from tests.support import exports
 from tests.support import parity
 

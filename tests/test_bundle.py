@@ -8,7 +8,7 @@ import hypothesis.strategies
 import numpy as np
 import pytest
 
-from od_patch import _bundle
+from od_patch.checkpoint import _bundle
 
 pytest.importorskip('tensorflow')
 
@@ -171,7 +171,7 @@ def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_sees_it(tmp_path
 @hypothesis.example(1 << 14, b'x')
 @hypothesis.example((1 << 63) - 1, b'x')
 def test_a_number_is_read_as_it_was_written(number, behind):
-    from od_patch import _bundle_writer
+    from od_patch.checkpoint import _bundle_writer
     written = _bundle_writer._varint(number)
     assert _bundle._varint(b'ab' + written + behind, 2) == (number, 2 + len(written))
     assert len(written) == max(1, -(-number.bit_length() // 7))
@@ -202,7 +202,7 @@ def test_a_table_of_anything_is_read_or_refused(values, tail):
 
 
 def test_an_entry_longer_than_its_block_is_refused():
-    from od_patch import _crc32c
+    from od_patch.checkpoint import _crc32c
     block = bytes([0, 1, 99]) + b'k' + struct.pack('<II', 0, 1)  # one key of one byte, of a value of 99
     table = block + bytes([0]) + struct.pack('<I', _crc32c.masked(block + bytes([0])))
     with pytest.raises(_bundle.BrokenIndex, match='an entry lies beyond its block'):

@@ -7,10 +7,10 @@ import hypothesis.strategies
 import numpy as np
 import pytest
 
-from od_patch import _bundle
-from od_patch import _bundle_writer
-from od_patch import _crc32c
 from od_patch import _errors
+from od_patch.checkpoint import _bundle
+from od_patch.checkpoint import _bundle_writer
+from od_patch.checkpoint import _crc32c
 
 pytest.importorskip('tensorflow')
 

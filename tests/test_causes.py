@@ -15,11 +15,11 @@ from hypothesis import strategies
 
 tensorflow = pytest.importorskip('tensorflow')
 
-from od_patch import _bundle_writer  # noqa: E402
-from od_patch import _checkpoint  # noqa: E402
 from od_patch import _errors  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from od_patch import legacy  # noqa: E402
+from od_patch.checkpoint import _bundle_writer  # noqa: E402
+from od_patch.checkpoint import _checkpoint  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
 from tests.support import exports  # noqa: E402
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import od_patch
-from od_patch import _checkpoint
+from od_patch.checkpoint import _checkpoint
 
 tensorflow = pytest.importorskip('tensorflow')
 

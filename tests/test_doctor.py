@@ -104,7 +104,7 @@ _SHADOWS = {
 
 def _problems(cwd, path):
     """What ``_environment.problems`` says first, in a process of its own with a path of its own."""
-    code = ('import sys; sys.path[:0] = {!r}\nfrom od_patch import _environment\n'
+    code = ('import sys; sys.path[:0] = {!r}\nfrom od_patch.environment import _environment\n'
             'print(next(_environment.problems(), "none"))'.format([_ROOT] + list(map(str, path))))
     result = exports.run(['-I', '-c', code], cwd=str(cwd))
     assert result.exit_code == 0, result.stderr
@@ -134,7 +134,7 @@ def test_a_folder_of_that_name_hides_nothing_and_is_not_taken_for_the_package(re
 def test_each_form_in_which_tensorflow_is_installed_is_known(beside, is_hidden, tmp_path):
     _write(tmp_path, 'tensorflow/__init__.py')
     _write(tmp_path, beside)
-    code = 'import sys; sys.path[:0] = {!r}\nfrom od_patch import _environment\nprint(_environment.hidden("tensorflow"))'
+    code = 'import sys; sys.path[:0] = {!r}\nfrom od_patch.environment import _environment\nprint(_environment.hidden("tensorflow"))'
     assert exports.run(['-I', '-c', code.format([str(tmp_path), _ROOT])]).stdout == '{}\n'.format(is_hidden)
 
 
@@ -161,7 +161,7 @@ def test_who_stands_in_the_checkout_is_told_its_folders(where, slim, tmp_path):
 
 
 def test_a_missing_part_of_a_package_that_is_there_is_not_to_be_installed(tmp_path):
-    from od_patch import _environment
+    from od_patch.environment import _environment
     _write(tmp_path, 'json/__init__.py')
     error = ImportError("No module named 'json.nothing'", name='json.nothing')
     refusal = _environment._explained(error)  # pylint: disable=protected-access

@@ -11,15 +11,15 @@ import click.testing
 import pytest
 
 import od_patch
-from od_patch import _config
-from od_patch import _doctor
-from od_patch import _environment
 from od_patch import _errors
 from od_patch import _option
-from od_patch import _options
-from od_patch import _signals
 from od_patch import cli
 from od_patch import export_inference_graph
+from od_patch.command import _signals
+from od_patch.config import _config
+from od_patch.environment import _doctor
+from od_patch.environment import _environment
+from od_patch.options import _options
 from tests.support import exports
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -211,7 +211,7 @@ class Config:
 
 if __name__ == '__main__':
     assert sys.argv[1:2] == ['--theirs'], sys.argv
-    from od_patch import _config
+    from od_patch.config import _config
     _config.check = lambda config: None  # which asks a config of the real Object Detection API
     with _tensorflow.tf1().Graph().as_default():
         exporter.export_inference_graph('image_tensor', Config(), *sys.argv[2:])

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 import od_patch
-from od_patch import _first_look
 from od_patch import _tensorflow
 from od_patch import export_inference_graph
+from od_patch.command import _first_look
 from tests.support import exports
 
 pytest.importorskip('absl')
@@ -100,7 +100,8 @@ def later(folder):
     """{what is refused: [exit code, lines on stderr]} where nothing is looked at first; in one process, of one import."""
     program = (
         'import json, os, sys, tempfile\n'
-        'from od_patch import _first_look, export_inference_graph\n'
+        'from od_patch import export_inference_graph\n'
+        'from od_patch.command import _first_look\n'
         '_first_look.flags_of = lambda script: None\n'
         'os.chdir({!r})\n'
         'answers = dict()\n'
@@ -181,7 +182,7 @@ def test_files_of_this_machine_are_seen_as_tensorflow_sees_them(tmp_path):
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / 'folder').mkdir()
     os.symlink('gone', str(tmp_path / 'dangling'))
-    from od_patch import _checkpoint
+    from od_patch.checkpoint import _checkpoint
 
     def seen():
         gfile = _tensorflow.gfile()
@@ -197,7 +198,7 @@ def test_files_of_this_machine_are_seen_as_tensorflow_sees_them(tmp_path):
 
 
 def test_a_checkpoint_in_one_file_is_found(tmp_path):
-    from od_patch import _checkpoint
+    from od_patch.checkpoint import _checkpoint
     prefix = str(tmp_path / 'model.ckpt-3')
     with open(prefix, 'wb') as file:
         file.write(b'x')
@@ -208,7 +209,8 @@ def test_a_checkpoint_in_one_file_is_found(tmp_path):
 @pytest.mark.usefixtures('vintage_is_there')
 def test_the_flags_read_are_those_that_the_script_defines():
     """In a process that imports the release, whose flags then are in absl's own table."""
-    program = ('import importlib, sys; from od_patch import _environment, legacy, _first_look\n'
+    program = ('import importlib, sys; from od_patch import legacy\n'
+               'from od_patch.command import _first_look\nfrom od_patch.environment import _environment\n'
                '_environment.require()\nlegacy.put_on()\n_environment.import_exporter()\n'
                'name = {!r}; importlib.import_module(name)\nfrom absl import flags\n'
                'read = _first_look.flags_of(name)\n'

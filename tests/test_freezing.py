@@ -6,8 +6,8 @@ import pytest
 
 tensorflow = pytest.importorskip('tensorflow')
 
-from od_patch import _freezing  # noqa: E402
 from od_patch.compare import _tensors  # noqa: E402
+from od_patch.saved_model import _freeze_graph  # noqa: E402
 from tests.compare.written import FLOAT, Made  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
 
@@ -37,7 +37,7 @@ def arguments(tmp_path, **given):
 
 
 def frozen(tmp_path, **given):
-    result = _freezing.freeze(arguments(tmp_path, **given))
+    result = _freeze_graph.freeze(arguments(tmp_path, **given))
     return result and {node.name: node for node in result.node}
 
 
@@ -60,7 +60,7 @@ def test_outputs_are_a_list_with_or_without_spaces(tmp_path):
 def test_the_graph_is_written_where_it_is_asked_for(tmp_path):
     from tensorflow.core.framework import graph_pb2
     path = str(tmp_path / 'frozen.pb')
-    result = _freezing.freeze(arguments(tmp_path, output_graph=path))
+    result = _freeze_graph.freeze(arguments(tmp_path, output_graph=path))
     with open(path, 'rb') as file:
         assert graph_pb2.GraphDef.FromString(file.read()) == result
     assert sorted(os.listdir(str(tmp_path))) == ['c.data-00000-of-00001', 'c.index', 'frozen.pb']
@@ -80,7 +80,7 @@ def test_what_is_not_set_needs_no_understanding(tmp_path):
 def test_a_variable_that_the_checkpoint_lacks_is_left_to_tensorflow(tmp_path):
     given = arguments(tmp_path)
     checkpoints.write_v2(str(tmp_path / 'c'), {'w': np.float32([5])})
-    assert _freezing.freeze(given) is None
+    assert _freeze_graph.freeze(given) is None
     given['input_graph_def'] = graph_def()
     os.remove(str(tmp_path / 'c.index'))
-    assert _freezing.freeze(given) is None
+    assert _freeze_graph.freeze(given) is None

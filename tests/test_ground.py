@@ -10,20 +10,22 @@ import unicodedata
 import pytest
 
 import od_patch
-from od_patch import _console
 from od_patch import _errors
-from od_patch import _export
-from od_patch import _locale
-from od_patch import _record
-from od_patch import _series
-from od_patch import _stages
-from od_patch import _terminal
 from od_patch import _text
+from od_patch.command import _locale
+from od_patch.export import _artifacts
+from od_patch.export import _reports
+from od_patch.export import _shown
+from od_patch.export import _summary
+from od_patch.saved_model import _record
 from od_patch.serving import _publish
 from od_patch.serving import _warmup
 from od_patch.steps import proof
 from od_patch.steps import publish
 from od_patch.steps import warmup
+from od_patch.terminal import _log_file
+from od_patch.terminal import _stages
+from od_patch.terminal import _terminal
 
 tensorflow = pytest.importorskip('tensorflow')
 
@@ -136,7 +138,7 @@ def test_what_is_printed_meanwhile_goes_to_the_log_and_the_terminal_still_to_the
     with streams(tmp_path) as got:
         path = tmp_path / 'log'
         path.write_text('old ')
-        log = _console.Log(str(path))
+        log = _log_file.Log(str(path))
         _say('before')
         sys.stdout.write('late ')
         with log.redirected():
@@ -155,9 +157,9 @@ def test_what_is_printed_meanwhile_goes_to_the_log_and_the_terminal_still_to_the
 
 def test_a_log_without_a_name_gets_one_when_it_is_to_be_kept(tmp_path, monkeypatch):
     with streams(tmp_path):
-        monkeypatch.setattr(_console.tempfile, 'tempdir', str(tmp_path))
+        monkeypatch.setattr(_log_file.tempfile, 'tempdir', str(tmp_path))
         before = sorted(os.listdir(str(tmp_path)))
-        log = _console.Log()
+        log = _log_file.Log()
         with log.redirected():
             _say('within')
         assert sorted(os.listdir(str(tmp_path))) == before and log.path is None
@@ -172,8 +174,8 @@ def test_a_log_without_a_name_gets_one_when_it_is_to_be_kept(tmp_path, monkeypat
 
 def test_a_log_that_cannot_be_kept_costs_nothing(tmp_path, monkeypatch):
     with streams(tmp_path):
-        log = _console.Log()
-        monkeypatch.setattr(_console.tempfile, 'tempdir', str(tmp_path / 'missing'))
+        log = _log_file.Log()
+        monkeypatch.setattr(_log_file.tempfile, 'tempdir', str(tmp_path / 'missing'))
         assert log.keep() is None
         log.close()
 
@@ -181,7 +183,7 @@ def test_a_log_that_cannot_be_kept_costs_nothing(tmp_path, monkeypatch):
 def test_a_log_leaves_no_descriptors_open(tmp_path):
     with streams(tmp_path) as got:
         before = len(os.listdir('/proc/self/fd'))
-        log = _console.Log(str(tmp_path / 'log'))
+        log = _log_file.Log(str(tmp_path / 'log'))
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
                 with log.redirected():
@@ -196,8 +198,8 @@ def test_a_log_leaves_no_descriptors_open(tmp_path):
 
 def test_verbose_there_is_no_log(tmp_path, monkeypatch):
     with streams(tmp_path) as got:
-        monkeypatch.setattr(_console.tempfile, 'tempdir', str(tmp_path))
-        log = _console.Log(verbose=True)
+        monkeypatch.setattr(_log_file.tempfile, 'tempdir', str(tmp_path))
+        log = _log_file.Log(verbose=True)
         with log.redirected():
             _say('within')
         log.write('nothing')
@@ -210,7 +212,7 @@ def test_verbose_there_is_no_log(tmp_path, monkeypatch):
 
 def test_a_line_for_every_stage_that_has_ended_where_there_is_no_terminal():
     stream = io.StringIO()
-    progress = _console.Progress(stream)
+    progress = _shown.Shown(stream)
     assert progress.stage_name is None
     for name in ('checks', 'graph', 'graph', 'saved model'):
         progress.stage(name)
@@ -237,7 +239,7 @@ class _Terminal(io.StringIO):
 def test_on_a_terminal_a_bar_takes_the_place_of_the_spinner_and_is_gone_when_all_is_done(monkeypatch):
     monkeypatch.setenv('TERM', 'xterm')
     stream = _Terminal()
-    progress = _console.Progress(stream)
+    progress = _shown.Shown(stream)
     progress.stage('saved models')
     for done in range(3):
         progress.progress(done, 2, 'model.ckpt-{}'.format(done))
@@ -251,12 +253,12 @@ def test_on_a_terminal_a_bar_takes_the_place_of_the_spinner_and_is_gone_when_all
 
 
 @pytest.mark.parametrize('outcome, step, line', [
-    (_series.EXPORTED, 100, '         100  a/model.ckpt-100'),
-    (_series.SKIPPED, 100, '         100  a/model.ckpt-100: done before'),
-    (_series.FAILED, None, '           ?  a/model.ckpt-100: failed')])
+    (_reports.EXPORTED, 100, '         100  a/model.ckpt-100'),
+    (_reports.SKIPPED, 100, '         100  a/model.ckpt-100: done before'),
+    (_reports.FAILED, None, '           ?  a/model.ckpt-100: failed')])
 def test_a_line_for_every_checkpoint(outcome, step, line):
     stream = io.StringIO()
-    _console.Progress(stream).checkpoint(_series.Result('a/model.ckpt-100', step, outcome, None, None))
+    _shown.Shown(stream).checkpoint(_reports.Result('a/model.ckpt-100', step, outcome, None, None))
     assert stream.getvalue() == line + '\n'
 
 
@@ -270,16 +272,16 @@ def report(**more):
         for size in shape or ():
             info.tensor_shape.dim.add(size=size)
     signature.outputs['total'].dtype = 1
-    values = dict(dict.fromkeys(_export.Report._fields), **dict(dict(
+    values = dict(dict.fromkeys(_reports.Report._fields), **dict(dict(
         output_directory='out dir', files=[('saved_model/saved_model.pb', 1500), ('pipeline.config', 2)],
         written=collections.namedtuple('Written', ['num_variables', 'num_bytes'])(1234, 5000), kind='resource',
         use_moving_averages=False, checkpoint='model.ckpt-7', step=7, signature=signature,
-        artifacts={_export.SAVED_MODEL}, release='release C', replaced=False, facts=[], lines=[]), **more))
-    return _export.Report(**values)
+        artifacts={_artifacts.SAVED_MODEL}, release='release C', replaced=False, facts=[], lines=[]), **more))
+    return _reports.Report(**values)
 
 
 def summary(made, seconds=1.25):
-    return shown(lambda stream: _console.show_summary(made, seconds, stream)).splitlines()
+    return shown(lambda stream: _summary.show_summary(made, seconds, stream)).splitlines()
 
 
 def test_the_summary_of_an_export_has_its_files_its_weights_and_what_to_type_next():
@@ -307,7 +309,7 @@ def test_the_summary_says_what_is_not_as_always():
     assert lines[1] == 'Replaced the export in out dir'
     assert '  weights      moving averages of model.ckpt-7' in lines
     assert '  saved_model  frozen constants, as upstream writes them' in lines
-    without = summary(report(artifacts={_export.FROZEN_GRAPH}))
+    without = summary(report(artifacts={_artifacts.FROZEN_GRAPH}))
     assert not any('Next:' in line or line.startswith('  saved_model ') for line in without)
     facts = warmup.WarmUp([]).facts(_warmup.Written(4, 2000, []))
     lines = summary(report(facts=facts + [('labels', '[bold]3[/] classes')]))
@@ -329,16 +331,16 @@ def test_the_summary_says_what_was_proved(runs, counts, line):
 
 def test_the_summary_of_a_series_counts_what_became_of_them():
     first = report(output_directory='out/1', use_moving_averages=True)
-    results = [_series.Result('a', 1, _series.EXPORTED, first, None),
-               _series.Result('b', 2, _series.EXPORTED, report(output_directory='out/2'), None),
-               _series.Result('c', 3, _series.FAILED, None, ValueError())]
-    lines = summary(_series.SeriesReport('out', results, ['out/d'], [], 'release C'))
+    results = [_reports.Result('a', 1, _reports.EXPORTED, first, None),
+               _reports.Result('b', 2, _reports.EXPORTED, report(output_directory='out/2'), None),
+               _reports.Result('c', 3, _reports.FAILED, None, ValueError())]
+    lines = summary(_reports.SeriesReport('out', results, ['out/d'], [], 'release C'))
     assert lines[1] == 'out: 2 exported, 1 failed'
     assert lines[2].startswith('exporter release C, TensorFlow ') and lines[3] == '  out/d was still being written'
     assert lines[4:] == ['', '  weights      raw weights', '  saved_model  1,234 resource variables, 5.0 kB each', '',
                          'Next:  saved_model_cli show --all --dir out/2']
-    results = [_series.Result('a', 1, _series.SKIPPED, None, None)]
-    assert summary(_series.SeriesReport('out', results, [], [], 'release C'))[1:] == [
+    results = [_reports.Result('a', 1, _reports.SKIPPED, None, None)]
+    assert summary(_reports.SeriesReport('out', results, [], [], 'release C'))[1:] == [
         'out: 1 done before', lines[2]]
 
 
@@ -347,25 +349,25 @@ def test_the_summary_of_a_series_counts_what_became_of_them():
     (list('abcd'), '  4 checkpoints were removed before they could be exported: a, b, c, d'),
     (list('abcde'), '  5 checkpoints were removed before they could be exported: a, b, c, d, …')])
 def test_the_summary_of_a_series_names_what_was_removed(missed, line):
-    assert summary(_series.SeriesReport('out', [], [], missed, 'release C'))[-1] == line
+    assert summary(_reports.SeriesReport('out', [], [], missed, 'release C'))[-1] == line
 
 
 def test_a_refusal_is_shown_with_what_to_do():
-    assert shown(lambda stream: _console.show_refusal(od_patch.UsageError('No [x].', 'Do y.'), stream)) == \
+    assert shown(lambda stream: _terminal.show_refusal(od_patch.UsageError('No [x].', 'Do y.'), stream)) == \
         'od-patch: No [x].\nDo y.\n'
-    assert shown(lambda stream: _console.show_refusal(od_patch.UsageError('No.'), stream)) == 'od-patch: No.\n'
+    assert shown(lambda stream: _terminal.show_refusal(od_patch.UsageError('No.'), stream)) == 'od-patch: No.\n'
 
 
 @pytest.mark.parametrize('made, state', [
     (None, 'the output directory is as it was'), ('export', 'the export in out dir is complete'),
     ('series', 'the SavedModels that are in out are complete')])
 def test_a_failure_is_shown_with_what_it_has_left_and_where_its_traceback_is(made, state):
-    progress = _console.Progress(io.StringIO())
-    progress.report = {'export': report(), 'series': _series.SeriesReport('out', [], [], [], 'C')}.get(made)
-    assert _console.state_of_output(progress.report) == state
+    progress = _shown.Shown(io.StringIO())
+    progress.report = {'export': report(), 'series': _reports.SeriesReport('out', [], [], [], 'C')}.get(made)
+    assert _summary.state_of_output(progress.report) == state
 
     def show(log):
-        return shown(lambda stream: _console.show_failure(KeyError('x'), progress, log, stream))
+        return shown(lambda stream: _summary.show_failure(KeyError('x'), progress, log, stream))
     assert show(None) == "od-patch: the export failed: KeyError: 'x'\nTo be sure: {}.\n".format(state)
     progress.stage('graph')
     assert show('/log').splitlines()[0] == 'od-patch: the export failed in the stage "graph": KeyError: \'x\''
@@ -373,9 +375,9 @@ def test_a_failure_is_shown_with_what_it_has_left_and_where_its_traceback_is(mad
 
 
 def test_one_line_for_scripts():
-    assert _console.summary_line(report()) == (
+    assert _summary.summary_line(report()) == (
         'od-patch: out dir/saved_model: 1,234 resource variables, 5.0 kB; weights: raw weights of model.ckpt-7, step 7')
-    assert _console.summary_line(report(artifacts={_export.FROZEN_GRAPH})) == \
+    assert _summary.summary_line(report(artifacts={_artifacts.FROZEN_GRAPH})) == \
         'od-patch: out dir: no saved_model was asked for'
 
 

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from od_patch import _staging
+from od_patch.staging import _staging
 
 
 def _export(target):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import od_patch
-from od_patch import _lowering
 from od_patch.compare import _optable
+from od_patch.saved_model import _lowering
 
 pytest.importorskip('tensorflow')
 

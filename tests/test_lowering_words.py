@@ -4,8 +4,8 @@ import pytest
 pytest.importorskip('tensorflow')
 
 from od_patch import _errors  # noqa: E402
-from od_patch import _lowering  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
+from od_patch.saved_model import _lowering  # noqa: E402
 
 
 def _graph(sigma=0.0, padded=False, trains=False, sixth=False):

@@ -11,7 +11,9 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PROGRAM = '''
 import json, os, subprocess, sys
 sys.path.insert(0, {root!r})
-from od_patch import _errors, _folders, _staging
+from od_patch import _errors
+from od_patch.staging import _folders
+from od_patch.staging import _staging
 
 def write(folder, text, names=('frozen_inference_graph.pb', 'checkpoint', 'saved_model/saved_model.pb',
                                'saved_model/variables/variables.index', 'saved_model/assets/deep/down/file')):

@@ -9,7 +9,7 @@ if tensorflow.__version__.startswith('1.'):
     pytest.skip('this TensorFlow is {}; the tests are about TensorFlow 2 reading exports'.format(
         tensorflow.__version__), allow_module_level=True)
 
-from od_patch import _bundle  # noqa: E402
+from od_patch.checkpoint import _bundle  # noqa: E402
 from tests.support import exports  # noqa: E402
 from tests.support import needs  # noqa: E402
 from tests.support import parity  # noqa: E402

@@ -4,7 +4,7 @@ import os
 import pytest
 
 import od_patch
-from od_patch import _staging
+from od_patch.staging import _staging
 
 
 def _export(target):

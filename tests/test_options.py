@@ -11,12 +11,15 @@ import hypothesis.strategies
 import pytest
 
 import od_patch
-from od_patch import _export
-from od_patch import _flags
 from od_patch import _option
-from od_patch import _options
-from od_patch import _series
 from od_patch import steps
+from od_patch.export import _export
+from od_patch.export import _observer
+from od_patch.export import _reports
+from od_patch.export import _series
+from od_patch.export import _summary
+from od_patch.options import _flags
+from od_patch.options import _options
 from tests.support import exports
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -124,7 +127,7 @@ def test_the_commands_alone_have_those_of_the_terminal():
 @pytest.mark.parametrize('option', OPTIONS)
 def test_every_option_that_changes_an_export_or_its_proof_makes_a_series_do_it_anew(option):
     def recipe(chosen):
-        return _series._recipe(_export.Options(asked=chosen), 'release', {'input_type': 'image_tensor'})
+        return _series._recipe(_export.Options(asked=chosen, ingredients=_options.ingredients(chosen)), 'release', {'input_type': 'image_tensor'})
     changed = recipe({option.name: EXAMPLES[option.name].value}) != recipe({})
     assert changed == (option.name not in NO_INGREDIENTS)
     assert recipe({option.name: option.default}) == recipe({})
@@ -142,10 +145,14 @@ def test_a_step_acts_where_one_of_its_options_is_given_and_only_there(step):
     assert [type(one) for one in steps.active({})] == [one for one in steps.STEPS if one.always]
 
 
-@pytest.mark.parametrize('module', [
-    '_export', '_series', '_patching', '_saved_model', '_console', '_options', '_flags', 'export_inference_graph'])
+_CORE = ['export_inference_graph.py', 'saved_model/_saved_model.py'] + sorted(
+    '{}/{}'.format(room, name) for room in ('export', 'options', 'patch')
+    for name in os.listdir(os.path.join(_ROOT, 'od_patch', room)) if name.endswith('.py'))
+
+
+@pytest.mark.parametrize('module', _CORE)
 def test_the_core_knows_moments_and_no_capability(module):
-    with open(os.path.join(_ROOT, 'od_patch', module + '.py'), encoding='utf-8') as source:
+    with open(os.path.join(_ROOT, 'od_patch', module), encoding='utf-8') as source:
         text = source.read()
     # The release's own: its functions have parameters of that name, which the patch has to know.
     names = {option.name for step in steps.STEPS for option in step.options if '_' in option.name} - {
@@ -295,7 +302,7 @@ def test_a_label_map_or_an_image_of_other_content_makes_a_series_do_it_anew(tmp_
     def recipe(content):
         image.write_bytes(content)
         given = {'warmup_images': [str(tmp_path)]}
-        return _series._recipe(_export.Options(asked=given), 'release', {}, steps.active(given))
+        return _series._recipe(_export.Options(asked=given, ingredients=_options.ingredients(given)), 'release', {}, steps.active(given))
     assert recipe(b'first') == recipe(b'first') != recipe(b'other')
 
     class Read(steps.labels.Labels):
@@ -344,14 +351,13 @@ def test_help_and_version_need_no_script():
 
 
 def test_a_series_is_told_in_one_line():
-    from od_patch import _console
-    results = [_series.Result('a', 1, outcome, None, None)
-               for outcome in (_series.EXPORTED, _series.SKIPPED, _series.EXPORTED)]
-    line = _console.summary_line(_series.SeriesReport('out', results, [], [], 'r'))
+    results = [_reports.Result('a', 1, outcome, None, None)
+               for outcome in (_reports.EXPORTED, _reports.SKIPPED, _reports.EXPORTED)]
+    line = _summary.summary_line(_reports.SeriesReport('out', results, [], [], 'r'))
     assert line == 'od-patch: out: 2 exported, 1 done before'
 
 
-class _Outcomes(_export.Observer):
+class _Outcomes(_observer.Observer):
 
     def __init__(self):
         self.seen = []
@@ -380,7 +386,7 @@ def test_importing_od_patch_loads_nothing_but_the_standard_library():
         '    print(name, getattr(sys.modules[name], "__file__", None) or "-")\n')
     loaded = dict(line.split(' ', 1) for line in subprocess.check_output(
         [sys.executable, '-c', program], cwd=_ROOT, universal_newlines=True).splitlines())
-    assert 'od_patch._export' in loaded
+    assert 'od_patch.export._export' in loaded
     assert [name for name, path in loaded.items() if 'site-packages' in path] == []
     assert set(loaded).isdisjoint(
         ['numpy', 'tensorflow', 'absl', 'rich', 'click', 'google_crc32c', 'google.protobuf', 'PIL'])

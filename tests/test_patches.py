@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from od_patch import _releases
+from od_patch.releases import _releases
 from tests.support import exports
 from tests.support import parity
 

@@ -10,10 +10,10 @@ import types
 import pytest
 
 import od_patch
-from od_patch import _environment
-from od_patch import _export
-from od_patch import _patching
-from od_patch import _releases
+from od_patch.environment import _environment
+from od_patch.export import _export
+from od_patch.patch import _patching
+from od_patch.releases import _releases
 from tests.support import exports
 from tests.support import parity
 

@@ -15,7 +15,7 @@ import hypothesis.strategies as st
 import pytest
 
 import od_patch
-from od_patch import _staging
+from od_patch.staging import _staging
 
 _NAMES = ['/absolute', '{home}/thesis', '../thesis', '../../home/thesis', 'saved_model/../../home/thesis',
           '.', '..', '', './saved_model', 'saved_model/', 'a/b', 'notes.txt', '.bashrc', 'saved_model\n',

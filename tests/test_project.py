@@ -4,7 +4,7 @@ import re
 import sys
 
 import od_patch
-from od_patch import _releases
+from od_patch.releases import _releases
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 

@@ -7,7 +7,7 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
-from od_patch import _record
+from od_patch.saved_model import _record
 
 _GOOD = {'format': 1, 'od_patch': '0.1', 'exporter': 'C', 'tensorflow': '1.12.0', 'tensorflow_git': 'v1',
          'checkpoint': 'a/b', 'checkpoint_format': 'V2', 'global_step': 7, 'moving_averages': False,

@@ -7,14 +7,14 @@ import pytest
 
 tensorflow = pytest.importorskip('tensorflow')
 
-from od_patch import _config  # noqa: E402
-from od_patch import _environment  # noqa: E402
 from od_patch import _errors  # noqa: E402
-from od_patch import _release_errors  # noqa: E402
-from od_patch import _releases  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
+from od_patch.config import _config  # noqa: E402
+from od_patch.environment import _environment  # noqa: E402
 from od_patch.proof import _answer  # noqa: E402
 from od_patch.proof import _outputs  # noqa: E402
+from od_patch.releases import _release_errors  # noqa: E402
+from od_patch.releases import _releases  # noqa: E402
 from tests.support import exports  # noqa: E402
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -10,10 +10,10 @@ import pytest
 tensorflow = pytest.importorskip('tensorflow')
 
 import od_patch  # noqa: E402
-from od_patch import _saved_model  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from od_patch import legacy  # noqa: E402
 from od_patch import steps  # noqa: E402
+from od_patch.saved_model import _saved_model  # noqa: E402
 from od_patch.steps import _step  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
 from tests.support import parity  # noqa: E402

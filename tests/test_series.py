@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import od_patch
-from od_patch import _bundle
-from od_patch import _export
-from od_patch import _series
+from od_patch.checkpoint import _bundle
+from od_patch.export import _observer
+from od_patch.export import _series
 from tests.support import checkpoints
 from tests.support import exports
 from tests.support import parity
@@ -27,7 +27,7 @@ _AVERAGES = 'eval_config { use_moving_averages: true }'
 _DATA = '.data-00000-of-00001'
 
 
-class _Listener(_export.Observer):
+class _Listener(_observer.Observer):
     """Keeps what it is told."""
 
     def __init__(self):

@@ -19,10 +19,11 @@ from PIL import Image
 
 import od_patch
 from od_patch import _digest
-from od_patch import _export
-from od_patch import _options
-from od_patch import _series
 from od_patch import steps as export_steps
+from od_patch.export import _export
+from od_patch.export import _observer
+from od_patch.export import _series
+from od_patch.options import _options
 from tests.support import checkpoints
 
 pytest.importorskip('tensorflow')
@@ -44,7 +45,7 @@ def save(folder, name, step=None, value=0., shards=1, v1=False):
     return prefix
 
 
-class Told(_export.Observer):
+class Told(_observer.Observer):
     """Keeps what it is told."""
 
     def __init__(self):
@@ -531,7 +532,7 @@ def recipe(release='release', arguments=None, check=('labels', 'warm-up'), **opt
     for step in active:
         if step.name in check:
             step.check(arguments)
-    return _series._recipe(_export.Options(asked=chosen), release, arguments, active)
+    return _series._recipe(_export.Options(asked=chosen, ingredients=_options.ingredients(chosen)), release, arguments, active)
 
 
 def test_a_change_of_anything_that_a_saved_model_depends_on_is_noticed(tmp_path):

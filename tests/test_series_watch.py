@@ -5,13 +5,16 @@ import time
 
 import pytest
 
-from od_patch import _export
-from od_patch import _series
+from od_patch.export import _export
+from od_patch.export import _observer
+from od_patch.export import _series
+from od_patch.export import _summary
+from od_patch.terminal import _terminal
 
 pytest.importorskip('tensorflow')
 
 
-class _Listener(_export.Observer):
+class _Listener(_observer.Observer):
 
     def note(self, text):
         pass
@@ -90,7 +93,6 @@ def test_a_checkpoint_that_changes_or_comes_is_seen_at_the_next_look(watching):
 
 def test_what_the_training_removed_is_counted_and_not_said_to_be_written_still(watching, capsys):
     import sys
-    from od_patch import _console
     folder, series = watching(4)
     _look(series)
     series._handled[str(folder / 'model.ckpt-0')] = series._seen[str(folder / 'model.ckpt-0')]
@@ -102,7 +104,7 @@ def test_what_the_training_removed_is_counted_and_not_said_to_be_written_still(w
     names = [os.path.basename(prefix) for prefix in report.missed]
     assert names == ['model.ckpt-1', 'model.ckpt-2']  # the first one had been dealt with
     assert [os.path.basename(prefix) for prefix in report.waiting] == ['model.ckpt-3']
-    _console._show_series(report, 1, _console._terminal.Console(file=sys.stdout, soft_wrap=True))
+    _summary._show_series(report, 1, _terminal.Console(file=sys.stdout, soft_wrap=True))
     shown = capsys.readouterr().out
     assert '2 checkpoints were removed before they could be exported' in shown and names[0] in shown
     assert shown.count('was still being written') == 1

@@ -7,13 +7,13 @@ import pytest
 tensorflow = pytest.importorskip('tensorflow')
 
 from od_patch import _errors  # noqa: E402
-from od_patch import _saved_model  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from od_patch import proof  # noqa: E402
 from od_patch.compare import _run  # noqa: E402
 from od_patch.proof import _answer  # noqa: E402
 from od_patch.proof import _models  # noqa: E402
 from od_patch.proof import _servable  # noqa: E402
+from od_patch.saved_model import _saved_model  # noqa: E402
 from od_patch.serving import _publish  # noqa: E402
 from od_patch.serving import _requests  # noqa: E402
 from od_patch.steps import proof as proof_step  # noqa: E402

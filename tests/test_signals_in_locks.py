@@ -12,7 +12,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Sends the signal at the n-th line of TensorFlow's module that runs, for each n; the locks must be free each time.
 _PROGRAM = '''
 import itertools, os, signal, sys, time
-from od_patch import _signals
+from od_patch.command import _signals
 from tensorflow.python.util import lock_util
 
 number = getattr(signal, sys.argv[1])

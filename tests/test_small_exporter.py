@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 import od_patch
-from od_patch import _export
-from od_patch import _patching
-from od_patch import _releases
-from od_patch.steps import additional_outputs
+from od_patch.export import _artifacts
+from od_patch.export import _export
+from od_patch.export import _observer
+from od_patch.patch import _patching
+from od_patch.releases import _releases
 from od_patch.serving import _requests
+from od_patch.steps import additional_outputs
 
 tensorflow = pytest.importorskip('tensorflow')
 
@@ -303,7 +305,7 @@ def _assert_weights(output, values, averages):
         np.testing.assert_allclose(boxes, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize('kind', _export.KINDS)
+@pytest.mark.parametrize('kind', _artifacts.KINDS)
 @pytest.mark.parametrize('averages', [False, True])
 @pytest.mark.parametrize('artifacts', _SUBSETS, ids='-'.join)
 def test_what_was_asked_for_is_made_and_nothing_else(export, values, tmp_path, monkeypatch, artifacts, averages, kind):
@@ -341,7 +343,7 @@ def test_the_record_says_what_the_checkpoint_holds_and_not_what_its_name_says(ex
             assert hashlib.sha256(file.read()).hexdigest() == digest
 
 
-class _Seen(_export.Observer):
+class _Seen(_observer.Observer):
     """Takes note of what an observer is told."""
 
     def __init__(self):
@@ -369,7 +371,7 @@ def test_the_stages_are_told_as_they_begin(export, averages, artifacts, expected
 
 
 @pytest.mark.parametrize('averages', [False, True])
-@pytest.mark.parametrize('kind', _export.KINDS)
+@pytest.mark.parametrize('kind', _artifacts.KINDS)
 def test_the_report_says_what_was_made(export, prefix, kind, averages):
     seen = _Seen()
     output = export(averages, saved_model_variables=kind, _observer=seen)
@@ -473,7 +475,7 @@ def _all_of(output, feed=_FEED):
 _OUTPUTS = {'detection_boxes': 'detection_boxes:0', 'detection_scores': 'detection_scores:0'}
 
 
-@pytest.mark.parametrize('kind', _export.KINDS)
+@pytest.mark.parametrize('kind', _artifacts.KINDS)
 @pytest.mark.parametrize('asked, keys', [
     ('shifted', {'shifted': 'shifted:0'}),
     ('shifted:0', {'shifted': 'shifted:0'}),
@@ -499,7 +501,7 @@ def test_additional_outputs_are_served_under_their_keys(export, more_nodes, kind
 @pytest.mark.parametrize('asked, reason', [
     ('image_tensor', 'it is an input'), ('nothing', 'the node computes nothing'),
     ('loop/turned', 'inside a loop or a condition'), ('layer/weights', 'its value is layer/weights/read')])
-@pytest.mark.parametrize('kind', _export.KINDS)
+@pytest.mark.parametrize('kind', _artifacts.KINDS)
 def test_what_no_server_can_answer_with_is_exported_and_said(export, more_nodes, caplog, kind, asked, reason):
     """The release exports it: so does od-patch."""
     output = export(module=more_nodes, saved_model_variables=kind, additional_output_tensor_names=['shifted', asked])
@@ -738,7 +740,7 @@ def test_options_that_nobody_knows_are_refused_and_nothing_is_patched(exporter, 
 
 
 def test_what_an_observer_is_told_is_logged_where_nobody_else_looks(caplog):
-    _export.Observer().note('to be known')
+    _observer.Observer().note('to be known')
     assert [(record.levelno, record.getMessage()) for record in caplog.records] == [(logging.WARNING, 'to be known')]
 
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 import od_patch
-from od_patch import _staging
+from od_patch.staging import _staging
 from tests.support import disk
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -169,7 +169,7 @@ def test_a_temporary_folder_elsewhere_of_a_killed_run_is_removed_by_the_next_one
     killed = subprocess.call([sys.executable, '-c', '''if True:
         import os, sys
         sys.path.insert(0, {root!r})
-        from od_patch import _staging
+        from od_patch.staging import _staging
         with _staging.staged({target!r}) as staged:
             assert not staged.temporary.startswith({folder!r}) and os.stat(staged.temporary).st_mode & 0o077 == 0
             open(os.path.join(staged.temporary, 'big'), 'w').close()
@@ -187,7 +187,7 @@ def test_a_temporary_folder_elsewhere_of_a_killed_run_is_removed_by_the_next_one
 _DIES = '''
 import json, os, sys
 sys.path.insert(0, {root!r})
-from od_patch import _staging
+from od_patch.staging import _staging
 with _staging.staged({target!r}) as staged:
     workshop = os.path.dirname(staged.export)
     exec({change!r})

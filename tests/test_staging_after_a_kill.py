@@ -6,7 +6,8 @@ import sys
 import pytest
 
 import od_patch
-from od_patch import _staging
+from od_patch.export import _observer
+from od_patch.staging import _staging
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SHAPES = os.path.join(_ROOT, 'examples', 'shapes', 'model.ckpt-4100')
@@ -17,7 +18,7 @@ _PARTS = ('checkpoint', 'frozen_inference_graph.pb', 'pipeline.config', 'saved_m
 _KILLED = '''
 import os, sys
 sys.path.insert(0, {root!r})
-from od_patch import _staging
+from od_patch.staging import _staging
 renamed, left = os.rename, [{renamings}]
 
 def rename(source, destination):
@@ -90,10 +91,10 @@ def test_clearing_is_enough_to_have_it_back(killed):
 
 def test_an_export_without_overwrite_is_refused_and_has_put_back_what_was_there(killed):
     pytest.importorskip('tensorflow')
-    from od_patch import _export
+    from od_patch.export import _export
     target, before = killed
     with pytest.raises(od_patch.OutputRefused, match='holds an export already'):
-        with _export.whole(_export.Options(), _export.Observer(), 'a release', {
+        with _export.whole(_export.Options(), _observer.Observer(), 'a release', {
                 'trained_checkpoint_prefix': _SHAPES, 'output_directory': str(target)}):
             raise AssertionError('the export began')
     assert _contents(target) == before and os.listdir(str(target.parent)) == ['out']

@@ -16,7 +16,7 @@ import hypothesis.strategies as st
 import pytest
 
 import od_patch
-from od_patch import _staging
+from od_patch.staging import _staging
 from tests.support import disk
 
 # All that an export may have written, and names that only look like it.

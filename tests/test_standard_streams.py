@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import od_patch
-from od_patch import _streams
 from od_patch import cli
+from od_patch.terminal import _streams
 
 pytest.importorskip('tensorflow')
 
@@ -154,8 +154,8 @@ def test_an_export_in_a_folder_that_is_gone_is_refused_in_words_too(made, tmp_pa
 
 _FULL_LOG = """
 import logging, os, sys
-from od_patch import _console
-log = _console.Log('/dev/full')
+from od_patch.terminal import _log_file
+log = _log_file.Log('/dev/full')
 with log.redirected():
     sys.stdout.write('to the log')
     logging.warning('to the log, too')

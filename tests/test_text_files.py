@@ -10,10 +10,10 @@ from hypothesis import strategies
 
 pytest.importorskip('tensorflow')
 
-from od_patch import _config  # noqa: E402
 from od_patch import _errors  # noqa: E402
-from od_patch import _reading  # noqa: E402
 from od_patch import legacy  # noqa: E402
+from od_patch.config import _config  # noqa: E402
+from od_patch.config import _reading  # noqa: E402
 from od_patch.proof import _pipeline  # noqa: E402
 from od_patch.serving import _labels  # noqa: E402
 from od_patch.serving import _names  # noqa: E402

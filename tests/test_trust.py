@@ -11,8 +11,8 @@ import hypothesis.strategies
 import pytest
 
 import od_patch
-from od_patch import _staging
 from od_patch import _text
+from od_patch.staging import _staging
 
 _HOSTILE = ['[bold red]x[/]', '[/]', '{0.__class__}', '%s', '$(touch pwned)', '`touch pwned`', "'; touch pwned; '",
             '</script><script>alert(1)</script>', '\x1b[2J\x1b]0;owned\x07', 'a\rb', '\x9b31m', '\u202egnp.exe',

@@ -27,7 +27,7 @@ def table(groups):
 
 def main():
     sys.path.insert(0, _ROOT)
-    from od_patch import _options
+    from od_patch.options import _options
     path = os.path.join(_ROOT, 'README.md')
     with open(path, encoding='utf-8') as readme:
         text = readme.read()

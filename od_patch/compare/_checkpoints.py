@@ -6,7 +6,7 @@ import hashlib
 
 import numpy
 
-from od_patch import _checkpoint
+from od_patch.checkpoint import _checkpoint
 from od_patch.compare import _freezing
 from od_patch.compare import _weights
 

@@ -9,12 +9,13 @@ import collections
 import glob
 import os
 
-from od_patch import _checkpoint
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
+from od_patch.checkpoint import _checkpoint
 
 _REFERENCE = frozenset(['Variable', 'VariableV2'])
 _RESOURCE = frozenset(['VarHandleOp'])
+VARIABLES = _REFERENCE | _RESOURCE
 
 
 def reader(prefix, where):
@@ -104,7 +105,7 @@ def freeze(graph_def, prefix, outputs, where):
 
     for node in nodes:
         _refuse_handles(node, known, where)
-        if node.op in _REFERENCE or node.op in _RESOURCE:
+        if node.op in VARIABLES:
             key, spec = keys.get(node.name, (node.name, ''))
             if key not in there:
                 missing[key] = True
@@ -222,42 +223,3 @@ def sliced(array, spec):
     except (ValueError, IndexError):
         raise InputRefused('A variable is restored from the slice {!r} of a tensor of shape {}, which is none.'.format(
             spec, list(array.shape)), 'Export it again.')
-
-
-def saved_model(path):
-    """Freezes the serving graph of a SavedModel; returns (``GraphDef``, number of variables).
-
-    Raises:
-        InputRefused: it is no SavedModel, has no signature, or its variables are missing or damaged.
-    """
-    import os
-    from tensorflow.core.protobuf import saved_model_pb2
-    from od_patch.compare import _sources
-    folder = path
-    if os.path.isdir(os.path.join(path, 'saved_model')) and not os.path.isfile(os.path.join(path, 'saved_model.pb')):
-        folder = os.path.join(path, 'saved_model')
-    file = os.path.join(folder, 'saved_model.pb')
-    if not os.path.isfile(file):
-        raise InputRefused('{}: there is no saved_model.pb in it.'.format(path),
-                           'Give the folder saved_model of an export.')
-    from google.protobuf import message
-    parsed = saved_model_pb2.SavedModel()
-    try:
-        parsed.ParseFromString(_sources.read_bytes(file))
-    except (message.DecodeError, UnicodeDecodeError, RuntimeError):
-        raise InputRefused('{}: is not a whole SavedModel.'.format(file), 'Copy it again.')
-    meta_graph = _sources.serving_meta_graph(file, parsed)
-    outputs = _sources.signature_outputs(meta_graph)
-    if not outputs:
-        raise InputRefused('{}: no signature says what its outputs are.'.format(path), 'Export it again.')
-    prefix = os.path.join(folder, 'variables', 'variables')
-    variables = [node for node in meta_graph.graph_def.node if node.op in _REFERENCE or node.op in _RESOURCE]
-    if variables and not os.path.isfile(prefix + '.index'):
-        raise InputRefused('{}: it holds {} variables, but {}.index is missing.'.format(path, len(variables), prefix),
-                           'Copy the folder variables too.')
-    if not variables:
-        raise InputRefused('{}: it holds no variables; its weights are constants already.'.format(path),
-                           'Nothing needs freezing: use the graph as it is.')
-    frozen = freeze(_sources.serving_graph(meta_graph), prefix, [tensor for _, tensor in outputs], path)
-    names = {variable.name for variable in variables}
-    return frozen, sum(1 for node in frozen.node if node.op == 'Const' and node.name in names)

@@ -8,6 +8,7 @@ import collections
 
 import numpy
 
+from od_patch.compare import _cause
 from od_patch.compare import _causes
 from od_patch.compare import _folding
 from od_patch.compare import _graph
@@ -33,7 +34,7 @@ def _swapped_outputs(context):
         return
     names = sorted(name for name in told[0] if told[0][name] != told[1][name])
     if names:
-        context.claim(_causes.Cause(
+        context.claim(_cause.Cause(
             'outputs.swapped', 'the outputs {} hold each other\'s values'.format(' and '.join(names)), 'result',
             list(context.rest[0]), list(context.rest[1]), scope='outputs',
             values=([], names), detail={'outputs': names}))
@@ -53,7 +54,7 @@ def _settings_differ(context):
             title = '{} {} → {}'.format(label, _causes.show(left.value), _causes.show(right.value))
         nodes = [[node for node in setting.nodes if node in context.rest[side]]
                  for side, setting in enumerate((left, right))]
-        context.claim(_causes.Cause('setting.' + key, title, _SETTING_EFFECT.get(key, 'result'), nodes[0], nodes[1],
+        context.claim(_cause.Cause('setting.' + key, title, _SETTING_EFFECT.get(key, 'result'), nodes[0], nodes[1],
                                     option=right.option or left.option, values=(left.value, right.value)))
 
 
@@ -70,7 +71,7 @@ def _outputs_differ(context):
             if set(names) & set(context.equivalence.within):
                 option = '--outputs {}'.format(','.join(context.equivalence.within))
             shown = ', '.join(names[:8]) + (' and {} more'.format(len(names) - 8) if len(names) > 8 else '')
-            context.claim(_causes.Cause(
+            context.claim(_cause.Cause(
                 'outputs', 'output{} {} only in {}'.format('s' if len(names) > 1 else '', shown, where),
                 'interface', revision=context.made_by('', '; '.join(sorted({known[name] for name in names
                                                                              if name in known}))),
@@ -123,7 +124,7 @@ def _asserts(context):
             if source in context.rest[side] and graph.ops[source] == context.graph(1 - side).ops[other]:
                 rows[side].append(source)
     count = abs(counts[0] - counts[1])
-    context.claim(_causes.Cause(
+    context.claim(_cause.Cause(
         'asserts', '{} Assert node{} {}'.format(count, 's' if count > 1 else '', 'removed' if side == 0 else 'added'),
         'cosmetic', [node for node in rows[0] if node in context.rest[0]],
         [node for node in rows[1] if node in context.rest[1]], scope=_scope_of(graph, gone),
@@ -279,7 +280,7 @@ def _moved_normalization(context):
         paths.append(set(path))
     if order[0] != order[1]:
         nodes = [[node for node in context.rest[side] if node in paths[side]] for side in (0, 1)]
-        context.claim(_causes.Cause('resize.order', 'the resize now comes {} the normalisation'.format(order[1]),
+        context.claim(_cause.Cause('resize.order', 'the resize now comes {} the normalisation'.format(order[1]),
                                     'numeric', nodes[0], nodes[1],
                                     revision=context.made_by(
                                         '', 'other revision of the meta architecture: OD API of 2020 and later '
@@ -302,7 +303,7 @@ def _fused_batch_norms(context):
                 nodes.update(place for place in near if place in context.rest[side]
                              and graph.ops[place] in ('Mul', 'Add', 'Sub', 'Const', 'Rsqrt'))
         rows = [sorted(nodes), fused] if side == 0 else [fused, sorted(nodes)]
-        context.claim(_causes.Cause(
+        context.claim(_cause.Cause(
             'batch_norm.fused', '{} batch norms are separate ops in the {} graph and one op each in the {}'.format(
                 len(roots), *(('first', 'second') if side == 0 else ('second', 'first'))), 'numeric', rows[0], rows[1],
             revision=context.made_by('Grappler\'s remapper',
@@ -326,7 +327,7 @@ def _nms_filter(context):
             for side in (0, 1):
                 nodes[side].extend(piece[side])
     which = ('first', 'second') if before[0] else ('second', 'first')
-    context.claim(_causes.Cause(
+    context.claim(_cause.Cause(
         'nms.filter', 'the {} graph filters scores and clips boxes per class before NMS, the {} lets the NMS op filter '
         'and clips once after it'.format(*which), 'result', nodes[0], nodes[1],
         revision='OD API 59f7e80a (2018-08-07)'))
@@ -349,7 +350,7 @@ def _static_shapes(context):
                     rest[side].extend(piece[side])
         nodes = rest
     if nodes[0] or nodes[1]:
-        context.claim(_causes.Cause(
+        context.claim(_cause.Cause(
             'shapes.static', 'shapes and per-image loops that depend on the input\'s shape are worked out when the '
             'graph is built on one side, and when it runs on the other', 'cosmetic', nodes[0], nodes[1],
             option='--input_shape'))
@@ -383,13 +384,13 @@ def _changed_constants(context):
         one, other = changes[0]
         op, slot = readers[0] if readers else ('nothing', 0)
         if all(_inferred_dimension(context, change) for change in changes):
-            context.claim(_causes.Cause(
+            context.claim(_cause.Cause(
                 'reshape.inferred', '{} dimension{} of a Reshape stated on one side and left to be inferred (-1) on '
                 'the other'.format(len(changes), 's' if len(changes) > 1 else ''), 'cosmetic',
                 [change.left for change in changes], [change.right for change in changes]))
             continue
         values = [_tensors.brief(context.graph(side).tensors[node]) for side, node in ((0, one), (1, other))]
-        context.claim(_causes.Cause(
+        context.claim(_cause.Cause(
             'constant', 'constant {} → {}{}, input {} of {}{}'.format(
                 values[0], values[1], '' if len(changes) == 1 else ' ({} constants)'.format(len(changes)), slot, op,
                 _GUESSED if guessed else ''),
@@ -430,7 +431,7 @@ def _changed_attributes(context):
         effect = 'numeric' if set(names) <= {'half_pixel_centers', 'align_corners', 'epsilon'} else 'result'
         if guessed:
             effect = 'unknown'
-        context.claim(_causes.Cause('attribute', '{} of {}{}{}'.format(
+        context.claim(_cause.Cause('attribute', '{} of {}{}{}'.format(
             ', '.join(told), op, '' if len(changes) == 1 else ' ({} nodes)'.format(len(changes)),
             _GUESSED if guessed else ''), effect,
                             [change.left for change in changes], [change.right for change in changes]))
@@ -467,7 +468,7 @@ def _rewired(context):
                if change.left in context.rest[0] and change.right in context.rest[1]]
     controls = [change for change in changes if _only_controls(context, change)]
     if controls:
-        context.claim(_causes.Cause('controls', '{} node{} wait{} for other nodes (control inputs)'.format(
+        context.claim(_cause.Cause('controls', '{} node{} wait{} for other nodes (control inputs)'.format(
             len(controls), 's' if len(controls) > 1 else '', '' if len(controls) > 1 else 's'), 'unknown',
             [change.left for change in controls], [change.right for change in controls],
             revision=_REMOVES_CONTROLS if any(any(context.graph(side).controls) != any(context.graph(1 - side).controls)
@@ -476,7 +477,7 @@ def _rewired(context):
     for guessed in (False, True):
         rows = [change for change in changes if (change.left in context.alignment.guessed) == guessed]
         if rows:
-            context.claim(_causes.Cause('rewired', '{} node{} read{} other inputs than before{}'.format(
+            context.claim(_cause.Cause('rewired', '{} node{} read{} other inputs than before{}'.format(
                 len(rows), 's' if len(rows) > 1 else '', '' if len(rows) > 1 else 's', _GUESSED if guessed else ''),
                 'unknown' if guessed else 'result', [change.left for change in rows],
                 [change.right for change in rows]))
@@ -529,7 +530,7 @@ def _constant_folded(context):
                 for which in (0, 1):
                     context.explained[which].update(node for node in nodes[which]
                                                     if context.graph(which).tensors[node] is not None)
-            context.claim(_causes.Cause(
+            context.claim(_cause.Cause(
                 'folded.constants', '{} value{} computed on one side {} constant{} on the other{}'.format(
                     proved if same else len(rows[side]), 's' if len(rows[side]) > 1 else '',
                     'are' if len(rows[side]) > 1 else 'is a', 's' if len(rows[side]) > 1 else '',
@@ -552,7 +553,7 @@ def _tools(context):
     told = ['the {} graph was rewritten by {}'.format(which, ', '.join(tools))
             for which, tools in zip(('first', 'second'), context.tools) if tools]
     names = context.tools[0] + context.tools[1]
-    context.claim(_causes.Cause(
+    context.claim(_cause.Cause(
         'grappler' if all('Grappler' in name for name in names) else 'tool',
         '{} (what it made of {} is not proved equal)'.format(
             ' and '.join(told), 'these nodes' if len(nodes[0]) + len(nodes[1]) > 1 else 'this node'),
@@ -569,7 +570,7 @@ def _pieces(context):
                 break
     for (kind, title, effect, revision), pieces in groups.items():
         nodes = [[node for piece in pieces for node in piece[side]] for side in (0, 1)]
-        context.claim(_causes.Cause(kind, title, effect, nodes[0], nodes[1], revision=revision,
+        context.claim(_cause.Cause(kind, title, effect, nodes[0], nodes[1], revision=revision,
                             detail={'pieces': len(pieces), 'ops': _told(context, nodes)}))
 
 
@@ -592,7 +593,7 @@ def _unrecognised(context):
             if ops[side]:
                 parts.append('{}: {}'.format(('first', 'second')[side], ', '.join(
                     '{} {}'.format(count, op) for op, count in list(ops[side].items())[:4])))
-        context.claim(_causes.Cause('unrecognised', 'not recognised: {} node{} ({})'.format(
+        context.claim(_cause.Cause('unrecognised', 'not recognised: {} node{} ({})'.format(
             len(nodes[0]) + len(nodes[1]), '' if len(nodes[0]) + len(nodes[1]) == 1 else 's', '; '.join(parts)),
             'unknown', nodes[0], nodes[1], detail={'pieces': len(pieces), 'ops': ops}))
 
@@ -612,5 +613,5 @@ def explain(alignment, equivalence, weights, decoded=None, originals=None):
         recognise(context)
         if context.causes and context.causes[0].kind == 'outputs.swapped':
             break  # all the rest only follows from that
-    context.causes.sort(key=lambda cause: (_causes.EFFECTS.index(cause.effect), -len(cause.left) - len(cause.right)))
+    context.causes.sort(key=lambda cause: (_cause.EFFECTS.index(cause.effect), -len(cause.left) - len(cause.right)))
     return context.causes, context

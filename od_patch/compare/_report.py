@@ -11,11 +11,11 @@ import rich.filesize
 import rich.table
 import rich.text
 
-from od_patch import _terminal
 from od_patch import _text
 from od_patch.compare import _causes
 from od_patch.compare import _loading
 from od_patch.compare import _provenance
+from od_patch.terminal import _terminal
 
 WIDTH = 100
 

@@ -10,9 +10,9 @@ import math
 import numpy
 
 from od_patch import _pixels
-from od_patch import _stages
 from od_patch._errors import InputRefused
 from od_patch.compare import _graph
+from od_patch.terminal import _stages
 
 _CHUNK = 48  # tensors fetched at a time while looking for the first that differs: memory stays small
 # Ops that only a graph with the input type tf_example begins with.

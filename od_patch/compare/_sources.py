@@ -9,6 +9,7 @@ import os
 
 from od_patch._errors import InputRefused
 from od_patch.compare import _formats
+from od_patch.compare import _freezing
 from od_patch.compare import _graph
 
 LIMIT = 1 << 31  # bytes: what a protobuf can hold
@@ -290,7 +291,6 @@ def serving_graph(meta_graph):
     decoder is the default of the placeholder that this one feeds: it is no part
     of this one, so such a placeholder becomes a plain one, in place.
     """
-    from od_patch.compare import _freezing
     graph_def = meta_graph.graph_def
     fed = {name.split(':')[0] for _, name in signature_inputs(meta_graph) or ()}
     ops = {node.name: node.op for node in graph_def.node}
@@ -326,7 +326,6 @@ def _from_saved_model(path, file, message, size):
 
 
 def _from_meta_graph(path, file, message, size):
-    from od_patch.compare import _freezing
     made_by = _meta_info(message)
     graph_def = message.graph_def
     source = Source(path, file, 'MetaGraph', graph_def, signature_outputs(message), made_by, size,
@@ -346,3 +345,40 @@ def _from_meta_graph(path, file, message, size):
                             for name in os.listdir(os.path.dirname(prefix) or '.')
                             if name.startswith(os.path.basename(prefix) + '.data'))
     return source
+
+
+def frozen_saved_model(path):
+    """Freezes the serving graph of a SavedModel; returns (``GraphDef``, number of variables).
+
+    Raises:
+        InputRefused: it is no SavedModel, has no signature, or its variables are missing or damaged.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+    folder = path
+    if os.path.isdir(os.path.join(path, 'saved_model')) and not os.path.isfile(os.path.join(path, 'saved_model.pb')):
+        folder = os.path.join(path, 'saved_model')
+    file = os.path.join(folder, 'saved_model.pb')
+    if not os.path.isfile(file):
+        raise InputRefused('{}: there is no saved_model.pb in it.'.format(path),
+                           'Give the folder saved_model of an export.')
+    from google.protobuf import message
+    parsed = saved_model_pb2.SavedModel()
+    try:
+        parsed.ParseFromString(read_bytes(file))
+    except (message.DecodeError, UnicodeDecodeError, RuntimeError):
+        raise InputRefused('{}: is not a whole SavedModel.'.format(file), 'Copy it again.')
+    meta_graph = serving_meta_graph(file, parsed)
+    outputs = signature_outputs(meta_graph)
+    if not outputs:
+        raise InputRefused('{}: no signature says what its outputs are.'.format(path), 'Export it again.')
+    prefix = os.path.join(folder, 'variables', 'variables')
+    variables = [node for node in meta_graph.graph_def.node if node.op in _freezing.VARIABLES]
+    if variables and not os.path.isfile(prefix + '.index'):
+        raise InputRefused('{}: it holds {} variables, but {}.index is missing.'.format(path, len(variables), prefix),
+                           'Copy the folder variables too.')
+    if not variables:
+        raise InputRefused('{}: it holds no variables; its weights are constants already.'.format(path),
+                           'Nothing needs freezing: use the graph as it is.')
+    frozen = _freezing.freeze(serving_graph(meta_graph), prefix, [tensor for _, tensor in outputs], path)
+    names = {variable.name for variable in variables}
+    return frozen, sum(1 for node in frozen.node if node.op == 'Const' and node.name in names)

@@ -9,6 +9,7 @@ import re
 
 import numpy
 
+from od_patch.compare import _cause
 from od_patch.compare import _folding
 from od_patch.compare import _storage
 from od_patch.compare import _tensors
@@ -150,7 +151,6 @@ def _slack(context, side, site, depthwise):
 
 def folded(context):
     """Causes: convolutions whose batch norm was folded into filter and bias, checked by folding the other side's."""
-    from od_patch.compare import _causes
     found, rewritten = ([], []), []
     for site in context.alignment.sites:
         pair = [affine(context.left, site.left), affine(context.right, site.right)]
@@ -167,7 +167,7 @@ def folded(context):
         found[0 if normed[1] else 1].append(pair)
     if rewritten:
         worst, agree, rest = _check(context, rewritten)
-        yield _causes.Cause(
+        yield _cause.Cause(
             'batch_norm.rewritten', '{} batch norms are one op in one graph, a scale and an offset worked out '
             'beforehand in the other; {} agree within {:.1e} of the largest'.format(
                 len(rewritten), 'all' if agree == len(rewritten) else agree, worst),
@@ -180,7 +180,7 @@ def folded(context):
             continue
         worst, agree, rest = _check(context, rows)
         which = ('first', 'second')[folded_side]
-        yield _causes.Cause(
+        yield _cause.Cause(
             'folded.batch_norms',
             'batch norms folded into {} convolution{} of the {} graph (graph transform); folding the other graph\'s '
             'weights gives {} within {:.1e} of the largest'.format(
@@ -196,7 +196,6 @@ def folded(context):
 
 def quantized(context):
     """Causes: values of one side that the other stores in fewer bits, checked by storing them again."""
-    from od_patch.compare import _causes
     for side in (1, 0):
         which, other_which = ('first', 'second')[side], ('first', 'second')[1 - side]
         rows = {}
@@ -224,7 +223,7 @@ def quantized(context):
             title = title.format(len(found), which, 'all' if not odd else len(good), other_which)
             if odd:
                 title += ', not {}{}'.format(', '.join(odd[:3]), ' and {} more'.format(len(odd) - 3) * (len(odd) > 3))
-            yield _causes.Cause(
+            yield _cause.Cause(
                 kind, '{}, the largest difference is {:.3g}'.format(title, max(row[2] for row in found)), 'weights',
                 nodes[0], nodes[1], revision=revision,
                 detail={'stored': how, 'weights': len(found), 'within_a_step': len(good),
@@ -233,7 +232,7 @@ def quantized(context):
         if by_folding:
             nodes = ([], [])
             nodes[side].extend(by_folding)
-            yield _causes.Cause(
+            yield _cause.Cause(
                 'quantized.weights', '{} weights of the {} graph are stored {}, folded before; what folding gives of '
                 'the {} graph lies within that'.format(len(by_folding), which, ' and '.join(sorted(
                     {context.stored[side][node].how for node in by_folding})), other_which),
@@ -243,14 +242,14 @@ def quantized(context):
         if rest:
             nodes = ([], [])
             nodes[side].extend(rest)
-            yield _causes.Cause(
+            yield _cause.Cause(
                 'quantized.weights', '{} more value{} of the {} graph {} stored in fewer bits; what {} stand{} for in '
                 'the other is not known'.format(len(rest), 's' * (len(rest) > 1), which,
                                                 'are' if len(rest) > 1 else 'is', 'they' if len(rest) > 1 else 'it',
                                                 '' if len(rest) > 1 else 's'),
                 'weights', nodes[0], nodes[1], detail={'stored': 'in fewer bits', 'weights': len(rest)})
         if context.computes[side] and not context.computes[1 - side]:
-            yield _causes.Cause(
+            yield _cause.Cause(
                 'quantized.computation', 'weights and computation in 8 bits (quantize_nodes): {} ops of the {} graph; '
                 'the ops that they stand for are compared'.format(context.computes[side], which), 'weights',
                 scope='the {} graph'.format(which), revision='quantize_nodes of the Graph Transform Tool',

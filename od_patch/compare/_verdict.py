@@ -6,9 +6,8 @@ is not theirs but the verdict itself. ``Answer.as_json`` is the documented schem
 import collections
 
 from od_patch import _garbage
-from od_patch import _stages
 from od_patch.compare import _alignment
-from od_patch.compare import _causes
+from od_patch.compare import _cause
 from od_patch.compare import _equivalence
 from od_patch.compare import _graph
 from od_patch.compare import _loading
@@ -18,6 +17,7 @@ from od_patch.compare import _sources
 from od_patch.compare import _storage
 from od_patch.compare import _transforms
 from od_patch.compare import _weights
+from od_patch.terminal import _stages
 
 IDENTICAL = 'identical'
 EQUIVALENT = 'equivalent'
@@ -190,7 +190,7 @@ def _unloadable(answer):
         elif loads.refusal.startswith('TensorFlow ') or loads.releases:
             text = 'the {} graph does not load: {}'.format(which, loads.refusal)
         told.append(text)
-        answer.causes.append(_causes.Cause('unloadable', text, 'result', option=loads.advice,
+        answer.causes.append(_cause.Cause('unloadable', text, 'result', option=loads.advice,
                                            scope='the {} graph'.format(which)))
     answer.verdict = NOT_COMPARABLE
     text = '; '.join(told)
@@ -215,11 +215,11 @@ def _equivalent_reason(equivalence):
 def _settle(answer):
     """The verdict of graphs that are not the same computation."""
     if not answer.causes and answer.equivalence.structure_equal:
-        answer.causes.append(_causes.Cause(
+        answer.causes.append(_cause.Cause(
             'outputs', 'ends that nobody can fetch, or inputs that nothing reads, on one side only', 'cosmetic',
             scope='the graphs'))
     elif not answer.causes and not answer.weights.differing:
-        answer.causes.append(_causes.Cause(
+        answer.causes.append(_cause.Cause(
             'rewired', 'the same nodes, but loops, TensorArrays or inputs are wired to each other otherwise', 'result',
             scope='the graphs'))
     weights, context = answer.weights, answer.context
@@ -322,7 +322,7 @@ def _weights_cause(answer, differing, reshaped, only):
         option = 'round_weights of the Graph Transform Tool, or quantize_weights with its steps folded'
         title = ('{} weights of the {} graph are the other\'s, rounded to a grid of at most {} values each, as '
                  'round_weights does').format(len(differing), ('first', 'second')[grid[0]], grid[1])
-    cause = _causes.Cause(kind, title, 'weights', [pair.left for pair in differing + reshaped],
+    cause = _cause.Cause(kind, title, 'weights', [pair.left for pair in differing + reshaped],
                           [pair.right for pair in differing + reshaped], option=option, detail=detail)
     cause.scope = ', '.join('{} ({})'.format(name, number) for name, number in scopes.most_common(3))
     answer.causes.insert(0, cause)
@@ -354,7 +354,7 @@ def _say(answer, verdict, reason):
         nodes = [sorted({node for cause in rest for node in getattr(cause, side)}) for side in ('left', 'right')]
         ops = [collections.Counter(graph.ops[node] for node in graph.final_order()) for graph in answer.graphs]
         weights = answer.weights
-        answer.causes = [_causes.Cause(
+        answer.causes = [_cause.Cause(
             'architecture', 'other architectures: {} and {} weights, {} and {} convolutions'.format(
                 weights.left, weights.right, *(count['Conv2D'] + count['DepthwiseConv2dNative'] for count in ops)),
             'result', nodes[0], nodes[1], scope='the graphs', detail={'causes_not_told_apart': len(rest)})] + told

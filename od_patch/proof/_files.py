@@ -8,10 +8,10 @@ import os
 
 import rich.filesize
 
-from od_patch import _bundle
 from od_patch import _digest
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
+from od_patch.checkpoint import _bundle
 from od_patch.compare import _freezing
 from od_patch.compare import _tensors
 from od_patch.proof import _answer

@@ -7,8 +7,8 @@ Not for: any other setting (``_config`` reads them all, with the API's protos).
 """
 import re
 
-from od_patch import _reading
 from od_patch._errors import InputRefused
+from od_patch.config import _reading
 
 _TOKEN = re.compile(r'''#[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[{}<>\[\]:;,]|[^\s{}<>\[\]:;,"'#]+''')
 _TRUE = ('true', 'True', 't', '1')

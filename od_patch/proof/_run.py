@@ -4,7 +4,6 @@ Not for: any of the questions themselves, nor for showing the answer.
 """
 import time
 
-from od_patch import _stages
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch._errors import ProofFailed
@@ -18,6 +17,7 @@ from od_patch.proof import _portability
 from od_patch.proof import _servable
 from od_patch.proof import _subject
 from od_patch.proof import _weights
+from od_patch.terminal import _stages
 
 DRAWN = 2
 

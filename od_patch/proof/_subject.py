@@ -7,11 +7,11 @@ Not for: looking into any of it.
 import collections
 import os
 
-from od_patch import _checkpoint
-from od_patch import _record
 from od_patch._errors import InputRefused
 from od_patch._errors import UsageError
+from od_patch.checkpoint import _checkpoint
 from od_patch.proof import _pipeline
+from od_patch.saved_model import _record
 
 RECORD = os.path.join(_record.FOLDER, _record.NAME)
 

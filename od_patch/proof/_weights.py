@@ -14,11 +14,11 @@ import collections
 
 import numpy
 
-from od_patch import _bundle
 from od_patch import _tensorflow
-from od_patch._checkpoint import AVERAGE_SUFFIX
-from od_patch._checkpoint import STEP
 from od_patch._errors import InputRefused
+from od_patch.checkpoint import _bundle
+from od_patch.checkpoint._checkpoint import AVERAGE_SUFFIX
+from od_patch.checkpoint._checkpoint import STEP
 from od_patch.compare import _freezing
 from od_patch.compare import _run
 from od_patch.compare import _tensors

@@ -18,13 +18,13 @@ import tempfile
 
 from od_patch import _digest
 from od_patch import _errors
-from od_patch import _record
-from od_patch import _staging
-from od_patch import _store
 from od_patch import _tensorflow
 from od_patch import _text
+from od_patch.saved_model import _record
 from od_patch.serving import _content
 from od_patch.serving import _publish
+from od_patch.staging import _staging
+from od_patch.staging import _store
 
 _ARCHIVE = 'model.tar.gz'  # SageMaker takes no other name's word for it, but this is what its documents call it
 _ARCHIVE_SUFFIXES = ('.tar.gz', '.tgz')

@@ -14,8 +14,8 @@ import re
 import time
 import uuid
 
-from od_patch import _staging
-from od_patch import _store
+from od_patch.staging import _staging
+from od_patch.staging import _store
 
 _PRUNED = re.compile(r'prune-([0-9]{1,19})-([0-9a-f]{32})$')
 _NAME = re.compile(r'claim-([0-9]{1,19})-([0-9a-f]{32})$')

@@ -6,9 +6,9 @@ import os
 import shutil
 
 from od_patch import _errors
-from od_patch import _store
 from od_patch import _tensorflow
 from od_patch import _text
+from od_patch.staging import _store
 
 
 def files_below(folder, left_out=None):

@@ -6,10 +6,10 @@ Not for: naming what was detected; clients do.
 """
 import os
 
-from od_patch import _config
 from od_patch import _errors
-from od_patch import _saved_model
 from od_patch import _tensorflow
+from od_patch.config import _config
+from od_patch.saved_model import _saved_model
 from od_patch.serving import _names
 
 FILE = 'label_map.pbtxt'

@@ -22,13 +22,13 @@ import tempfile
 import uuid
 
 from od_patch import _errors
-from od_patch import _record
-from od_patch import _staging
-from od_patch import _store
 from od_patch import _tensorflow
 from od_patch import proof
+from od_patch.saved_model import _record
 from od_patch.serving import _claims
 from od_patch.serving import _content
+from od_patch.staging import _staging
+from od_patch.staging import _store
 
 STEP = 'step'
 _LARGEST = (1 << 63) - 1

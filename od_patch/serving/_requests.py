@@ -18,13 +18,13 @@ import shlex
 import numpy
 
 from od_patch import _errors
-from od_patch import _reading
-from od_patch import _staging
 from od_patch import _tensorflow
+from od_patch.config import _reading
 from od_patch.serving import _client
 from od_patch.serving import _commands
 from od_patch.serving import _names
 from od_patch.serving import _publish
+from od_patch.staging import _staging
 
 ROWS, COLUMNS, CURL, CLIENT = 'request.json', 'request.columns.json', 'curl.sh', 'client.py'
 _LABEL_MAP = 'label_map.pbtxt'

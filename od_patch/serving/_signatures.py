@@ -13,8 +13,8 @@ import re
 
 from od_patch import _errors
 from od_patch import _pixels
-from od_patch import _saved_model
 from od_patch import _tensorflow
+from od_patch.saved_model import _saved_model
 
 DEFAULT = _saved_model.SIGNATURE
 INPUT = _saved_model.INPUT

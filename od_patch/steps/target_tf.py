@@ -1,7 +1,7 @@
 """``--target_tf``: the SavedModel in the ops of an earlier TensorFlow."""
 from od_patch import _errors
-from od_patch import _lowering
 from od_patch import _option
+from od_patch.saved_model import _lowering
 from od_patch.steps import _step
 
 

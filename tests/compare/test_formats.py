@@ -12,10 +12,10 @@ import zipfile
 
 import pytest
 
-from od_patch import _stages
 from od_patch._errors import InputRefused
 from od_patch.compare import _sources
 from od_patch.compare import _verdict
+from od_patch.terminal import _stages
 from tests.compare import graphs
 from tests.compare.test_soundness_graph import made, placeholder, row
 

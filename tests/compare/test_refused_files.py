@@ -54,13 +54,13 @@ def _variable(dtype=FLOAT):
 
 def test_what_holds_no_variables_needs_no_freezing(tmp_path):
     folder = _saved_model(tmp_path / 'constant', _meta_graph(Made().const('y', 1), ['y']))
-    assert 'weights are constants already' in refused(_errors.InputRefused, _freezing.saved_model, folder)
+    assert 'weights are constants already' in refused(_errors.InputRefused, _sources.frozen_saved_model, folder)
 
 
 def test_a_saved_model_without_signature_or_without_its_file(tmp_path):
     folder = _saved_model(tmp_path / 'unsigned', _meta_graph(_variable()))
-    assert 'no signature says' in refused(_errors.InputRefused, _freezing.saved_model, folder)
-    assert 'there is no saved_model.pb' in refused(_errors.InputRefused, _freezing.saved_model, str(tmp_path))
+    assert 'no signature says' in refused(_errors.InputRefused, _sources.frozen_saved_model, folder)
+    assert 'there is no saved_model.pb' in refused(_errors.InputRefused, _sources.frozen_saved_model, str(tmp_path))
     assert 'there is no saved_model.pb' in refused(_errors.InputRefused, _servable.Servable, str(tmp_path))
 
 

@@ -8,9 +8,10 @@ import pytest
 pytest.importorskip('tensorflow')
 
 from od_patch import _errors  # noqa: E402
-from od_patch import _regenerate  # noqa: E402
+from od_patch.compare import _cause  # noqa: E402
 from od_patch.compare import _causes  # noqa: E402
 from od_patch.compare import _page  # noqa: E402
+from od_patch.compare import _regenerate  # noqa: E402
 from od_patch.compare import _report  # noqa: E402
 from od_patch.compare import _run  # noqa: E402
 from od_patch.compare import _settings  # noqa: E402
@@ -125,11 +126,11 @@ def test_an_equivalent_answer_says_which_rules_it_took(tmp_path):
 # causes ---------------------------------------------------------------------------------------------------------------
 
 def test_causes_are_ranked_by_what_they_do():
-    assert _causes.EFFECTS == ('weights', 'result', 'interface', 'unknown', 'numeric', 'cosmetic')
-    assert [_causes.Cause('k', 't', effect).cosmetic for effect in _causes.EFFECTS] == [False] * 5 + [True]
-    assert [_causes.Cause('k', 't', 'result', left, right).side for left, right in (
+    assert _cause.EFFECTS == ('weights', 'result', 'interface', 'unknown', 'numeric', 'cosmetic')
+    assert [_cause.Cause('k', 't', effect).cosmetic for effect in _cause.EFFECTS] == [False] * 5 + [True]
+    assert [_cause.Cause('k', 't', 'result', left, right).side for left, right in (
         ((1,), (2,)), ((1,), ()), ((), (2,)), ((), ()))] == ['both', 'left', 'right', 'both']
-    assert _causes.Cause('k', 't', 'result', [3, 1, 3]).left == [1, 3]
+    assert _cause.Cause('k', 't', 'result', [3, 1, 3]).left == [1, 3]
 
 
 @pytest.mark.parametrize('value, text', [
@@ -146,7 +147,7 @@ def scope_of(*names):
 
     class Context:
         left = right = graph
-    return _causes.scope(Context, _causes.Cause('k', 't', 'result', range(1, 1 + len(names))))
+    return _causes.scope(Context, _cause.Cause('k', 't', 'result', range(1, 1 + len(names))))
 
 
 @pytest.mark.parametrize('names, scope', [
@@ -468,7 +469,7 @@ def adjusted(*causes, **given):
 
 
 def setting(kind, value, option='', other=None):
-    return _causes.Cause('setting.' + kind, 't', 'result', option=option, values=(value, other))
+    return _cause.Cause('setting.' + kind, 't', 'result', option=option, values=(value, other))
 
 
 def test_what_can_be_set_is_set_to_what_the_shipped_graph_has():
@@ -490,7 +491,7 @@ def test_what_can_be_set_is_set_to_what_the_shipped_graph_has():
 
 @pytest.mark.parametrize('held, text', [('moving averages', 'true'), ('raw weights', 'false')])
 def test_which_weights_are_exported_is_set(held, text):
-    cause = _causes.Cause('weights', 't', 'weights', option='eval_config.use_moving_averages')
+    cause = _cause.Cause('weights', 't', 'weights', option='eval_config.use_moving_averages')
     assert adjusted(cause, checkpoint=[{'kind': held}, {'kind': 'x'}]) == (
         {}, 'eval_config {{ use_moving_averages: {} }}'.format(text), [])
 
@@ -498,10 +499,10 @@ def test_which_weights_are_exported_is_set(held, text):
 def test_what_no_setting_removes_is_left():
     left = [setting('resize', 'keep aspect ratio, ? to 1024'), setting('classes', 3, 'model.ssd.num_classes'),
             setting('anchors', [3, 6], 'model.ssd.x'), setting('resize_method', 'BILINEAR', 'model.*.x'),
-            _causes.Cause('rewired', 't', 'result'), _causes.Cause('weights', 't', 'weights'),
+            _cause.Cause('rewired', 't', 'result'), _cause.Cause('weights', 't', 'weights'),
             setting('nms_iou', None, 'model.ssd.iou')]
     assert adjusted(*left) == ({}, '', left)
-    assert adjusted(_causes.Cause('shapes.static', 't', 'cosmetic')) == ({}, '', [])
+    assert adjusted(_cause.Cause('shapes.static', 't', 'cosmetic')) == ({}, '', [])
 
 
 def test_a_table_of_weights_adds_up_by_scope():

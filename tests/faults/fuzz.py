@@ -20,7 +20,7 @@ _SHAPES = os.path.join(_ROOT, 'examples', 'shapes')
 
 
 def _index(path):
-    from od_patch import _bundle
+    from od_patch.checkpoint import _bundle
     try:
         _bundle.read_index(path[:-len('.index')])
     except _bundle.BrokenIndex:
@@ -28,7 +28,7 @@ def _index(path):
 
 
 def _v1(path):
-    from od_patch import _bundle
+    from od_patch.checkpoint import _bundle
     try:
         _bundle.check_v1(path)
     except _bundle.BrokenIndex:
@@ -81,7 +81,7 @@ def main():
     given = parser.parse_args()
     import atheris
     with atheris.instrument_imports(include=['od_patch']):
-        from od_patch import _bundle  # noqa: F401  pylint: disable=unused-import
+        from od_patch.checkpoint import _bundle  # noqa: F401  pylint: disable=unused-import
         from od_patch import _errors
         from od_patch.compare import _canonical  # noqa: F401  pylint: disable=unused-import
         from od_patch.compare import _sources  # noqa: F401  pylint: disable=unused-import

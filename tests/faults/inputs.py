@@ -18,7 +18,7 @@ _SHAPES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 def make(folder):
     """Writes all of them below ``folder``: see ``tests.faults.mutations.READERS`` for what reads which."""
     from google.protobuf import text_format
-    from od_patch import _saved_model
+    from od_patch.saved_model import _saved_model
     from od_patch import _tensorflow
     from tensorflow.core.protobuf import saved_model_pb2
     tf = _tensorflow.tf1()
@@ -77,13 +77,13 @@ def _record(prefix):
 def _write_export(export, saved_model, prefix, session):
     """Writes what an export directory holds, of the graph of ``session``."""
     from od_patch import _tensorflow
-    from od_patch.compare import _freezing
+    from od_patch.compare import _sources
     from PIL import Image
     tf = _tensorflow.tf1()
     os.mkdir(export)
     shutil.copytree(saved_model, os.path.join(export, 'saved_model'))
     tf.train.Saver().save(session, os.path.join(export, 'model.ckpt'))
-    graph_def, _ = _freezing.saved_model(saved_model)
+    graph_def, _ = _sources.frozen_saved_model(saved_model)
     graphs.write(os.path.join(export, 'frozen_inference_graph.pb'), graph_def)
     shutil.copy(os.path.join(_SHAPES, 'shapes_ssd_mobilenet_v1.config'), os.path.join(export, 'pipeline.config'))
     os.mkdir(os.path.join(export, 'images'))

@@ -13,7 +13,7 @@ from od_patch import legacy
 
 
 def _checkpoint(path):
-    from od_patch import _checkpoint as module
+    from od_patch.checkpoint import _checkpoint as module
     inventory = module.take_inventory(module.resolve(path))
     from od_patch import _tensorflow
     reader = _tensorflow.tf1().train.NewCheckpointReader(inventory.prefix)
@@ -26,14 +26,14 @@ def _checkpoint(path):
 
 
 def _config(path):
-    from od_patch import _config as module
+    from od_patch.config import _config as module
     from google.protobuf import text_format
     print(text_format.MessageToString(module.read(path)))
 
 
 def _build(path):
     """Reads a config and builds its inference graph, as an export does."""
-    from od_patch import _config as module
+    from od_patch.config import _config as module
     from object_detection.builders import model_builder
     from od_patch import _tensorflow
     config = module.read(path)

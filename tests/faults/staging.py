@@ -20,7 +20,7 @@ import tempfile
 import time
 
 from od_patch import _errors
-from od_patch import _staging
+from od_patch.staging import _staging
 from tests.support import forks
 
 _CALLS = ('mkdir', 'rename', 'unlink', 'rmdir', 'chmod', 'chown', 'makedirs', 'symlink', 'open', 'fsync')

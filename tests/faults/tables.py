@@ -1,12 +1,12 @@
 """Writes tables in the form of a checkpoint's index, with right checksums, so that entries that lie get past them.
 
-Not for: reading; ``od_patch._bundle`` does.
+Not for: reading; ``od_patch.checkpoint._bundle`` does.
 """
 import struct
 
-from od_patch import _bundle
-from od_patch import _bundle_writer
-from od_patch import _crc32c
+from od_patch.checkpoint import _bundle
+from od_patch.checkpoint import _bundle_writer
+from od_patch.checkpoint import _crc32c
 
 _varint = _bundle_writer._varint
 

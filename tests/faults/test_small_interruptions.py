@@ -1,7 +1,7 @@
 """A small campaign of ``tests.faults.staging``, and proof that it sees what is lost."""
 import pytest
 
-from od_patch import _staging
+from od_patch.staging import _staging
 from tests.faults import staging
 
 

@@ -8,11 +8,11 @@ import os
 import numpy
 from PIL import Image
 
-from od_patch import _saved_model
 from od_patch import _tensorflow
 from od_patch.compare import _run
 from od_patch.proof import _models
 from od_patch.proof import _servable
+from od_patch.saved_model import _saved_model
 from od_patch.serving import _publish
 from od_patch.serving import _signatures
 

@@ -5,6 +5,7 @@ import pytest
 
 from od_patch import _errors
 from od_patch import proof
+from od_patch.export import _observer
 from od_patch.proof import _servable
 from od_patch.serving import _labels
 from od_patch.serving import _publish
@@ -12,14 +13,13 @@ from tests.serving import conftest
 from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
-from od_patch import _export  # pylint: disable=wrong-import-position
-from od_patch import _config  # pylint: disable=wrong-import-position
+from od_patch.config import _config  # pylint: disable=wrong-import-position
 from od_patch import _tensorflow  # pylint: disable=wrong-import-position
 
 pytestmark = pytest.mark.xdist_group('serving')
 
 
-class Stages(_export.Observer):
+class Stages(_observer.Observer):
     """Fails where an export gets as far as its graph."""
 
     def stage(self, name):

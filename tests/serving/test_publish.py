@@ -14,7 +14,7 @@ from PIL import Image
 
 import od_patch
 from od_patch import _errors
-from od_patch import _export
+from od_patch.export import _observer
 from od_patch.proof import _models
 from od_patch.serving import _commands
 from od_patch.serving import _publish
@@ -303,7 +303,7 @@ def test_an_export_is_not_published_into_itself(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-class _Checks(_export.Observer):
+class _Checks(_observer.Observer):
 
     def stage(self, name):
         assert name != 'graph'
@@ -311,7 +311,7 @@ class _Checks(_export.Observer):
 
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_an_export_that_is_not_published_after_all_says_that_it_is_complete(tmp_path):
-    class Overtaken(_export.Observer):
+    class Overtaken(_observer.Observer):
         def stage(self, name):
             if name == 'publishing':
                 (tmp_path / 'shapes' / '7').mkdir(parents=True)

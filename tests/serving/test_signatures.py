@@ -7,15 +7,15 @@ import pytest
 
 import od_patch
 from od_patch import _errors
-from od_patch import _export
 from od_patch import proof
+from od_patch.export import _observer
 from od_patch.serving import _signatures
 from tests.serving import conftest
 from tests.serving import models
 from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
-from od_patch import _saved_model  # pylint: disable=wrong-import-position
+from od_patch.saved_model import _saved_model  # pylint: disable=wrong-import-position
 from od_patch import _tensorflow  # pylint: disable=wrong-import-position
 from od_patch.compare import _verdict  # pylint: disable=wrong-import-position
 from od_patch.proof import _images  # pylint: disable=wrong-import-position
@@ -211,7 +211,7 @@ def test_an_output_that_there_is_not_is_refused_with_the_one_that_is_meant(tmp_p
     assert os.listdir(str(tmp_path)) == []
 
 
-class _Outcomes(_export.Observer):
+class _Outcomes(_observer.Observer):
     """Takes note of what becomes of each checkpoint of a series."""
 
     def __init__(self):

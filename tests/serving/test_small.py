@@ -22,9 +22,9 @@ import pytest
 from PIL import Image
 
 from od_patch import _errors
-from od_patch import _saved_model
 from od_patch import _tensorflow
 from od_patch.proof import _models
+from od_patch.saved_model import _saved_model
 from od_patch.serving import _client
 from od_patch.serving import _commands
 from od_patch.serving import _names

@@ -14,11 +14,11 @@ import hypothesis.strategies as st
 import pytest
 
 from od_patch import _errors
-from od_patch import _staging
-from od_patch import _store
 from od_patch import cli
 from od_patch.serving import _content
 from od_patch.serving import _publish
+from od_patch.staging import _staging
+from od_patch.staging import _store
 from tests.serving import models
 from tests.support import disk
 

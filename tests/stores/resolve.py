@@ -1,8 +1,8 @@
 """Says which checkpoint is meant by a path, as an export does first: ``resolve.py PATH``."""
 import sys
 
-from od_patch import _checkpoint
 from od_patch import _errors
+from od_patch.checkpoint import _checkpoint
 
 
 def run(argv):

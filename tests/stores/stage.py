@@ -4,8 +4,8 @@ import shutil
 import sys
 
 from od_patch import _errors
-from od_patch import _export
-from od_patch import _staging
+from od_patch.export import _export
+from od_patch.staging import _staging
 
 
 def run(argv):

@@ -13,7 +13,7 @@ import itertools
 import os
 import traceback
 
-from od_patch import _staging
+from od_patch.staging import _staging
 from tests.support import forks
 
 _CALLS = ('mkdir', 'rename', 'replace', 'unlink', 'remove', 'rmdir', 'chmod', 'chown', 'symlink', 'link', 'fsync')

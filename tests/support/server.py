@@ -114,7 +114,7 @@ def _count_calls(counter, die):
         setattr(os, name, counted(getattr(os, name)))
     before.update(open=counted(builtins.open), plain=builtins.open)
     builtins.open = counted_open
-    from od_patch import _staging
+    from od_patch.staging import _staging
     from od_patch import _tensorflow
     _staging._rename_exchange = counted(_staging._rename_exchange)
     gfile = _tensorflow.gfile()
@@ -172,7 +172,7 @@ def _status(waited):
 def _import(what):
     import tensorflow  # pylint: disable=unused-import
     if what == 'export':
-        from od_patch import _environment
+        from od_patch.environment import _environment
         from od_patch import export_inference_graph  # noqa: F401  pylint: disable=unused-import
         if tensorflow.__version__.startswith('1.'):
             _environment.require()

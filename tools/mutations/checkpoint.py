@@ -5,7 +5,7 @@ _TESTS = 'tests/test_checkpoint.py::'
 _CAUSE = _TESTS + 'test_the_likely_cause_is_named'
 _NEWEST = _TESTS + 'test_the_newest_is_the_one_of_the_largest_step_however_old_its_files_are'
 
-MUTATIONS = tuple(Mutation('_checkpoint.py', old, new, [test], why, 'any') for old, new, test, why in (
+MUTATIONS = tuple(Mutation('checkpoint/_checkpoint.py', old, new, [test], why, 'any') for old, new, test, why in (
     ('        _check_v1(prefix)\n', '        pass\n',
      _TESTS + 'test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_reads_it',
      'TensorFlow aborts the process on a damaged checkpoint of before 2017'),

@@ -140,9 +140,9 @@ MUTATIONS = (
     Mutation('compare/_page.py', "text.replace('<', '\\\\u003c')", "text.replace('</b', '\\\\u003c/b')",
              [_TESTS + 'test_telling.py::test_nothing_in_the_page_ends_its_script'],
              'a name of a node becomes a script in the page'),
-    Mutation('_regenerate.py', "if '?' not in (least, most):", 'if True:',
+    Mutation('compare/_regenerate.py', "if '?' not in (least, most):", 'if True:',
              [_TESTS + 'test_telling.py::test_what_no_setting_removes_is_left'], 'a size of ? is written into a config'),
-    Mutation('_freezing.py', 'if any(value for name, value in arguments.items() if name not in _UNDERSTOOD) or not',
+    Mutation('saved_model/_freeze_graph.py', 'if any(value for name, value in arguments.items() if name not in _UNDERSTOOD) or not',
              'if not', ['tests/test_freezing.py'], 'an argument of the exporter is not heeded'),
     # Running.
     Mutation('compare/_run.py', "'1.11', '1.12'", "'1.11',", _SESSIONS,

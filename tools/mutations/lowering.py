@@ -11,7 +11,7 @@ _BOTH_SIDES = _TESTS + 'test_an_op_is_put_back_for_a_release_that_lacks_it_and_n
 MUTATIONS = (
     Mutation('compare/_optable.py', '(?:[.+_-]?[0-9A-Za-z])*', '', [
         _TESTS + 'test_a_release_is_known_by_its_first_two_numbers'], '--target_tf=1.12.3 is refused', 'any'),
-) + tuple(Mutation('_lowering.py', old, new, [test], why, 'any') for old, new, test, why in (
+) + tuple(Mutation('saved_model/_lowering.py', old, new, [test], why, 'any') for old, new, test, why in (
     ("if _is_read(graph_def, node.name + ':5'):", "if _is_read(graph_def, node.name + ':6'):", _BATCH_NORM,
      'an output that FusedBatchNormV2 lacks is read, and the model does not load'),
     ("if node.attr['is_training'].b:", "if False and node.attr['is_training'].b:",

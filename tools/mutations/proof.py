@@ -39,7 +39,7 @@ MUTATIONS = (
              [_PARTS + 'test_the_largest_difference_comes_first_and_shapes_before_all'],
              'the smallest differences are shown first'),
     # Files.
-    Mutation('_record.py', 'os.path.basename(name) == name and ', '',
+    Mutation('saved_model/_record.py', 'os.path.basename(name) == name and ', '',
              [_SMALL + 'test_a_record_leads_to_no_file_outside_the_export'],
              'a record that names files elsewhere on the machine is taken for one of an export'),
     Mutation('proof/_files.py', 'len(shapes[0]) != len(shapes[1]) or ', '',

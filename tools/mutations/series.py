@@ -2,7 +2,7 @@
 from tools.mutations import Mutation
 
 _CHOICE = 'tests/test_series_choice.py::'
-_PATH = '_series.py'
+_PATH = 'export/_series.py'
 
 MUTATIONS = (
     Mutation(_PATH, '            if before != looks or not _is_whole(prefix):', '            if not _is_whole(prefix):',
@@ -14,22 +14,22 @@ MUTATIONS = (
     Mutation(_PATH, 'found.append((path, what.st_size, what.st_mtime_ns))', 'found.append((path, what.st_size, 0))',
              [_CHOICE + 'test_one_that_is_whole_and_still_changes_is_waited_for'],
              'a checkpoint that changes without growing is exported half new and half old'),
-    Mutation(_PATH, 'if other.step == step and other.prefix != prefix and other.outcome != FAILED:', 'if False:',
+    Mutation(_PATH, 'if other.step == step and other.prefix != prefix and other.outcome != _reports.FAILED:', 'if False:',
              [_CHOICE + 'test_of_two_checkpoints_of_one_step_the_second_is_refused'],
              'of two checkpoints of one step the last one wins, without a word'),
-    Mutation(_PATH, ' and other.outcome != FAILED:', ':',
+    Mutation(_PATH, ' and other.outcome != _reports.FAILED:', ':',
              [_CHOICE + 'test_of_two_checkpoints_of_one_step_the_second_is_exported_where_the_first_failed'],
              'a good checkpoint is refused for one that was not exported'),
     Mutation(_PATH, 'key=lambda prefix: (_checkpoint.step_in_name(prefix) or 0, prefix))', 'key=lambda prefix: prefix)',
              [_CHOICE + 'test_checkpoints_come_by_their_numbers_whatever_the_length_of_these'],
              'step 1000 comes before step 900'),
-    Mutation(_PATH, 'if _options.TABLE[name].ingredient and value', "if name != 'target_tf' and value",
+    Mutation('options/_options.py', 'if TABLE[name].ingredient and value', "if name != 'target_tf' and value",
              [_CHOICE + 'test_a_change_of_anything_that_a_saved_model_depends_on_is_noticed'],
              'a SavedModel for other releases than were asked for counts as done before'),
     Mutation(_PATH, '    ingredients += [(step.name, step.ingredients()) for step in active]\n', '',
              [_CHOICE + 'test_a_change_of_anything_that_a_saved_model_depends_on_is_noticed'],
              'a SavedModel with another label map counts as done before'),
-    Mutation(_PATH, ".ingredient and value != _options.TABLE[name].default]", ".ingredient]",
+    Mutation('options/_options.py', ".ingredient and value != TABLE[name].default)", ".ingredient)",
              [_CHOICE + 'test_every_option_is_known_to_change_the_saved_model_or_not_to'],
              'a default that is given explicitly exports everything anew'),
     Mutation(_PATH, "_store.plain(arguments['trained_checkpoint_prefix'])", "arguments['trained_checkpoint_prefix']",
@@ -58,7 +58,7 @@ MUTATIONS = (
     Mutation(_PATH, '            signal.signal(number, before[number])  # a second', '            pass  # a second',
              [_CHOICE + 'test_the_first_signal_ends_a_watch_and_the_second_is_obeyed'],
              'a watch can only be killed'),
-    Mutation(_PATH, '        if result.outcome == SKIPPED and result.prefix in self._results:\n            return\n',
+    Mutation(_PATH, '        if result.outcome == _reports.SKIPPED and result.prefix in self._results:\n            return\n',
              '',
              [_CHOICE + 'test_what_is_there_whole_and_of_the_same_checkpoint_is_not_exported_again[_no_graph]'],
              'what was done before is told at every look'),

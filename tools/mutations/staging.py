@@ -3,14 +3,14 @@ from tools.mutations import Mutation
 
 _LAWS = 'tests/test_staging_laws.py::'
 _MOMENTS = 'tests/test_staging.py::test_ended_at_any_moment_the_old_export_or_the_new_one_is_there_whole'
-_PATH = '_staging.py'
+_PATH = 'staging/_staging.py'
 
 MUTATIONS = (
     Mutation(_PATH, "        for name in sorted(new, key=lambda name: (name.startswith(_LAST), name)):",
              "        for name in sorted(new, key=lambda name: (not name.startswith(_LAST), name)):",
              [_LAWS + 'test_what_is_waited_for_comes_last_and_old_and_new_are_never_beside_each_other'],
              'saved_model is there before the rest of the export is', 'any'),
-    Mutation('_store.py', "(path.startswith('saved_model/'), path.endswith(GRAPHS), path)",
+    Mutation('staging/_store.py', "(path.startswith('saved_model/'), path.endswith(GRAPHS), path)",
              "(path.startswith('saved_model/'), path)",
              ['tests/serving/test_versions.py::'
               'test_an_upload_takes_the_old_graph_away_first_and_brings_the_new_one_last'],
@@ -25,7 +25,7 @@ MUTATIONS = (
     Mutation(_PATH, '        if _is_same_file(handle, path):\n', '        if True:\n',
              [_LAWS + 'test_a_lock_on_a_file_that_is_gone_holds_nothing'],
              'two exports into one folder at the same time', 'any'),
-    Mutation('_folders.py', 'return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()',
+    Mutation('staging/_folders.py', 'return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()',
              'return stat.S_ISDIR(found.st_mode)',
              [_LAWS + 'test_a_folder_of_another_user_in_the_way_is_refused_and_stays[.out.od-patch]'],
              'what is staged lies in a folder that somebody else can change', 'any'),

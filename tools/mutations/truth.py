@@ -67,6 +67,6 @@ MUTATIONS = (
              'of an archive of many files the first is compared'),
     Mutation('compare/_formats.py', 'if data[:2] == b\'\\x1f\\x8b\':', 'if data[:2] == b\'\\x1f\\x8c\':', _PACKED,
              'a compressed graph is called damaged'),
-    Mutation('_stages.py', 'if not wanted or not stream.isatty():', 'if not wanted:', ['tests/compare/test_formats.py::test_stages_are_for_terminals'],
+    Mutation('terminal/_stages.py', 'if not wanted or not stream.isatty():', 'if not wanted:', ['tests/compare/test_formats.py::test_stages_are_for_terminals'],
              'scripts find progress in their stderr'),
 )

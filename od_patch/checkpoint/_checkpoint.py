@@ -8,11 +8,10 @@ import glob
 import os
 import re
 
-from od_patch import _bundle
-from od_patch import _config
 from od_patch import _errors
 from od_patch import _pixels
 from od_patch import _tensorflow
+from od_patch.checkpoint import _bundle
 
 STEP = 'global_step'
 AVERAGE_SUFFIX = '/ExponentialMovingAverage'  # what tf.train.ExponentialMovingAverage names its shadows
@@ -178,7 +177,7 @@ def with_step(inventory, folder):
         folder: str, where to write the other one.
     """
     import numpy
-    from od_patch import _bundle_writer
+    from od_patch.checkpoint import _bundle_writer
     prefix = os.path.join(folder, 'with_step', 'model.ckpt')
     _tensorflow.gfile().MakeDirs(os.path.dirname(prefix))
     _bundle_writer.copy_tensors(inventory.prefix, None, prefix, {STEP: numpy.zeros((), 'i8')})
@@ -426,6 +425,12 @@ def _likely_cause(missing, reshaped, inventory, use_moving_averages, model):
             'Use the pipeline.config that lies beside the checkpoint.')
 
 
+def tensorflow_2_command(folder):
+    """Returns the command that exports a model of TensorFlow 2, whose checkpoints lie in ``folder``."""
+    return ('  python -m object_detection.exporter_main_v2 --input_type=image_tensor --pipeline_config_path=… '
+            '--trained_checkpoint_dir={} --output_directory=…'.format(folder))
+
+
 def _is_of_tensorflow_2(inventory):
     """Returns whether ``tf.train.Checkpoint`` wrote a checkpoint, as TensorFlow 2 trains, and no ``Saver``."""
     return _OBJECTS in inventory.shapes
@@ -439,7 +444,7 @@ def _of_tensorflow_2(missing, reshaped, inventory, use_moving_averages, model):
 def _of_tensorflow_2_in_words(inventory):
     return ('the checkpoint is one of TensorFlow 2 (it holds {}), which names variables by the objects that have '
             'them. A model of TensorFlow 2 has its own exporter:\n{}'.format(
-                _OBJECTS, _config.tensorflow_2_command(os.path.dirname(inventory.prefix) or '.')))
+                _OBJECTS, tensorflow_2_command(os.path.dirname(inventory.prefix) or '.')))
 
 
 def _averages_absent(missing, reshaped, inventory, use_moving_averages, model):

@@ -6,7 +6,7 @@ import os
 import sys
 
 from od_patch import _errors
-from od_patch import _store
+from od_patch.staging import _store
 
 
 class Unheard(_errors.ODPatchError):

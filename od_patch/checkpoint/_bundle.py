@@ -17,8 +17,8 @@ import functools
 import struct
 import warnings
 
-from od_patch import _crc32c
 from od_patch import _tensorflow
+from od_patch.checkpoint import _crc32c
 
 TABLE_MAGIC = 0xdb4775248b80fb57
 FOOTER_SIZE = 48

@@ -19,15 +19,17 @@ import sys
 import threading
 
 from od_patch import _errors
-from od_patch import _export
-from od_patch import _freezing
 from od_patch import _garbage
-from od_patch import _options
-from od_patch import _release_errors
-from od_patch import _releases
-from od_patch import _series
 from od_patch import legacy
+from od_patch.export import _artifacts
+from od_patch.export import _export
+from od_patch.export import _observer
+from od_patch.export import _series
 from od_patch.legacy import _versions
+from od_patch.options import _options
+from od_patch.releases import _release_errors
+from od_patch.releases import _releases
+from od_patch.saved_model import _freeze_graph
 
 EXPORTER = 'object_detection.exporter'
 
@@ -131,7 +133,7 @@ def patched(*args, **kwargs):
             raise TypeError('patched() has no option {!r}. {}'.format(
                 name, _errors.did_you_mean(name, patched.__signature__.parameters)).rstrip())
     given = patched.__signature__.bind(*args, **kwargs).arguments
-    exporter, observer = given.pop('exporter', None), given.pop('_observer', None) or _export.Observer()
+    exporter, observer = given.pop('exporter', None), given.pop('_observer', None) or _observer.Observer()
     chosen = _options.values(given)
     return _patched(exporter, chosen.get('strict_pin', False), _options.for_exports(chosen), observer)
 
@@ -386,7 +388,7 @@ def _instead_of_freezing(original, recognised):
             from od_patch import _tensorflow
             return _tensorflow.tf1().GraphDef()  # write_saved_model is given it, and does not look at it
         under_way.observer.stage('frozen graph')
-        frozen = _freezing.freeze(_export.bind(original, args, kwargs))
+        frozen = _freeze_graph.freeze(_export.bind(original, args, kwargs))
         return original(*args, **kwargs) if frozen is None else frozen
     return freeze_graph_with_def_protos
 
@@ -423,7 +425,7 @@ _REPLACEMENTS = {
     'profile_inference_graph': _unless_unasked('profile', lambda export: export.profiles),
     'replace_variable_values_with_moving_averages': _unless_unasked('moving averages', lambda export: export.restores),
     'write_graph_and_checkpoint': _unless_unasked(
-        'checkpoint', lambda export: _export.CHECKPOINT in export.artifacts),
+        'checkpoint', lambda export: _artifacts.CHECKPOINT in export.artifacts),
     'freeze_graph_with_def_protos': _instead_of_freezing,
     'freeze_graph': _FreezeGraph,
     'write_frozen_graph': _unless_unasked('frozen graph', lambda export: export.freezes),

@@ -37,8 +37,8 @@ import time
 import uuid
 
 from od_patch import _errors
-from od_patch import _folders
-from od_patch import _store
+from od_patch.staging import _folders
+from od_patch.staging import _store
 
 _LAST = 'saved_model'  # whoever waits for an export waits for this name
 # What exports have written, in this release or another. Where one is replaced, those that the new one lacks go too:

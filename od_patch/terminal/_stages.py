@@ -20,8 +20,8 @@ def shown(stream, wanted=True):
     if not wanted or not stream.isatty():
         yield
         return
-    from od_patch import _console
-    progress = _console.Progress(stream)
+    from od_patch.terminal import _progress
+    progress = _progress.Progress(stream)
     _watching.append(progress)
     try:
         yield

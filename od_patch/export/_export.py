@@ -4,7 +4,7 @@
 they talk to each other through the export that is current in their thread.
 
 Not for: replacing anything on the exporter module (``_patching``), nor for
-terminals (``_console``).
+terminals (``_shown``, ``_summary``).
 """
 import collections
 import contextlib
@@ -13,78 +13,45 @@ import json
 import logging
 import os
 import re
-import sys
 import threading
 
-from od_patch import _checkpoint
-from od_patch import _config
 from od_patch import _digest
 from od_patch import _errors
 from od_patch import _garbage
-from od_patch import _record
-from od_patch import _release_errors
-from od_patch import _saved_model
-from od_patch import _staging
-from od_patch import _store
 from od_patch import _tensorflow
-from od_patch import _text
 from od_patch import _version
 from od_patch import steps
-
-FROZEN = 'frozen'
-KINDS = (_saved_model.RESOURCE, _saved_model.REFERENCE, FROZEN)
-
-SAVED_MODEL = 'saved_model'
-FROZEN_GRAPH = 'frozen_graph'
-CHECKPOINT = 'checkpoint'
-PIPELINE_CONFIG = 'pipeline_config'
-# What an export consists of, and the names that its parts have in the output directory.
-ARTIFACTS = collections.OrderedDict([
-    (SAVED_MODEL, re.compile(r'saved_model$')),
-    (FROZEN_GRAPH, re.compile(r'frozen_inference_graph\.pb$')),
-    (CHECKPOINT, re.compile(r'(checkpoint|model\.ckpt(\..*)?)$')),
-    (PIPELINE_CONFIG, re.compile(r'pipeline\.config$')),
-])
+from od_patch.checkpoint import _checkpoint
+from od_patch.config import _config
+from od_patch.export import _artifacts
+from od_patch.export import _observer
+from od_patch.export import _reports
+from od_patch.releases import _release_errors
+from od_patch.saved_model import _record
+from od_patch.saved_model import _saved_model
+from od_patch.staging import _staging
+from od_patch.staging import _store
 
 _RECORD_FORMAT = 1
 _DATA_FILE = re.compile(r'\.data-\d+-of-\d+$')
 _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
 
 Options = collections.namedtuple('Options', [
-    'saved_model_variables', 'overwrite', 'artifacts', 'profile_graph', 'series', 'asked'])
-Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, tuple(ARTIFACTS), None, None, {})
+    'saved_model_variables', 'overwrite', 'artifacts', 'profile_graph', 'series', 'asked', 'ingredients'])
+Options.__new__.__defaults__ = (_saved_model.RESOURCE, False, tuple(_artifacts.ARTIFACTS), None, None, {}, ())
 Options.__doc__ = """What an export is asked to do beyond what its arguments say.
 
 Attributes:
     saved_model_variables: 'resource', 'reference' or 'frozen'.
     overwrite: bool, whether an export that is there already may be replaced.
-    artifacts: which of ``ARTIFACTS`` to write.
+    artifacts: which of ``_artifacts.ARTIFACTS`` to write.
     profile_graph: bool, whether the release may print its profile of the graph;
         None for yes where all artifacts are written, as it does, and no else.
     series: ``_series.Wanted`` where many checkpoints are exported; None for one.
     asked: dict from the name of each option that was given to its value; from
         it the steps are made (``steps.active``).
-"""
-
-Report = collections.namedtuple('Report', [
-    'output_directory', 'files', 'written', 'kind', 'use_moving_averages', 'checkpoint', 'step', 'signature',
-    'artifacts', 'release', 'replaced', 'facts', 'lines'])
-Report.__doc__ = """What an export has made.
-
-Attributes:
-    output_directory: str, as it was given.
-    files: list of (path below the output directory, bytes).
-    written: ``_saved_model.Written``; None for a frozen SavedModel.
-    kind: 'resource', 'reference' or 'frozen'.
-    use_moving_averages: bool, whether the weights are moving averages.
-    checkpoint: str, the prefix they were restored from.
-    step: int, its global step, or None.
-    signature: ``SignatureDef`` of ``serving_default``.
-    artifacts: set of those of ``ARTIFACTS`` that were written.
-    release: str, the pin of the exporter, in words.
-    replaced: bool, whether an earlier export was replaced.
-    facts: list of (label, text), what the steps tell of it.
-    lines: list of str, what they say at the end, such as what to type next.
+    ingredients: tuple of (name, value) of those options that change what a
+        series exports (``_options.ingredients``).
 """
 
 _log = logging.getLogger('od_patch')
@@ -93,38 +60,11 @@ _log = logging.getLogger('od_patch')
 class _Thread(threading.local):
     """What a thread is at. The release calls the replacements back by their names, so they have to find it here."""
 
-    asked = None  # (``Options``, ``Observer``) of its innermost ``patched()``
+    asked = None  # (``Options``, ``_observer.Observer``) of its innermost ``patched()``
     under_way = None
 
 
 _thread = _Thread()
-
-
-class Observer:
-    """Is told how an export goes; this one logs what should be known. Subclassed by whoever shows progress."""
-
-    def stage(self, name):
-        """A stage has begun, and with it the one before has ended."""
-
-    def finished(self, report):
-        """The export is in its place; ``report`` is a ``Report``, for a series a ``_series.SeriesReport``.
-
-        Said in one line, on stderr: whoever exports from Python, or by the source patch, sees nothing else of od-patch.
-        """
-        from od_patch import _console
-        sys.stderr.write(_text.plain(_console.summary_line(report)) + '\n')
-
-    def progress(self, done, total, name):
-        """Of ``total`` checkpoints that are there, ``done`` are dealt with, and the one called ``name`` is next."""
-
-    def checkpoint(self, result):
-        """One checkpoint of a series is dealt with; ``result`` is a ``_series.Result``."""
-        if result.error is not None:
-            _log.error('%s: %s', result.prefix, result.error)
-
-    def note(self, text):
-        """Something that the user should know."""
-        _log.warning('%s', text)
 
 
 class UnderWay:
@@ -132,9 +72,9 @@ class UnderWay:
 
     Attributes:
         options: ``Options``.
-        observer: ``Observer``.
+        observer: ``_observer.Observer``.
         release_text: str, the exporter's pin in words.
-        artifacts: set of those of ``ARTIFACTS`` that are to be written.
+        artifacts: set of those of ``_artifacts.ARTIFACTS`` that are to be written.
         temporary_directory: str, what is written here is removed at the end.
         use_moving_averages: bool, whether the weights are moving averages.
         write_inference_graph: bool, whether the release is to write the graph as text.
@@ -230,19 +170,19 @@ class UnderWay:
     def profiles(self):
         """Whether the release is to print its profile of the graph."""
         if self.options.profile_graph is None:
-            return set(self.options.artifacts) == set(ARTIFACTS)
+            return set(self.options.artifacts) == set(_artifacts.ARTIFACTS)
         return self.options.profile_graph
 
     @property
     def freezes(self):
         """Whether a frozen graph is needed."""
-        return FROZEN_GRAPH in self.artifacts or (
-            SAVED_MODEL in self.artifacts and self.options.saved_model_variables == FROZEN)
+        return _artifacts.FROZEN_GRAPH in self.artifacts or (
+            _artifacts.SAVED_MODEL in self.artifacts and self.options.saved_model_variables == _artifacts.FROZEN)
 
     @property
     def restores(self):
         """Whether a checkpoint in the export's own form is needed, which TensorFlow restores in a session."""
-        return self.freezes or CHECKPOINT in self.artifacts
+        return self.freezes or _artifacts.CHECKPOINT in self.artifacts
 
     @property
     def needs_only_the_graph(self):
@@ -305,9 +245,9 @@ class Export(UnderWay):
             return
         problem = ('The weights of this model take {:,} bytes. A frozen graph holds them in one protocol buffer, '
                    'which cannot have more than {:,}.'.format(num_bytes, _FROZEN_LIMIT))
-        if self.options.saved_model_variables == FROZEN and SAVED_MODEL in self.artifacts:
+        if self.options.saved_model_variables == _artifacts.FROZEN and _artifacts.SAVED_MODEL in self.artifacts:
             raise _errors.UsageError(problem, 'Leave out --saved_model_variables=frozen: variables have no such limit.')
-        self.artifacts.remove(FROZEN_GRAPH)
+        self.artifacts.remove(_artifacts.FROZEN_GRAPH)
         if not self.artifacts:
             raise _errors.UsageError(problem, 'Use --artifacts=saved_model: variables have no such limit.')
         self.observer.note(problem + ' It is left out.')
@@ -315,9 +255,9 @@ class Export(UnderWay):
     def write_saved_model(self, original, arguments):
         inputs, outputs = self.choose(arguments['inputs'], arguments['outputs'])
         self.signature = _saved_model.signature(inputs, outputs)
-        if SAVED_MODEL not in self.artifacts:
+        if _artifacts.SAVED_MODEL not in self.artifacts:
             return
-        if self.options.saved_model_variables == FROZEN:
+        if self.options.saved_model_variables == _artifacts.FROZEN:
             self.observer.stage('saved model')
             original(**arguments)
             self._revise()
@@ -327,7 +267,7 @@ class Export(UnderWay):
             self.digests = _digests(self.staged_directory)
         self.observer.stage('saved model')
         composed = self.compose(inputs, outputs)
-        if CHECKPOINT in self.artifacts:
+        if _artifacts.CHECKPOINT in self.artifacts:
             # Just written by the release: with moving averages on, it holds them under the variables' names.
             self.place(composed, os.path.join(self.staged_directory, 'model.ckpt'), None)
         else:
@@ -357,17 +297,17 @@ class Export(UnderWay):
     def remove_unasked(self):
         """Removes what was only written on the way to something else, such as the graph of a frozen SavedModel."""
         for name in os.listdir(self.staged_directory):
-            for artifact, pattern in ARTIFACTS.items():
+            for artifact, pattern in _artifacts.ARTIFACTS.items():
                 if pattern.match(name) and artifact not in self.artifacts:
                     os.unlink(os.path.join(self.staged_directory, name))
 
     def report(self, replaced):
-        """Returns the ``Report``; the staged files are still where they were written."""
-        return Report(
+        """Returns the ``_reports.Report``; the staged files are still where they were written."""
+        return _reports.Report(
             output_directory=self.output_directory,
             files=_files(self.staged_directory),
             written=self.written,
-            kind=self.written.kind if self.written else FROZEN,
+            kind=self.written.kind if self.written else _artifacts.FROZEN,
             use_moving_averages=self.use_moving_averages,
             checkpoint=self.inventory.prefix,
             step=self.inventory.step,
@@ -379,7 +319,7 @@ class Export(UnderWay):
             lines=[])
 
     def ready(self, replaced):
-        """The last thing that happens to every export before it is moved into place; returns its ``Report``.
+        """The last thing that happens to every export before it is moved into place; returns its ``_reports.Report``.
 
         Args:
             replaced: bool, whether it is to replace an earlier one.
@@ -392,7 +332,7 @@ class Export(UnderWay):
         return report
 
     def placed(self):
-        """What happens to an export that is in its place; returns the ``lines`` of its ``Report``."""
+        """What happens to an export that is in its place; returns the ``lines`` of its ``_reports.Report``."""
         self.results = {}
         for step in self.steps:
             self.results[step.name] = step.placed(self)
@@ -426,8 +366,8 @@ def current():
 
 
 def asked():
-    """Returns (``Options``, ``Observer``) of this thread: those of its innermost ``patched()``, else the defaults."""
-    return _thread.asked or (Options(), Observer())
+    """Returns (``Options``, ``_observer.Observer``) of this thread: those of its innermost ``patched()``, else the defaults."""
+    return _thread.asked or (Options(), _observer.Observer())
 
 
 @contextlib.contextmanager
@@ -447,7 +387,7 @@ def whole(options, observer, release_text, arguments):
 
     Args:
         options: ``Options``.
-        observer: ``Observer``.
+        observer: ``_observer.Observer``.
         release_text: str, the exporter's pin in words.
         arguments: dict from parameter name to value, as upstream's function was
             called.

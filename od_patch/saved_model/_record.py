@@ -6,8 +6,8 @@ import json
 import os
 import re
 
-from od_patch import _store
 from od_patch import _tensorflow
+from od_patch.staging import _store
 
 NAME = 'od_patch.json'
 FOLDER = 'assets.extra'

@@ -14,9 +14,9 @@ import shutil
 import sys
 
 from od_patch import _errors
-from od_patch import _patching
-from od_patch import _releases
 from od_patch import legacy
+from od_patch.patch import _patching
+from od_patch.releases import _releases
 
 # What the import statement must find under these names, by a file that all releases have there.
 _MEANT = collections.OrderedDict([

@@ -7,13 +7,13 @@ import importlib
 import os
 import sys
 
-from od_patch import _environment
 from od_patch import _errors
-from od_patch import _releases
-from od_patch import _terminal
 from od_patch import _version
 from od_patch import legacy
+from od_patch.environment import _environment
 from od_patch.legacy import _old_protos
+from od_patch.releases import _releases
+from od_patch.terminal import _terminal
 
 JSON_FORMAT = 1
 
@@ -88,7 +88,7 @@ def examine():
 
 
 def _recognise(exporter, findings):
-    from od_patch import _patching
+    from od_patch.patch import _patching
     findings.object_detection['release'] = _patching.describe(_patching.recognise(exporter))
 
 

@@ -18,21 +18,20 @@ import signal
 import tempfile
 import threading
 
-from od_patch import _bundle
-from od_patch import _checkpoint
 from od_patch import _digest
 from od_patch import _errors
-from od_patch import _export
-from od_patch import _record
-from od_patch import _saved_model
-from od_patch import _staging
-from od_patch import _store
 from od_patch import _tensorflow
 from od_patch import _version
-
-EXPORTED = 'exported'
-SKIPPED = 'done before'
-FAILED = 'failed'
+from od_patch.checkpoint import _bundle
+from od_patch.checkpoint import _checkpoint
+from od_patch.export import _artifacts
+from od_patch.export import _export
+from od_patch.export import _observer
+from od_patch.export import _reports
+from od_patch.saved_model import _record
+from od_patch.saved_model import _saved_model
+from od_patch.staging import _staging
+from od_patch.staging import _store
 
 Wanted = collections.namedtuple('Wanted', ['steps', 'watch', 'interval'])
 Wanted.__doc__ = """Which checkpoints to export.
@@ -41,28 +40,6 @@ Attributes:
     steps: frozenset of int, the global steps; None for all.
     watch: bool, whether to wait for more, until SIGINT or SIGTERM.
     interval: float, seconds between two looks.
-"""
-
-Result = collections.namedtuple('Result', ['prefix', 'step', 'outcome', 'report', 'error'])
-Result.__doc__ = """What became of one checkpoint.
-
-Attributes:
-    prefix: str, the checkpoint.
-    step: int, its global step; None where that could not be found out.
-    outcome: EXPORTED, SKIPPED or FAILED.
-    report: ``_export.Report`` of an exported one.
-    error: the exception of one that failed.
-"""
-
-SeriesReport = collections.namedtuple('SeriesReport', ['output_directory', 'results', 'waiting', 'missed', 'release'])
-SeriesReport.__doc__ = """What a series has made.
-
-Attributes:
-    output_directory: str, as it was given.
-    results: list of ``Result``.
-    waiting: list of prefixes that were not whole when the watch was stopped.
-    missed: list of prefixes that were removed before they could be exported.
-    release: str, the pin of the exporter, in words.
 """
 
 _DATA_FILE = re.compile(r'\.data-\d{5}-of-\d{5}$')
@@ -79,12 +56,12 @@ class Series(_export.UnderWay):
     """
 
     def __init__(self, options, observer, release_text, arguments, temporary_directory, active):
-        super().__init__(options, observer, release_text, [_export.SAVED_MODEL], temporary_directory, active)
+        super().__init__(options, observer, release_text, [_artifacts.SAVED_MODEL], temporary_directory, active)
         self.output_directory = os.fspath(arguments['output_directory'])
         self._path = _store.plain(arguments['trained_checkpoint_prefix'])
         self.arguments = dict(arguments)
         self.recipe = _recipe(options, release_text, arguments, active)
-        self._results = collections.OrderedDict()  # prefix -> Result
+        self._results = collections.OrderedDict()  # prefix -> _reports.Result
         self._files = None  # what lies in the folder of the checkpoints at this look; None before there was one
         self._seen = {}  # prefix -> what its files looked like when it was last looked at
         self._missed = set()  # prefixes that were there at a look, and gone at a later one, without an export
@@ -121,9 +98,9 @@ class Series(_export.UnderWay):
                     break
 
     def report(self):
-        """Returns the ``SeriesReport``."""
+        """Returns the ``_reports.SeriesReport``."""
         waiting = sorted(prefix for prefix in self._seen if prefix not in self._handled and prefix not in self._missed)
-        return SeriesReport(self.output_directory, list(self._results.values()), waiting, sorted(self._missed),
+        return _reports.SeriesReport(self.output_directory, list(self._results.values()), waiting, sorted(self._missed),
                             self.release_text)
 
     def _wanted_now(self):
@@ -189,12 +166,12 @@ class Series(_export.UnderWay):
 
     def _skip_if_done(self, prefix):
         """Takes note of a checkpoint whose export is there already; returns whether it is."""
-        if self.options.overwrite or prefix in self._results and self._results[prefix].outcome != SKIPPED:
+        if self.options.overwrite or prefix in self._results and self._results[prefix].outcome != _reports.SKIPPED:
             return False
         step = step_of(prefix)
         if step is None or not self._is_done(prefix, step):
             return False
-        self._keep(Result(prefix, step, SKIPPED, None, None))
+        self._keep(_reports.Result(prefix, step, _reports.SKIPPED, None, None))
         return True
 
     def _is_done(self, prefix, step):
@@ -218,22 +195,22 @@ class Series(_export.UnderWay):
                     'The checkpoint {} tells no global step, which names its SavedModel.'.format(prefix),
                     'Export it by itself, without --all_checkpoints.')
             for other in self._results.values():
-                if other.step == step and other.prefix != prefix and other.outcome != FAILED:
+                if other.step == step and other.prefix != prefix and other.outcome != _reports.FAILED:
                     raise _errors.OutputRefused(
                         'The checkpoint {} is of step {}, as {} is.'.format(prefix, step, other.prefix),
                         'Export it by itself, into another --output_directory.')
-            return Result(prefix, step, EXPORTED, one.export(prefix, step), None)
+            return _reports.Result(prefix, step, _reports.EXPORTED, one.export(prefix, step), None)
         except Exception as error:  # pylint: disable=broad-except
-            return Result(prefix, step, FAILED, None, error)
+            return _reports.Result(prefix, step, _reports.FAILED, None, error)
 
     def _keep(self, result):
-        if (result.outcome == FAILED and self.options.series.watch and
+        if (result.outcome == _reports.FAILED and self.options.series.watch and
                 not _tensorflow.gfile().Exists(result.prefix + '.index')):
             self.observer.note('{} was removed before it could be exported'.format(result.prefix))
             self._missed.add(result.prefix)
             self._results.pop(result.prefix, None)
             return
-        if result.outcome == SKIPPED and result.prefix in self._results:
+        if result.outcome == _reports.SKIPPED and result.prefix in self._results:
             return
         self._results[result.prefix] = result
         self.observer.checkpoint(result)
@@ -271,12 +248,12 @@ class _One:
         self._sources = sources
 
     def export(self, prefix, step):
-        """Exports one checkpoint; returns its ``_export.Report``."""
+        """Exports one checkpoint; returns its ``_reports.Report``."""
         series = self._series
         place = os.path.join(series.output_directory, str(step))
         _staging.clear(place)
         there = self._check_free(place)
-        options = series.options._replace(artifacts=(_export.SAVED_MODEL,))
+        options = series.options._replace(artifacts=(_artifacts.SAVED_MODEL,))
         with _staging.staged(place, _staging.OF_A_SAVED_MODEL, lambda: self._check_free(place)) as staged:
             export = _export.Export(
                 options, _Quiet(series.observer), series.release_text, prefix, place, staged, series.steps)
@@ -301,7 +278,7 @@ class _One:
         return bool(there)
 
 
-class _Quiet(_export.Observer):
+class _Quiet(_observer.Observer):
     """Passes on what one of many exports has to say, but for its stages."""
 
     def __init__(self, observer):
@@ -322,7 +299,7 @@ def series(options, observer, release_text, arguments):
     output_directory = arguments['output_directory'] = _store.plain(arguments['output_directory'])
     if not output_directory:
         raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
-    if options.saved_model_variables == _export.FROZEN:
+    if options.saved_model_variables == _artifacts.FROZEN:
         raise _errors.UsageError(
             'A frozen SavedModel holds the weights in its graph, and many checkpoints share one graph.',
             'Leave out --saved_model_variables=frozen, or export the checkpoints one by one.')
@@ -338,7 +315,7 @@ def series(options, observer, release_text, arguments):
         finally:
             if under_way.report().results:
                 observer.finished(under_way.report())
-        failed = [result for result in under_way.report().results if result.outcome == FAILED]
+        failed = [result for result in under_way.report().results if result.outcome == _reports.FAILED]
         if failed:
             raise _errors.SomeFailed(
                 '{} of {} checkpoints could not be exported:\n{}'.format(
@@ -464,10 +441,8 @@ def _digest_of(prefix):
 
 def _recipe(options, release_text, arguments, active=()):
     """Returns a digest of all but the weights that a SavedModel depends on, so that a change of it is noticed."""
-    from od_patch import _options  # late: it is made of what this module has
     ingredients = [_version.__version__, _tensorflow.versions()[0], release_text]
-    ingredients += [(name, value) for name, value in sorted(options.asked.items())
-                    if _options.TABLE[name].ingredient and value != _options.TABLE[name].default]
+    ingredients += options.ingredients
     ingredients += [(step.name, step.ingredients()) for step in active]
     for name, value in sorted(arguments.items()):
         if name not in ('trained_checkpoint_prefix', 'output_directory'):

@@ -11,14 +11,14 @@ import copy
 import importlib.util
 import os
 
-from od_patch import _checkpoint
-from od_patch import _config
-from od_patch import _export
-from od_patch import _flags
-from od_patch import _options
-from od_patch import _staging
-from od_patch import _store
 from od_patch import _tensorflow
+from od_patch.checkpoint import _checkpoint
+from od_patch.config import _config
+from od_patch.export import _export
+from od_patch.options import _flags
+from od_patch.options import _options
+from od_patch.staging import _staging
+from od_patch.staging import _store
 
 _FROM_ELSEWHERE = ('flagfile', 'undefok')  # of absl, which takes them wherever flags are parsed
 

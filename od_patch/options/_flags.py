@@ -3,7 +3,7 @@
 Not for: the flags of the release, which its script defines.
 """
 from od_patch import _errors
-from od_patch import _options
+from od_patch.options import _options
 
 REQUIRED = ('pipeline_config_path', 'trained_checkpoint_prefix', 'output_directory')  # by every release; paths
 

@@ -12,9 +12,9 @@ Not for: deciding where to write (``_staging``) or which checkpoint (``_export``
 import collections
 import os
 
-from od_patch import _bundle
-from od_patch import _bundle_writer
 from od_patch import _tensorflow
+from od_patch.checkpoint import _bundle
+from od_patch.checkpoint import _bundle_writer
 
 RESOURCE = 'resource'
 REFERENCE = 'reference'

@@ -10,9 +10,10 @@ import sys
 import tempfile
 
 from od_patch import _errors
-from od_patch import _reading
-from od_patch import _releases
 from od_patch import _tensorflow
+from od_patch.checkpoint import _checkpoint
+from od_patch.config import _reading
+from od_patch.releases import _releases
 
 _POSITION = re.compile(r'^(\d+):(\d+) ?: ?(.*)$', re.DOTALL)
 
@@ -110,7 +111,7 @@ def check(config):
         raise _errors.InputRefused(
             'The pipeline config is one of TensorFlow 2\'s own models ({}), which has its own exporter; that one '
             'writes variables as it is.'.format(native),
-            'Use it, on the directory of the checkpoint:\n' + tensorflow_2_command('…'))
+            'Use it, on the directory of the checkpoint:\n' + _checkpoint.tensorflow_2_command('…'))
     if config.HasField('graph_rewriter'):
         raise _errors.EnvironmentRefused(
             'The pipeline config has a graph_rewriter (quantization), which needs tf.contrib.quantize, and '
@@ -118,12 +119,6 @@ def check(config):
             'Export it under TensorFlow 1: 1.15 on Python 3.7, or 1.12 on Python 3.6 for r1.12.0 (the table in the '
             'README). The SavedModel runs on TensorFlow 2 all the same.')
     _check_extractor(config)
-
-
-def tensorflow_2_command(folder):
-    """Returns the command that exports a model of TensorFlow 2, whose checkpoints lie in ``folder``."""
-    return ('  python -m object_detection.exporter_main_v2 --input_type=image_tensor --pipeline_config_path=… '
-            '--trained_checkpoint_dir={} --output_directory=…'.format(folder))
 
 
 def _check_extractor(config):

@@ -12,10 +12,10 @@ Not for: reading, which is ``_bundle``.
 import os
 import struct
 
-from od_patch import _bundle
-from od_patch import _crc32c
 from od_patch import _errors
 from od_patch import _tensorflow
+from od_patch.checkpoint import _bundle
+from od_patch.checkpoint import _crc32c
 
 _BLOCK_SIZE = 256 << 10  # bytes; a table's reader reads whole blocks
 _RESTART_INTERVAL = 16  # entries between keys that are written in full

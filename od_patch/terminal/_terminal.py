@@ -1,6 +1,6 @@
 """The console that everything is shown on: what files say is shown as it is, and nothing in it is obeyed.
 
-Not for: what to show; ``_console`` and ``compare/_report`` do that.
+Not for: what to show; ``_summary`` and ``compare/_report`` do that.
 """
 import rich.console
 import rich.segment
@@ -21,3 +21,11 @@ class Console(rich.console.Console):
                 if text != segment[0]:
                     segment = rich.segment.Segment(text, segment[1])
             yield segment
+
+
+def show_refusal(error, stream):
+    """Prints a refusal: what is wrong, and what to do."""
+    console = Console(file=stream, soft_wrap=True)
+    console.print(rich.text.Text.assemble(('od-patch: ', 'bold red'), error.problem))
+    if error.remedy:
+        console.print(rich.text.Text(error.remedy))

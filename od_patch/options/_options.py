@@ -12,10 +12,11 @@ import textwrap
 import typing
 
 from od_patch import _errors
-from od_patch import _export
 from od_patch import _option
-from od_patch import _series
 from od_patch import steps
+from od_patch.export import _artifacts
+from od_patch.export import _export
+from od_patch.export import _series
 
 
 class Group(typing.NamedTuple):
@@ -30,7 +31,7 @@ _EXPORT = (
         'strict_pin', _option.SWITCH, False,
         'Decline an exporter that is not one of the pinned releases, rather than warn.', ingredient=False),
     _option.Option(
-        'saved_model_variables', _option.one_of(_export.KINDS), _export.KINDS[0],
+        'saved_model_variables', _option.one_of(_artifacts.KINDS), _artifacts.KINDS[0],
         'What saved_model/ holds: variables as resources (what TensorFlow 2 and current servers expect), '
         'variables as references (as TensorFlow 1 graphs have them), or frozen constants (what the release writes).'),
     _option.Option(
@@ -38,7 +39,7 @@ _EXPORT = (
         'Replace the export that --output_directory holds already. Without it, such a directory is refused.',
         ingredient=False),
     _option.Option(
-        'artifacts', _option.some_of(_export.ARTIFACTS), tuple(_export.ARTIFACTS),
+        'artifacts', _option.some_of(_artifacts.ARTIFACTS), tuple(_artifacts.ARTIFACTS),
         'What to export, comma-separated; what is not named is not computed.',
         ingredient=False),  # of many checkpoints, SavedModels are exported and nothing else
     _option.Option(
@@ -109,16 +110,22 @@ def for_exports(chosen):
     series = None
     if chosen.get('all_checkpoints') or 'checkpoint_steps' in chosen or chosen.get('watch'):
         series = _series_of(chosen)
-    options = _export.Options(series=series, asked=chosen, **{
+    options = _export.Options(series=series, asked=chosen, ingredients=ingredients(chosen), **{
         name: chosen.get(name, TABLE[name].default) for name in _export.Options._fields if name in TABLE})
     for step in steps.active(chosen):
         step.check_options(options)
     return options
 
 
+def ingredients(chosen):
+    """Returns ((name, value), …) of those options whose change makes another export of a series; sorted."""
+    return tuple((name, value) for name, value in sorted(chosen.items())
+                 if TABLE[name].ingredient and value != TABLE[name].default)
+
+
 def _series_of(chosen):
     """Returns the ``_series.Wanted``."""
-    if chosen.get('artifacts', (_export.SAVED_MODEL,)) != (_export.SAVED_MODEL,):
+    if chosen.get('artifacts', (_artifacts.SAVED_MODEL,)) != (_artifacts.SAVED_MODEL,):
         raise _errors.UsageError(
             'Of many checkpoints, SavedModels are exported, and nothing else.',
             'Leave out --artifacts, or export the checkpoints one by one.')

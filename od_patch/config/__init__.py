@@ -1,0 +1,1 @@
+"""Files of text that a person wrote: pipeline configs and what is wrong in them."""

@@ -1,0 +1,1 @@
+"""The core: one export under way, a series of them, what they report."""

@@ -1,0 +1,34 @@
+"""Who is told how an export goes."""
+import logging
+import sys
+
+from od_patch import _text
+
+_log = logging.getLogger('od_patch')
+
+
+class Observer:
+    """Is told how an export goes; this one logs what should be known. Subclassed by whoever shows progress."""
+
+    def stage(self, name):
+        """A stage has begun, and with it the one before has ended."""
+
+    def finished(self, report):
+        """The export is in its place; ``report`` is a ``_reports.Report``, for a series a ``_reports.SeriesReport``.
+
+        Said in one line, on stderr: whoever exports from Python, or by the source patch, sees nothing else of od-patch.
+        """
+        from od_patch.export import _summary  # late: it imports rich, and `import od_patch` is to cost nothing
+        sys.stderr.write(_text.plain(_summary.summary_line(report)) + '\n')
+
+    def progress(self, done, total, name):
+        """Of ``total`` checkpoints that are there, ``done`` are dealt with, and the one called ``name`` is next."""
+
+    def checkpoint(self, result):
+        """One checkpoint of a series is dealt with; ``result`` is a ``_reports.Result``."""
+        if result.error is not None:
+            _log.error('%s: %s', result.prefix, result.error)
+
+    def note(self, text):
+        """Something that the user should know."""
+        _log.warning('%s', text)

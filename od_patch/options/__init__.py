@@ -1,0 +1,1 @@
+"""All options in one table, and the same as flags."""

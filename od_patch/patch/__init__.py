@@ -1,0 +1,1 @@
+"""What is replaced on the exporter, by what, and how it comes off."""

@@ -1,0 +1,1 @@
+"""From the graph to a SavedModel with its record, and to a frozen graph."""

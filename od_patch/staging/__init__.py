@@ -1,0 +1,1 @@
+"""Written elsewhere, moved into place: on a local disk and in a store."""
