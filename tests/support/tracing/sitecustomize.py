@@ -3,9 +3,12 @@
 On PYTHONPATH, so that it is on in what the tests start, too. A fork goes on counting by itself; what is killed, or
 gets another PYTHONPATH from its test, is not counted.
 """
+import os
+
 try:
     import coverage
 except ImportError:  # in another environment's Python
     pass
 else:
-    coverage.process_startup()
+    if os.environ.get('COVERAGE_PROCESS_START'):  # empty for no: coverage.py takes that for a file
+        coverage.process_startup()
