@@ -384,6 +384,8 @@ def traces(graph, order):
 
 
 _LEAST_ROUNDED = 64  # elements: of fewer, a grid that they lie on says nothing
+_MOST_STEPS = 256
+_FIRST_LOOK = 2048  # elements: that these are not on a grid is seen in a thousandth of the time that all of them take
 
 
 def rounded(context, pairs):
@@ -393,6 +395,8 @@ def rounded(context, pairs):
     """
     for side in (1, 0):
         sure, most = 0, 0
+        if any(_has_many_values(context.weights.graphs[side].tensors[pair[side]]) for pair in pairs):
+            continue
         for pair in pairs:
             one, other = (context.weights.graphs[which].tensors[pair[which]].numbers().astype(numpy.float64).reshape(-1)
                           for which in (side, 1 - side))
@@ -402,7 +406,7 @@ def rounded(context, pairs):
             steps = len(values)
             span = float(other.max() - other.min())
             gap = float(numpy.diff(values).max()) if steps > 1 else span
-            if steps > 256 or numpy.abs(one - other).max() > 1.01 * max(gap, span / 255) + 1e-6 * abs(other).max():
+            if steps > _MOST_STEPS or numpy.abs(one - other).max() > 1.01 * max(gap, span / 255) + 1e-6 * abs(other).max():
                 break
             if steps < len(numpy.unique(other)) and one.size >= _LEAST_ROUNDED:
                 sure, most = sure + 1, max(most, steps)
@@ -410,3 +414,8 @@ def rounded(context, pairs):
             if sure:
                 return side, most
     return None
+
+
+def _has_many_values(tensor):
+    """Returns whether the first elements of a tensor alone have more values than a grid has steps."""
+    return len(numpy.unique(tensor.numbers().reshape(-1)[:_FIRST_LOOK])) > _MOST_STEPS

@@ -141,10 +141,7 @@ def test_what_two_tools_freeze_of_one_checkpoint_is_judged_as_running_it_says(fr
     answer = _verdict.compare(*(graphs.write(tmp_path / name, frozen[tool])
                                 for name, tool in (('one.pb', one), ('other.pb', other))))
     assert _equal(_values(frozen[one]), _values(frozen[other]))
-    assert answer.verdict in ('identical', 'equivalent') or 'v2' in one + other, answer.causes
-    assert answer.verdict not in ('different weights', 'not comparable'), [cause.title for cause in answer.causes]
-    for cause in answer.causes:
-        assert not cause.kind.endswith('.revision') and 'OD API' not in cause.title + cause.revision
+    assert answer.verdict in ('identical', 'equivalent'), [cause.title for cause in answer.causes]
 
 
 def test_one_changed_weight_is_a_difference_whatever_has_frozen_it(frozen, tmp_path):
