@@ -67,6 +67,7 @@ def main(argv):
         _terminal.show_refusal(_log_file.log_refused(early.log_file, error), sys.stderr)
         return _errors.UsageError.exit_code
     progress = _Stages(log.error_terminal)
+    progress.keeps_output = early.verbose or early.log_file is not None
     try:
         with _signals.obeyed():
             return _exit_code(argv, early, log, progress)

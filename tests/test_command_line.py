@@ -88,7 +88,17 @@ def test_on_a_terminal_there_is_a_spinner_and_none_of_tensorflows_words(checkpoi
 def test_verbose_shows_what_tensorflow_prints(checkpoint_of, tmp_path):
     result = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), tmp_path / 'out', verbose=True)
     assert result.exit_code == 0, result.stderr
-    assert '_TFProfRoot' in result.stdout + result.stderr
+    assert '_TFProfRoot' in result.stdout + result.stderr and '  profile  ' in result.stderr
+
+
+@pytest.mark.xdist_group('ssd')
+def test_the_profile_is_computed_where_the_log_is_kept_and_not_where_it_is_thrown_away(checkpoint_of, tmp_path):
+    given = exports.config_path('ssd'), checkpoint_of('ssd'), tmp_path / 'out'
+    result = exports.ours(*given)
+    assert result.exit_code == 0 and '  graph  ' in result.stderr and '  profile  ' not in result.stderr
+    result = exports.ours(*given, log_file=tmp_path / 'log', overwrite=True)
+    assert result.exit_code == 0 and '  profile  ' in result.stderr
+    assert '_TFProfRoot' in (tmp_path / 'log').read_text()
 
 
 def test_traceback_is_shown_on_request(tmp_path):

@@ -412,6 +412,14 @@ def test_the_graph_is_profiled_where_everything_is_made_or_that_is_asked_for(
     assert ('profile of 3 variables' in capsys.readouterr().out) == profiled
 
 
+@pytest.mark.parametrize('profile_graph, profiled', [(None, False), (True, True), (False, False)])
+def test_the_graph_is_not_profiled_where_nobody_could_read_it_unless_asked(export, capsys, profile_graph, profiled):
+    class Quiet(_observer.Observer):
+        keeps_output = False
+    export(profile_graph=profile_graph, _observer=Quiet())
+    assert ('profile of 3 variables' in capsys.readouterr().out) == profiled
+
+
 @pytest.mark.parametrize('options, used', [
     ({'artifacts': ['saved_model']}, False), ({'artifacts': ['saved_model', 'pipeline_config']}, False),
     ({'artifacts': ['pipeline_config']}, False), ({'artifacts': ['saved_model', 'checkpoint']}, True),

@@ -46,7 +46,7 @@ Attributes:
     overwrite: bool, whether an export that is there already may be replaced.
     artifacts: which of ``_artifacts.ARTIFACTS`` to write.
     profile_graph: bool, whether the release may print its profile of the graph;
-        None for yes where all artifacts are written, as it does, and no else.
+        None for yes where all artifacts are written, as it does, and somebody can read it.
     series: ``_series.Wanted`` where many checkpoints are exported; None for one.
     asked: dict from the name of each option that was given to its value; from
         it the steps are made (``steps.active``).
@@ -170,7 +170,7 @@ class UnderWay:
     def profiles(self):
         """Whether the release is to print its profile of the graph."""
         if self.options.profile_graph is None:
-            return set(self.options.artifacts) == set(_artifacts.ARTIFACTS)
+            return self.observer.keeps_output and set(self.options.artifacts) == set(_artifacts.ARTIFACTS)
         return self.options.profile_graph
 
     @property

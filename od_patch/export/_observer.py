@@ -8,7 +8,13 @@ _log = logging.getLogger('od_patch')
 
 
 class Observer:
-    """Is told how an export goes; this one logs what should be known. Subclassed by whoever shows progress."""
+    """Is told how an export goes; this one logs what should be known. Subclassed by whoever shows progress.
+
+    Attributes:
+        keeps_output: bool, whether what the release prints is shown or kept, so that somebody can read it.
+    """
+
+    keeps_output = True
 
     def stage(self, name):
         """A stage has begun, and with it the one before has ended."""

@@ -45,7 +45,8 @@ _EXPORT = (
     _option.Option(
         'profile_graph', _option.SWITCH, None,
         'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
-        'where all artifacts are exported.', ingredient=False))
+        'where all artifacts are exported and what the release prints is shown or kept (--verbose, --log_file).',
+        ingredient=False))
 
 _SERIES = (
     _option.Option(
