@@ -134,7 +134,8 @@ def test_a_folder_of_that_name_hides_nothing_and_is_not_taken_for_the_package(re
 def test_each_form_in_which_tensorflow_is_installed_is_known(beside, is_hidden, tmp_path):
     _write(tmp_path, 'tensorflow/__init__.py')
     _write(tmp_path, beside)
-    code = 'import sys; sys.path[:0] = {!r}\nfrom od_patch.environment import _environment\nprint(_environment.hidden("tensorflow"))'
+    code = ('import sys; sys.path[:0] = {!r}\nfrom od_patch.environment import _environment\n'
+            'print(_environment.hidden("tensorflow"))')
     assert exports.run(['-I', '-c', code.format([str(tmp_path), _ROOT])]).stdout == '{}\n'.format(is_hidden)
 
 

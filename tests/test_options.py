@@ -127,7 +127,8 @@ def test_the_commands_alone_have_those_of_the_terminal():
 @pytest.mark.parametrize('option', OPTIONS)
 def test_every_option_that_changes_an_export_or_its_proof_makes_a_series_do_it_anew(option):
     def recipe(chosen):
-        return _series._recipe(_export.Options(asked=chosen, ingredients=_options.ingredients(chosen)), 'release', {'input_type': 'image_tensor'})
+        options = _export.Options(asked=chosen, ingredients=_options.ingredients(chosen))
+        return _series._recipe(options, 'release', {'input_type': 'image_tensor'})
     changed = recipe({option.name: EXAMPLES[option.name].value}) != recipe({})
     assert changed == (option.name not in NO_INGREDIENTS)
     assert recipe({option.name: option.default}) == recipe({})
@@ -302,7 +303,8 @@ def test_a_label_map_or_an_image_of_other_content_makes_a_series_do_it_anew(tmp_
     def recipe(content):
         image.write_bytes(content)
         given = {'warmup_images': [str(tmp_path)]}
-        return _series._recipe(_export.Options(asked=given, ingredients=_options.ingredients(given)), 'release', {}, steps.active(given))
+        options = _export.Options(asked=given, ingredients=_options.ingredients(given))
+        return _series._recipe(options, 'release', {}, steps.active(given))
     assert recipe(b'first') == recipe(b'first') != recipe(b'other')
 
     class Read(steps.labels.Labels):

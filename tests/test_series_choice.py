@@ -532,7 +532,8 @@ def recipe(release='release', arguments=None, check=('labels', 'warm-up'), **opt
     for step in active:
         if step.name in check:
             step.check(arguments)
-    return _series._recipe(_export.Options(asked=chosen, ingredients=_options.ingredients(chosen)), release, arguments, active)
+    options = _export.Options(asked=chosen, ingredients=_options.ingredients(chosen))
+    return _series._recipe(options, release, arguments, active)
 
 
 def test_a_change_of_anything_that_a_saved_model_depends_on_is_noticed(tmp_path):

@@ -17,7 +17,8 @@ from od_patch.compare import _report
 from od_patch.compare import _tensors
 
 _TEMPLATE = os.path.join(os.path.dirname(__file__), 'page.html')
-STYLE = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'terminal', 'page.css')  # what all pages of od-patch share
+# What all pages of od-patch share.
+STYLE = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'terminal', 'page.css')
 _MOST_HISTOGRAMS = 60
 _BINS = 48
 # What a node is to the other graph; the page's legend has them in this order.

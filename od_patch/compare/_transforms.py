@@ -406,7 +406,8 @@ def rounded(context, pairs):
             steps = len(values)
             span = float(other.max() - other.min())
             gap = float(numpy.diff(values).max()) if steps > 1 else span
-            if steps > _MOST_STEPS or numpy.abs(one - other).max() > 1.01 * max(gap, span / 255) + 1e-6 * abs(other).max():
+            step = 1.01 * max(gap, span / 255) + 1e-6 * abs(other).max()
+            if steps > _MOST_STEPS or numpy.abs(one - other).max() > step:
                 break
             if steps < len(numpy.unique(other)) and one.size >= _LEAST_ROUNDED:
                 sure, most = sure + 1, max(most, steps)

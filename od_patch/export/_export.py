@@ -366,7 +366,7 @@ def current():
 
 
 def asked():
-    """Returns (``Options``, ``_observer.Observer``) of this thread: those of its innermost ``patched()``, else the defaults."""
+    """Returns (``Options``, ``_observer.Observer``) of this thread: its innermost ``patched()``'s, else the defaults."""
     return _thread.asked or (Options(), _observer.Observer())
 
 
