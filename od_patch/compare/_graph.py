@@ -132,13 +132,8 @@ class Graph:
             while stack:
                 node, rest = stack.pop()
                 if rest is None:
-                    if state[node] == 2:
+                    if state[node]:
                         continue
-                    if state[node] == 1:
-                        raise InputRefused(
-                            'The graph has a cycle through node {!r} that is not a while loop.'.format(
-                                self.names[node]),
-                            'A GraphDef must be free of cycles; export it again.')
                     state[node] = 1
                     merge = ops[node] in LOOP_MERGES
                     sources = []

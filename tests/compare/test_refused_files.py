@@ -98,6 +98,19 @@ def test_a_cycle_that_an_output_needs():
     assert 'that is not a while loop' in _graph_of(Made().node('a', 'Identity', ['a'], T=FLOAT))
 
 
+def test_a_loop_that_nothing_leaves():
+    made = Made().const('x', 1).node('e', 'Enter', ['x'], T=FLOAT, frame_name=b'f').node(
+        'm', 'Merge', ['e', 'n'], T=FLOAT, N=2).node('n', 'NextIteration', ['m'], T=FLOAT)
+    assert 'no node of the graph is an end: the graph is one cycle' in _graph_of(made)
+
+
+def test_ops_that_no_release_has_together():
+    made = Made().node('gone', 'CriticalSectionOp').node('new', 'AnonymousMemoryCache')
+    loads = _loading.of(made.graph_def, _graph.build(made.graph_def, 'here'), ask_importer=False)
+    assert loads.releases == () and 'it has AnonymousMemoryCache; it has CriticalSectionOp, which later releases lack, ' \
+        'and so no release has all that it needs' in str(loads)
+
+
 def test_a_tensor_of_a_type_without_elements():
     from tensorflow.core.framework import tensor_pb2
     with pytest.raises(TypeError, match='resource'):
