@@ -179,6 +179,6 @@ def test_a_graph_that_fails_where_it_is_run_is_refused_with_tensorflows_words(tm
     made = Made().placeholder('image_tensor', UINT8, [-1, -1, -1, 3]).const('seven', [7], 'i4')
     made.node('detection_boxes', 'Reshape', ['image_tensor', 'seven'], T=UINT8, Tshape=INT32)
     path = graphs.write(tmp_path / 'graph.pb', made.graph_def)
-    with pytest.raises(_errors.InputRefused, match='running the graph failed: Input to reshape') as refusal:
+    with pytest.raises(_errors.InputRefused, match='running the graph failed: .*Input to reshape') as refusal:
         _run.run(_verdict.compare(path, path), 1)
     assert refusal.value.remedy == 'Compare it without --run.'
