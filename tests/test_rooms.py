@@ -35,14 +35,10 @@ def _room_of(module):
     return 'entry points' if module in _ENTRY_POINTS else 'ground'
 
 
-def imported(text, modules, late=True):
-    """Modules of od-patch that a text of Python imports; those imported inside functions, too, with ``late``."""
-    tree = ast.parse(text)
+def imported(text, modules):
+    """Modules of od-patch that a text of Python imports, inside of functions, too."""
     found = set()
-    inside = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for inner in ast.walk(node)}
-    for node in ast.walk(tree):
-        if id(node) in inside and not late:
-            continue
+    for node in ast.walk(ast.parse(text)):
         names = []
         if isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] == 'od_patch':
             names = ['{}.{}'.format(node.module, alias.name) for alias in node.names]

@@ -385,7 +385,7 @@ def traces(graph, order):
 
 _LEAST_ROUNDED = 64  # elements: of fewer, a grid that they lie on says nothing
 _MOST_STEPS = 256
-_FIRST_LOOK = 2048  # elements: that these are not on a grid is seen in a thousandth of the time that all of them take
+_FIRST_LOOK = 2048  # elements: mostly they alone have more values than a grid has, and then nobody sorts the others
 
 
 def rounded(context, pairs):

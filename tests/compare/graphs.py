@@ -90,6 +90,12 @@ def run(graph_def, outputs, feeds):
                                {name + ':0': value for name, value in feeds.items()})
 
 
+def equal(one, other):
+    """Whether two lists of arrays are the same in number, type, shape and every bit."""
+    return len(one) == len(other) and all(
+        a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(one, other))
+
+
 def image(seed=0):
     """A made-up uint8 image, batch of one."""
     return np.random.RandomState(seed).randint(0, 255, (1, 16, 20, 3)).astype('u1')

@@ -95,22 +95,12 @@ def _by_od_patch(folder):
 
 
 def _of_a_function(lower):
-    """TensorFlow 2's own, of a loaded signature; what it calls ``Identity`` gets the outputs' names."""
+    """TensorFlow 2's own, of the signature of a loaded SavedModel, whose names it keeps."""
     def make(folder):
         from tensorflow.python.framework import convert_to_constants
         loaded = tensorflow.saved_model.load(os.path.join(folder, 'saved_model'))
-        function = loaded.signatures['serving_default']
-        frozen = convert_to_constants.convert_variables_to_constants_v2(function, lower_control_flow=lower)
-        graph_def = frozen.graph.as_graph_def()
-        tf = _tensorflow.tf1()
-        with tf.Graph().as_default() as graph:
-            image = tf.placeholder(tf.float32, [None, 8, 8, 3], name='image_tensor')
-            names = [frozen.structured_outputs[name].name for name in _OUTPUTS] if isinstance(
-                frozen.structured_outputs, dict) else [tensor.name for tensor in frozen.outputs]
-            found = tf.import_graph_def(graph_def, {frozen.inputs[0].name: image}, names, name='')
-            for name, tensor in zip(_OUTPUTS, found):
-                tf.identity(tensor, name=name)
-            return graph.as_graph_def()
+        return convert_to_constants.convert_variables_to_constants_v2(
+            loaded.signatures['serving_default'], lower_control_flow=lower).graph.as_graph_def()
     return make
 
 
@@ -132,27 +122,29 @@ def _values(graph_def):
     return graphs.run(graph_def, _OUTPUTS, {'image_tensor': _IMAGES})
 
 
-def _equal(one, other):
-    return all(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(one, other))
+def _change(const, change):
+    """Calls a function with the value of a Const, an array, which it changes in place."""
+    tf = _tensorflow.tf1()
+    value = tf.make_ndarray(const.attr['value'].tensor).copy()
+    change(value)
+    const.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value, shape=value.shape))
 
 
 @pytest.mark.parametrize('one, other', itertools.combinations(sorted(_TOOLS), 2))
 def test_what_two_tools_freeze_of_one_checkpoint_is_judged_as_running_it_says(frozen, tmp_path, one, other):
     answer = _verdict.compare(*(graphs.write(tmp_path / name, frozen[tool])
                                 for name, tool in (('one.pb', one), ('other.pb', other))))
-    assert _equal(_values(frozen[one]), _values(frozen[other]))
+    assert graphs.equal(_values(frozen[one]), _values(frozen[other]))
     assert answer.verdict in ('identical', 'equivalent'), [cause.title for cause in answer.causes]
 
 
 def test_one_changed_weight_is_a_difference_whatever_has_frozen_it(frozen, tmp_path):
+    def last_bit(value):
+        value[-1, -1, -1, -1] = np.nextafter(value[-1, -1, -1, -1], np.float32(9))
     for tool, graph_def in frozen.items():
         changed = tools.clone(graph_def)
-        const = max((node for node in changed.node if node.op == 'Const' and node.attr['dtype'].type == 1),
-                    key=lambda node: len(node.attr['value'].tensor.tensor_content))
-        tf = _tensorflow.tf1()
-        value = tf.make_ndarray(const.attr['value'].tensor).copy()
-        value.reshape(-1)[-1] = np.nextafter(value.reshape(-1)[-1], np.float32(9))
-        const.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value))
+        _change(max((node for node in changed.node if node.op == 'Const' and node.attr['dtype'].type == 1),
+                    key=lambda node: len(node.attr['value'].tensor.tensor_content)), last_bit)
         answer = _verdict.compare(graphs.write(tmp_path / 'one.pb', graph_def),
                                   graphs.write(tmp_path / 'other.pb', changed))
         assert answer.exit_code == 1 and answer.verdict == 'different weights', (tool, answer.verdict)
@@ -197,12 +189,10 @@ def _drawn(seed):
 
 
 def _one_weight_moved(graph_def, draw):
-    tf = _tensorflow.tf1()
-    consts = [node for node in graph_def.node if node.op == 'Const' and node.attr['dtype'].type == 1]
-    const = draw.choice(consts)
-    value = tf.make_ndarray(const.attr['value'].tensor).copy()
-    value[tuple(draw.randrange(size) for size in value.shape)] += np.float32(draw.choice([1e-6, .01, 1.]))
-    const.attr['value'].tensor.CopyFrom(tf.make_tensor_proto(value, shape=value.shape))
+    def move(value):
+        value[tuple(draw.randrange(size) for size in value.shape)] += np.float32(draw.choice([1e-6, .01, 1.]))
+    _change(draw.choice([node for node in graph_def.node
+                         if node.op == 'Const' and node.attr['dtype'].type == 1]), move)
 
 
 def _edited(graph_def, outputs, draw):
@@ -232,7 +222,7 @@ def test_of_random_graphs_and_chains_of_edits_nothing_is_called_equal_that_is_no
     fed = {'image_tensor': np.random.RandomState(seed).uniform(-2, 2, (2, 6, 6, 3)).astype('f4')}
     tf = _tensorflow.tf1()
     try:
-        same = _equal(graphs.run(graph_def, outputs, fed), graphs.run(made, outputs, fed))
+        same = graphs.equal(graphs.run(graph_def, outputs, fed), graphs.run(made, outputs, fed))
     except (ValueError, KeyError, tf.errors.OpError):
         same = False  # it does not load, or does not run
     for left, right in ((one, other), (other, one)):

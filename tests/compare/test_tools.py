@@ -49,9 +49,7 @@ def truth(graph_def, graph, image, outputs, origin):
     found = values(graph_def, image, outputs, graph)
     if isinstance(found, str):
         return 'does not load'
-    pairs = [pair for mine, theirs in zip(origin, found) for pair in zip(mine, theirs)]
-    same = len(found) == len(origin) and all(one.dtype == other.dtype and one.shape == other.shape
-                                             and one.tobytes() == other.tobytes() for one, other in pairs)
+    same = len(found) == len(origin) and all(map(graphs.equal, origin, found))
     return 'equal' if same else 'unequal'
 
 
