@@ -37,6 +37,8 @@ class Alignment:
         only: (left, right) lists: nodes that are still without a counterpart when changes and sites are set equal.
         guessed: set of left positions of changes that were paired among several that look alike: what differs
             between such two may be no difference of the graphs.
+        elsewhere: set of left positions of changes where both graphs have what the pair says under one name, each
+            at another place: the two are no pair, and their difference is none of the graphs.
         pairs: dict of left position -> right position, for all that stands at one place.
         same_weights_structure: bool, whether nothing but values of weights differs.
     """
@@ -54,6 +56,7 @@ class Alignment:
         self._tokens = ({}, {})
         self._walked = set()
         self.guessed, self._guessing = set(), False
+        self._by_name = [None, None]
         left_outputs = {name: (node, port) for name, node, port in one.outputs}
         right_outputs = {name: (node, port) for name, node, port in other.outputs}
         for name in sorted(set(left_outputs) & set(right_outputs)):
@@ -64,6 +67,7 @@ class Alignment:
             self.only, edge = self._edge(cuts)
             if not self._meet(edge, cuts):
                 break
+        self.elsewhere = {change.left for change in self.changed if self._is_elsewhere(change)}
         self.same_weights_structure = not (self.unmatched[0] or self.unmatched[1])
         self._pair_matched(cuts)
 
@@ -171,6 +175,22 @@ class Alignment:
             if self._guessing:
                 self.guessed.add(left)
             self.pairs.setdefault(left, right)
+
+    def _is_elsewhere(self, change):
+        """Whether names contradict a pair: one of the two is in the other graph, too, where it is called the same."""
+        names = [graph.names[node] for graph, node in zip((self.left, self.right), change)]
+        if names[0] == names[1] or not all(names):
+            return False
+        return any(self._label(1 - side, twin) == self._label(side, change[side])
+                   for side in (0, 1) for twin in self._called(1 - side).get(names[side], ()))
+
+    def _called(self, side):
+        """{name: positions} of one graph."""
+        if self._by_name[side] is None:
+            self._by_name[side] = collections.defaultdict(list)
+            for node in self._hashes[side].order:
+                self._by_name[side][(self.left, self.right)[side].names[node]].append(node)
+        return self._by_name[side]
 
     def _site(self, left, right, consumer, slot):
         if left not in self._tokens[0] and right not in self._tokens[1]:

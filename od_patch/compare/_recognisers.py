@@ -151,8 +151,9 @@ def _feeding_only(context, side, nodes):
 def _only_controls(context, change):
     """Whether a changed pair says the same but for its control inputs."""
     left, right = context.left, context.right
-    return (left.attrs[change.left] == right.attrs[change.right] and left.tensors[change.left] is None
-            and right.tensors[change.right] is None and len(left.inputs[change.left]) == len(right.inputs[change.right])
+    tensors = [tensor and tensor.digest for tensor in (left.tensors[change.left], right.tensors[change.right])]
+    return (left.attrs[change.left] == right.attrs[change.right] and tensors[0] == tensors[1]
+            and len(left.inputs[change.left]) == len(right.inputs[change.right])
             and len(left.controls[change.left]) != len(right.controls[change.right]))
 
 
@@ -361,6 +362,12 @@ _NOT_SHAPES = frozenset(['Conv2D', 'DepthwiseConv2dNative', 'MatMul', 'FusedBatc
                          'Sigmoid', 'Dequantize'])
 
 
+def _changes(context):
+    """The changed pairs that are still to be explained, but for those that names say are none."""
+    return [change for change in context.alignment.changed if change.left not in context.alignment.elsewhere
+            and change.left in context.rest[0] and change.right in context.rest[1]]
+
+
 # Said of pairs that were picked among several that look alike.
 _GUESSED = '; which of several like it stands for it is not known'
 
@@ -368,11 +375,9 @@ _GUESSED = '; which of several like it stands for it is not known'
 def _changed_constants(context):
     """Consts of one place that hold other values: grouped by who reads them."""
     groups = collections.defaultdict(list)
-    for change in context.alignment.changed:
-        if change.left not in context.rest[0] or change.right not in context.rest[1]:
-            continue
+    for change in _changes(context):
         left, right = context.left.tensors[change.left], context.right.tensors[change.right]
-        if left is None or right is None:
+        if left is None or right is None or left.digest == right.digest:
             continue
         readers = sorted({(context.left.ops[user], slot) for user, slot in context.readings[0].consumers[change.left]
                           if user in context.alignment.pairs})[:1]
@@ -414,9 +419,7 @@ def _inferred_dimension(context, change):
 
 def _changed_attributes(context):
     groups = collections.defaultdict(list)
-    for change in context.alignment.changed:
-        if change.left not in context.rest[0] or change.right not in context.rest[1]:
-            continue
+    for change in _changes(context):
         left, right = context.left.attrs[change.left], context.right.attrs[change.right]
         names = tuple(sorted(name for name in set(left) | set(right) if left.get(name) != right.get(name)
                              and not (name == 'frame_name' and context.left.ops[change.left] in _graph.LOOP_ENTERS)))
@@ -464,8 +467,7 @@ _REMOVES_CONTROLS = 'remove_control_dependencies of the Graph Transform Tool: on
 
 def _rewired(context):
     """Pairs whose inputs stand in another order or that wait for other nodes."""
-    changes = [change for change in context.alignment.changed
-               if change.left in context.rest[0] and change.right in context.rest[1]]
+    changes = _changes(context)
     controls = [change for change in changes if _only_controls(context, change)]
     if controls:
         context.claim(_cause.Cause('controls', '{} node{} wait{} for other nodes (control inputs)'.format(

@@ -205,3 +205,40 @@ def test_the_inputs_of_two_ops_at_one_place_are_no_partners(tmp_path):
     told = [(answer.graphs[0].names[pair.left], answer.graphs[1].names[pair.right])
             for pair in answer.weights.differing]
     assert not any('gamma' in one and 'offset' in other for one, other in told)
+
+
+def test_a_pair_that_names_contradict_is_no_changed_constant(tmp_path):
+    """What stands in one place may be what the other graph has in another place, unchanged."""
+    def build(first, second):
+        dims = {'a': 2, 'b': 0, 'c': 1}
+        rows = [placeholder('x')]
+        for name in (first, second):
+            rows += [row(name + '/dim', 'Const', value=dims[name]), row(name, 'ExpandDims', 'x', name + '/dim'),
+                     row(name + '/sum', 'Sigmoid', name)]
+        return made(*rows + [row('out', 'Sub', first + '/sum', second + '/sum')])
+    for one, other in ((('a', 'b'), ('b', 'c')), (('b', 'c'), ('a', 'b'))):
+        answer = _verdict.compare(*[graphs.write(tmp_path / name, build(*given))
+                                    for name, given in (('one.pb', one), ('other.pb', other))])
+        assert answer.verdict == 'same weights, different graph'
+        assert 'constant' not in [cause.kind for cause in answer.causes], [cause.title for cause in answer.causes]
+    changed = build('a', 'b')
+    for node in changed.node:
+        if node.name == 'a/dim':
+            node.attr['value'].tensor.int_val[:] = [1]
+    answer = _verdict.compare(graphs.write(tmp_path / 'one.pb', build('a', 'b')),
+                              graphs.write(tmp_path / 'other.pb', changed))
+    assert [cause.title for cause in answer.causes] == ['constant 2 → 1, input 1 of ExpandDims']
+
+
+def test_a_constant_that_waits_for_other_nodes_is_no_changed_constant(tmp_path):
+    def build(checks):
+        def make(tf):
+            x = tf.placeholder(tf.float32, [None, None, 3], name='x')
+            x = tf.cond(tf.greater(tf.shape(x)[1], 5), lambda: x * 2., lambda: x + 1.)  # so that what is waited for tells
+            with tf.control_dependencies([tf.Assert(tf.greater(tf.shape(x)[axis], 0), ['x']) for axis in range(checks)]):
+                return tf.concat([x, x], 2)
+        return graphs.built(make)
+    paths = [graphs.write(tmp_path / name, build(checks)) for name, checks in (('one.pb', 1), ('two.pb', 2))]
+    answer = _verdict.compare(*paths)
+    assert answer.verdict == 'same weights, different graph'
+    assert [(cause.kind, cause.effect) for cause in answer.causes] == [('asserts', 'cosmetic')]

@@ -125,4 +125,7 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
     ('serving/_labels.py', 'meta_graph.collection_def[_ASSETS].any_list.value.add().Pack(asset)', 'pass',
      _LABELS + 'test_the_asset_is_declared_in_every_way_that_loaders_look_for',
      'TensorFlow 1 does not find the label map'),
+    ('export_inference_graph.py', '    progress.keeps_output = early.verbose or early.log_file is not None\n', '',
+     'tests/test_command_line.py::test_the_profile_is_computed_where_the_log_is_kept_and_not_where_it_is_thrown_away',
+     'the profile is computed for a log that is thrown away'),
 ))

@@ -84,4 +84,11 @@ MUTATIONS = (
     Mutation(_PATH, 'or not _can_move(os.path.dirname(target), target)):', '):',
              [_LAWS + 'test_what_cannot_be_moved_in_from_beside_is_prepared_inside'],
              'no export into a mount point', 'any'),
+    Mutation('staging/_store.py', "            if not _ID.match(name):", '            if False:',
+             ['tests/serving/test_versions.py::test_what_somebody_else_keeps_where_runs_are_is_left_alone'],
+             'what somebody else keeps beside the runs of a store is removed', on='any'),
+    Mutation('staging/_staging.py', "            'It is in {}, and the next export into {} puts it back first.'.format(replaced, target))",
+             "            'It is in {}, and the next export into {} puts it back first.'.format(target, replaced))",
+             ['tests/test_staging_laws.py::test_what_cannot_be_put_back_is_said_to_be_where_it_is_and_is_put_back_by_the_next_export'],
+             'the user looks for what was there in the wrong place', on='any'),
 )
