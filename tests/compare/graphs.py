@@ -64,8 +64,13 @@ def detector_bytes(seed=0):
 
 def detector(seed=0):
     """A fresh ``GraphDef`` of the tiny detector."""
+    return parsed(detector_bytes(seed))
+
+
+def parsed(data):
+    """The ``GraphDef`` in bytes."""
     from tensorflow.core.framework import graph_pb2
-    return graph_pb2.GraphDef.FromString(detector_bytes(seed))
+    return graph_pb2.GraphDef.FromString(data)
 
 
 def graph_of(graph_def, outputs=None):

@@ -5,6 +5,7 @@ Not for: one tool after the other on one graph; ``test_tools`` has those.
 import itertools
 import os
 import random
+import subprocess
 
 import numpy as np
 import pytest
@@ -12,81 +13,36 @@ import pytest
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.compare import _verdict
+from tests.compare import freezers
 from tests.compare import graphs
+from tests.compare import pairs
 from tests.compare import test_properties
 from tests.compare import tools
 
 tensorflow = pytest.importorskip('tensorflow')
 
 _IS_TF1 = tensorflow.__version__.startswith('1.')
-_OUTPUTS = ['detection_boxes', 'detection_scores']
 _IMAGES = np.random.RandomState(2).uniform(0, 255, (2, 8, 8, 3)).astype('f4')
 
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """A folder with model.ckpt, graph.pbtxt and saved_model of one small network with batch norm and a loop."""
-    folder = tmp_path_factory.mktemp('trained')
-    tf = _tensorflow.tf1()
-    drawn = np.random.RandomState(1)
-    with tf.Graph().as_default() as graph, tf.Session() as session:
-        def variable(name, *shape):
-            return tf.get_variable(name, initializer=drawn.normal(.2, .3, shape).astype('f4'), use_resource=False)
-        x = image = tf.placeholder(tf.float32, [None, 8, 8, 3], name='image_tensor')
-        x = tf.nn.conv2d(x, variable('conv/weights', 3, 3, 3, 4), [1, 1, 1, 1], 'SAME', name='conv/Conv2D')
-        x = tf.nn.fused_batch_norm(x, variable('bn/gamma', 4), variable('bn/beta', 4), variable('bn/mean', 4),
-                                   tf.abs(variable('bn/variance', 4)) + .5, is_training=False)[0]
-        x = tf.nn.relu6(tf.nn.bias_add(x, variable('bias', 4)))
-        with tf.control_dependencies([tf.Assert(tf.greater(tf.shape(x)[0], 0), ['images'], name='check')]):
-            x = tf.identity(x)
-        x = tf.while_loop(lambda turn, _: turn < 2, lambda turn, x: (turn + 1, x * .5 + 1.), [tf.constant(0), x])[1]
-        boxes = tf.reshape(x, [-1, 64, 4], name=_OUTPUTS[0])
-        scores = tf.sigmoid(tf.reduce_mean(x, [1, 2]), name=_OUTPUTS[1])
-        session.run(tf.global_variables_initializer())
-        tf.train.Saver().save(session, str(folder / 'model.ckpt'))
-        tf.train.write_graph(graph.as_graph_def(), str(folder), 'graph.pbtxt')
-        tf.saved_model.simple_save(session, str(folder / 'saved_model'), {'inputs': image},
-                                   {'detection_boxes': boxes, 'detection_scores': scores})
-    return str(folder)
+    folder = str(tmp_path_factory.mktemp('trained'))
+    freezers.save(_tensorflow.tf1(), folder)
+    return folder
 
 
-def _by_the_script(folder, **given):
-    from tensorflow.core.framework import graph_pb2
-    from tensorflow.python.tools import freeze_graph
-    arguments = dict(input_graph='', input_saver='', input_binary=False, input_checkpoint='',
-                     output_node_names=','.join(_OUTPUTS), restore_op_name='', filename_tensor_name='',
-                     output_graph=os.path.join(folder, 'out.pb'), clear_devices=True, initializer_nodes='')
-    with _tensorflow.tf1().Graph().as_default():  # it imports into the graph at hand
-        freeze_graph.freeze_graph(**dict(arguments, **given))
-    with open(arguments['output_graph'], 'rb') as file:
-        return graph_pb2.GraphDef.FromString(file.read())
-
-
-def _of_checkpoint(folder):
-    return _by_the_script(folder, input_graph=os.path.join(folder, 'graph.pbtxt'),
-                          input_checkpoint=os.path.join(folder, 'model.ckpt'))
-
-
-def _of_meta_graph(folder):
-    return _by_the_script(folder, input_meta_graph=os.path.join(folder, 'model.ckpt.meta'), input_binary=True,
-                          input_checkpoint=os.path.join(folder, 'model.ckpt'))
-
-
-def _of_saved_model(folder):
-    return _by_the_script(folder, input_saved_model_dir=os.path.join(folder, 'saved_model'))
-
-
-def _in_a_session(folder):
-    tf = _tensorflow.tf1()
-    with tf.Graph().as_default() as graph, tf.Session() as session:
-        tf.train.import_meta_graph(os.path.join(folder, 'model.ckpt.meta')).restore(
-            session, os.path.join(folder, 'model.ckpt'))
-        return tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), _OUTPUTS)
+def _here(tool):
+    """A tool of ``freezers``, by this TensorFlow."""
+    def make(folder):
+        return graphs.parsed(tool(_tensorflow.tf1(), folder))
+    return make
 
 
 def _part_by_part(folder):
-    frozen = _in_a_session(folder)
-    return _tensorflow.tf1().graph_util.extract_sub_graph(frozen, _OUTPUTS)
+    frozen = graphs.parsed(freezers.in_a_session(_tensorflow.tf1(), folder))
+    return _tensorflow.tf1().graph_util.extract_sub_graph(frozen, freezers.OUTPUTS)
 
 
 def _by_od_patch(folder):
@@ -104,9 +60,8 @@ def _of_a_function(lower):
     return make
 
 
-_TOOLS = {'freeze_graph, checkpoint': _of_checkpoint, 'freeze_graph, MetaGraph': _of_meta_graph,
-          'freeze_graph, SavedModel': _of_saved_model, 'graph_util': _in_a_session, 'extract_sub_graph': _part_by_part,
-          'od-patch freeze': _by_od_patch}
+_TOOLS = dict({name: _here(tool) for name, tool in freezers.TOOLS.items()},
+              **{'extract_sub_graph': _part_by_part, 'od-patch freeze': _by_od_patch})
 if not _IS_TF1:
     _TOOLS.update({'convert_variables_to_constants_v2': _of_a_function(False),
                    'convert_variables_to_constants_v2, lowered': _of_a_function(True)})
@@ -119,7 +74,7 @@ def frozen(trained):
 
 
 def _values(graph_def):
-    return graphs.run(graph_def, _OUTPUTS, {'image_tensor': _IMAGES})
+    return graphs.run(graph_def, freezers.OUTPUTS, {'image_tensor': _IMAGES})
 
 
 def _change(const, change):
@@ -148,6 +103,39 @@ def test_one_changed_weight_is_a_difference_whatever_has_frozen_it(frozen, tmp_p
         answer = _verdict.compare(graphs.write(tmp_path / 'one.pb', graph_def),
                                   graphs.write(tmp_path / 'other.pb', changed))
         assert answer.exit_code == 1 and answer.verdict == 'different weights', (tool, answer.verdict)
+
+
+# Other TensorFlows ------------------------------------------------------------------------------------------------
+
+def _other_pythons():
+    """Pythons of other TensorFlows, some with tf2onnx: OD_PATCH_FREEZERS, path:path, else that of the pairs."""
+    given = [path for path in os.environ.get('OD_PATCH_FREEZERS', '').split(os.pathsep) if path]
+    return given or [pairs.python_with('1.15')]
+
+
+@pytest.mark.pairs
+def test_what_the_freeze_graph_of_other_releases_makes_is_the_same_graph(frozen, tmp_path):
+    found = {'here': frozen['graph_util']}
+    for number, python in enumerate(_other_pythons()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        done = subprocess.run([python, freezers.__file__, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='2', PYTHONPATH=''))
+        assert done.returncode == 0, done.stdout.decode('utf-8', 'replace')[-3000:]
+        for path in sorted(folder.glob('*.pb')):
+            if path.name != 'out.pb':
+                found['{}, {}'.format(python, path.stem)] = graphs.parsed(path.read_bytes())
+    assert len(found) >= 5
+    for one, other in itertools.combinations(sorted(found), 2):
+        answer = _verdict.compare(*(graphs.write(tmp_path / name, found[tool])
+                                    for name, tool in (('one.pb', one), ('other.pb', other))))
+        said = (one, other, [cause.title for cause in answer.causes])
+        if 'tf2onnx' in one + other:  # Grappler has been at work: it folds, and says so
+            assert answer.verdict in ('identical', 'equivalent', 'same weights, different graph'), said
+            assert not [cause.kind for cause in answer.causes
+                        if cause.kind.endswith('.revision') or cause.kind in ('constant', 'attribute')], said
+        else:
+            assert answer.verdict in ('identical', 'equivalent'), said
 
 
 # Random graphs ----------------------------------------------------------------------------------------------------
