@@ -10,25 +10,9 @@ from tests.support import exports
 
 pytestmark = pytest.mark.xdist_group('proof shapes')
 
-# Runs the export with a defect planted into what is staged, when all of it is written, as a failing disk would.
-_DRIVER = '''
-import sys
-from od_patch import export_inference_graph
-from od_patch import proof
-from tests.proof import defects
-
-def staged(export, *arguments):
-    getattr(defects, sys.argv[-1])(export.staged_directory)
-    return original(export, *arguments)
-
-original, proof.staged = proof.staged, staged
-sys.exit(export_inference_graph.main(sys.argv[:-1]))
-'''
-
-
 def _export(python, output, defect, *flags):
-    return exports.run(['-c', _DRIVER] + exports.flags_of(SHAPES_CONFIG, defects.SHAPES_CHECKPOINT, output)
-                       + list(flags) + [defect], python=python)
+    return exports.fork('tests.proof.planting', exports.flags_of(SHAPES_CONFIG, defects.SHAPES_CHECKPOINT, output)
+                        + list(flags) + [defect], python=python)
 
 
 def _content(folder):

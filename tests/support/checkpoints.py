@@ -1,7 +1,7 @@
 """Writes small random checkpoints of a pipeline config, in all the forms that trainings leave them in.
 
 Run as a program, because building a model of the Object Detection API leaves
-global state behind: ``python -m tests.support.checkpoints CONFIG FOLDER [CHANNELS]``. The
+global state behind: ``python -m tests.support.checkpoints CONFIG FOLDER``. The
 forms hold the same values, so that exports of them can be compared.
 
 Not for: trained weights; ``examples/shapes`` has those.
@@ -15,7 +15,7 @@ CONTEXT = (16, 8)  # features of other images, and numbers in each, for Context 
 FORMS = ('plain', 'training', 'v1', 'v1_training', 'sharded')
 
 
-def values_of_model(config, seed=0, channels=3):
+def values_of_model(config, seed=0):
     """Returns {name: array} for the variables of a config's inference graph.
 
     Batch norms get moving statistics that are not those of an untrained one, so
@@ -24,7 +24,6 @@ def values_of_model(config, seed=0, channels=3):
     Args:
         config: ``TrainEvalPipelineConfig``.
         seed: int.
-        channels: int, of the images.
     """
     from object_detection.builders import graph_rewriter_builder
     from object_detection.builders import model_builder
@@ -34,7 +33,7 @@ def values_of_model(config, seed=0, channels=3):
     with tf.Graph().as_default():
         tf.set_random_seed(seed)
         model = model_builder.build(config.model, is_training=False)
-        image, shapes = model.preprocess(tf.zeros([1, 96, 96, channels]))
+        image, shapes = model.preprocess(tf.zeros([1, 96, 96, 3]))
         model.postprocess(model.predict(image, shapes, **_side_inputs(config)), shapes)
         tf.train.get_or_create_global_step()
         if config.HasField('graph_rewriter'):
@@ -123,21 +122,21 @@ def write_v1(path, values):
                     {placeholder: values[name] for placeholder, name in zip(placeholders, names)})
 
 
-def write_all_forms(config_path, folder, channels='3'):
-    """Writes ``FORMS`` below ``folder``: plain/model.ckpt-1234 and so on; of other channels, one."""
+def write_all_forms(config_path, folder):
+    """Writes ``FORMS`` below ``folder``: plain/model.ckpt-1234 and so on."""
     from od_patch import legacy
     with legacy.on(), legacy.tf1_behaviour():
-        _write_all_forms(config_path, folder, int(channels))
+        _write_all_forms(config_path, folder)
 
 
-def _write_all_forms(config_path, folder, channels):
+def _write_all_forms(config_path, folder):
     from google.protobuf import text_format
     from object_detection.protos import pipeline_pb2
     config = pipeline_pb2.TrainEvalPipelineConfig()
     with open(config_path) as config_file:
         text_format.Merge(config_file.read(), config)
-    values, trainable = values_of_model(config, channels=channels)
-    for form in FORMS if channels == 3 else FORMS[:1]:
+    values, trainable = values_of_model(config)
+    for form in FORMS:
         os.makedirs(os.path.join(folder, form), exist_ok=True)
         prefix = prefix_of(folder, form)
         held = with_training_state(values, trainable) if 'training' in form else values
@@ -145,6 +144,25 @@ def _write_all_forms(config_path, folder, channels):
             write_v1(prefix, held)
         else:
             write_v2(prefix, held, num_shards=3 if form == 'sharded' else 1)
+
+
+# The layers that read the images, and into how many channels the first half of one makes each: MobileNet's, Inception's.
+_FIRST_LAYERS = {'MobilenetV1/Conv2d_0/weights': 1, 'InceptionV2/Conv2d_1a_7x7/depthwise_weights': 1,
+                 'InceptionV2/Conv2d_1a_7x7/pointwise_weights': 8}
+
+
+def write_with_channels(prefix, folder, channels):
+    """Writes the plain form of a model of images with so many channels: another's, its first layers repeated or cut."""
+    from od_patch import _tensorflow
+    reader = _tensorflow.tf1().train.NewCheckpointReader(prefix)
+    values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    for name in values:
+        for layer, times in _FIRST_LAYERS.items():
+            if name.endswith(layer):
+                values[name] = np.resize(np.moveaxis(values[name], 2, 0), (channels * times,) + tuple(
+                    np.delete(values[name].shape, 2))).transpose(1, 2, 0, 3)
+    os.makedirs(os.path.join(folder, 'plain'))
+    write_v2(prefix_of(folder, 'plain'), values)
 
 
 def prefix_of(folder, form):
