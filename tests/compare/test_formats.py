@@ -17,6 +17,7 @@ from od_patch.compare import _sources
 from od_patch.compare import _verdict
 from od_patch.terminal import _stages
 from tests.compare import graphs
+from tests.proof import small
 from tests.compare.test_soundness_graph import made, placeholder, row
 
 pytest.importorskip('tensorflow')
@@ -142,6 +143,15 @@ def test_whoever_waits_at_a_terminal_sees_stages_with_their_times(tmp_path):
     assert all(word in shown for word in ('reading', 'loads at all', 'equality', ' s'))
     code, out, shown = on_a_terminal('compare', one, one, '--json')
     assert code == 0 and out.startswith('{') and 'equality' not in shown
+
+
+def test_verify_shows_its_stages_at_a_terminal_too(tmp_path):
+    folder, trained = small.export(str(tmp_path / 'export'))
+    code, out, shown = on_a_terminal('verify', folder, '--checkpoint', trained)
+    assert code in (0, 1) and 'weights' in out
+    assert all(word in shown for word in ('reading', 'files', 'weights', 'portability', 'outputs', ' s')), shown
+    code, out, shown = on_a_terminal('verify', folder, '--checkpoint', trained, '--json')
+    assert out.startswith('{') and 'portability' not in shown
 
 
 def test_stages_are_for_terminals():

@@ -138,6 +138,19 @@ def test_what_was_picked_among_several_alike_is_no_known_difference(tmp_path):
             assert cause.effect == 'unknown' and 'which of several like it' in cause.title
 
 
+def test_the_name_of_a_frame_is_never_what_changes_the_result(tmp_path):
+    def framed(frame, constant):
+        graph_def = loops([2., 3.])
+        for node in graph_def.node:
+            if node.op == 'Enter':
+                node.attr['frame_name'].s = frame + node.attr['frame_name'].s
+                node.attr['is_constant'].b = constant and node.name.startswith('l1')
+        return graph_def
+    answer = _verdict.compare(graphs.write(tmp_path / 'a.pb', framed(b'map_1/', False)),
+                              graphs.write(tmp_path / 'b.pb', framed(b'map_2/', True)))
+    assert [cause.title for cause in answer.causes] == ['is_constant False → True of Enter']
+
+
 def test_concat_is_concat_v2_and_minimum_of_relu_and_six_is_relu6_only():
     def concat(op, axis):
         order = ('axis', 'x', 'y') if op == 'Concat' else ('x', 'y', 'axis')
