@@ -154,7 +154,9 @@ def _only_controls(context, change):
     tensors = [tensor and tensor.digest for tensor in (left.tensors[change.left], right.tensors[change.right])]
     return (left.attrs[change.left] == right.attrs[change.right] and tensors[0] == tensors[1]
             and len(left.inputs[change.left]) == len(right.inputs[change.right])
-            and len(left.controls[change.left]) != len(right.controls[change.right]))
+            and (len(left.controls[change.left]) != len(right.controls[change.right]) or all(
+                port == twin_port and context.alignment.pairs.get(source) == twin
+                for (source, port), (twin, twin_port) in zip(left.inputs[change.left], right.inputs[change.right]))))
 
 
 def _scope_of(graph, nodes):
