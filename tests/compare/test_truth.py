@@ -255,3 +255,13 @@ def test_a_constant_that_waits_for_other_nodes_is_no_changed_constant(tmp_path):
     answer = _verdict.compare(*paths)
     assert answer.verdict == 'same weights, different graph'
     assert [(cause.kind, cause.effect) for cause in answer.causes] == [('asserts', 'cosmetic')]
+
+
+def test_an_output_that_somebody_took_away_dates_no_graph(tmp_path):
+    """Tools are told of some outputs, and leave out the others: then only what is there tells."""
+    graph_def = graphs.detector()
+    graph_def.node.add(name='detection_multiclass_scores', op='Identity', input=['detection_scores']).attr['T'].type = FLOAT
+    answer = _verdict.compare(*[graphs.write(tmp_path / name, graph_def) for name in ('one.pb', 'other.pb')])
+    assert answer.provenance[0].od_api == ('2019-05-30 (9bbf8015)', '')
+    answer = _verdict.compare(*[graphs.write(tmp_path / name, graphs.detector()) for name in ('one.pb', 'other.pb')])
+    assert answer.provenance[0].od_api[1] == '2019-03-06 (before 05584085)'
