@@ -10,6 +10,7 @@ from tests.support import exports
 
 pytestmark = pytest.mark.xdist_group('proof shapes')
 
+
 def _export(python, output, defect, *flags):
     return exports.fork('tests.proof.planting', exports.flags_of(SHAPES_CONFIG, defects.SHAPES_CHECKPOINT, output)
                         + list(flags) + [defect], python=python)

@@ -85,4 +85,7 @@ MUTATIONS = (
     Mutation('compare/_recognisers.py', 'and tensors[0] == tensors[1]', 'and tensors == [None, None]',
              ['tests/compare/test_truth.py::test_a_constant_that_waits_for_other_nodes_is_no_changed_constant'],
              'a constant that waits for other nodes is said to read other inputs', on='any'),
+    Mutation('compare/_provenance.py', 'if until and since > until:', 'if False:',
+             ['tests/compare/test_truth.py::test_an_output_that_somebody_took_away_dates_no_graph'],
+             'a graph is said to come from a release between a date and an earlier one', on='any'),
 )
