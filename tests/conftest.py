@@ -112,7 +112,10 @@ def checkpoint_of(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def upstream_export(tmp_path_factory, checkpoint_of):
-    """A function that exports with the release's own, unpatched script; each export is made once."""
+    """A function that exports with the release's own, unpatched script; each export is made once.
+
+    A checkpoint in plain form is exported with AutoGraph on, as the release does.
+    """
     made = {}
 
     def export(config, form='plain', **flags):
@@ -120,7 +123,8 @@ def upstream_export(tmp_path_factory, checkpoint_of):
         if key not in made:
             made[key] = exports.upstream(
                 exports.config_path(config), checkpoint_of(config, form),
-                str(tmp_path_factory.mktemp('upstream') / 'export'), **flags)
+                str(tmp_path_factory.mktemp('upstream') / 'export'),
+                _environment={'OD_PATCH_AUTOGRAPH': '1'} if form == 'plain' and not flags else None, **flags)
         return made[key]
 
     return export

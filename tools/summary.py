@@ -1,4 +1,4 @@
-"""What a tox run did, of all its environments: cases, skips, seconds; what ran nowhere; which lines no test reached.
+"""What a tox run did, of all its environments: cases, skips, seconds, the slowest files; what ran nowhere; which lines no test reached.
 
     python tools/summary.py .tox/results [--coverage .tox/coverage] [--list FILE]
 
@@ -62,6 +62,17 @@ def table(results):
     widths = [max(len(str(row[column])) for row in rows) for column in range(len(rows[0]))]
     return ['  '.join(str(cell).rjust(width) if 4 <= column else str(cell).ljust(width)
                       for column, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
+
+
+def slowest(results, count=15):
+    """Returns lines: which files of tests took longest, over all environments, and how long in each."""
+    found = collections.defaultdict(dict)
+    for one in results:
+        for name, seconds in one.get('seconds', {}).items():
+            found[name][one['environment'] + one['vintage'].join('()')] = seconds
+    first = sorted(found.items(), key=lambda item: -sum(item[1].values()))[:count]
+    return ['{:5.0f} s  {}  ({})'.format(sum(of.values()), name, ', '.join(
+        '{} {:.0f}'.format(*pair) for pair in sorted(of.items(), key=lambda pair: -pair[1]))) for name, of in first]
 
 
 def skips(results):
@@ -176,6 +187,7 @@ def main():
     old = [one['environment'] for one in results if one['began'] < time.time() - 6 * 3600]
     if old:
         print('of an earlier run: {}'.format(', '.join(old)))
+    print('\nslowest files of tests:\n' + '\n'.join(slowest(results)))
     print('\nskipped:\n' + ('\n'.join(skips(results)) or '   none'))
     nowhere = ran_nowhere(results)
     for case in nowhere:

@@ -108,9 +108,9 @@ def flags_of(config, prefix, output_directory, **flags):
     return ['--{}={}'.format(name, value) for name, value in sorted(flags.items())]
 
 
-def upstream(config, prefix, output_directory, **flags):
+def upstream(config, prefix, output_directory, _environment=None, **flags):
     """Exports with the release's own script, unpatched; raises when it fails."""
-    result = fork('tests.support.unpatched', flags_of(config, prefix, output_directory, **flags))
+    result = fork('tests.support.unpatched', flags_of(config, prefix, output_directory, **flags), _environment)
     assert result.exit_code == 0, result.stderr[-3000:]
     return str(output_directory)
 

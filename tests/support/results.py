@@ -5,6 +5,7 @@ On where ``OD_PATCH_RESULTS`` names a folder, as tox.ini does.
 Not for: what went wrong; pytest prints that.
 """
 import atexit
+import collections
 import json
 import os
 import resource
@@ -20,7 +21,7 @@ class Results:
         self._folder = folder
         self._environment = os.environ.get('TOX_ENV_NAME', 'by hand')
         self._installing = self._since_the_environment_was_made()
-        self._cases, self._skips, self._deselected = {}, {}, 0
+        self._cases, self._skips, self._deselected, self._seconds = {}, {}, 0, collections.Counter()
         atexit.register(self._write)  # before the fork servers are: by then they have ended, and their time is known
 
     def _since_the_environment_was_made(self):
@@ -44,6 +45,7 @@ class Results:
         outcome = 'failed' if report.failed else 'skipped' if report.skipped else 'passed'
         if outcome == 'skipped':
             self._skips[report.nodeid] = _reason(report)
+        self._seconds[report.nodeid.split('::')[0]] += report.duration
         worst = ['passed', 'skipped', 'failed']
         before = self._cases.get(report.nodeid, 'passed')
         self._cases[report.nodeid] = max(outcome, before, key=worst.index)
@@ -58,7 +60,7 @@ class Results:
             'python': '{}.{}'.format(*sys.version_info), 'tensorflow': getattr(tensorflow, '__version__', ''),
             'began': self._began, 'installing': self._installing, 'testing': time.time() - self._began,
             'processor': sum(one.ru_utime + one.ru_stime for one in used),
-            'cases': self._cases, 'skips': self._skips, 'deselected': self._deselected,
+            'cases': self._cases, 'skips': self._skips, 'deselected': self._deselected, 'seconds': self._seconds,
         }
         os.makedirs(self._folder, exist_ok=True)
         name = '-'.join(part for part in (found['environment'], found['vintage']) if part)
