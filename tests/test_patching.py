@@ -13,6 +13,8 @@ import od_patch
 from od_patch.environment import _environment
 from od_patch.export import _export
 from od_patch.patch import _patching
+from od_patch.patch import _recognition
+from od_patch.patch import _replacements
 from od_patch.releases import _releases
 from tests.support import exports
 from tests.support import parity
@@ -54,7 +56,7 @@ def variant(exporter, tmp_path):
 def test_the_release_is_recognised_by_its_blob_id(exporter, pytestconfig):
     if pytestconfig.getoption('--models-research'):
         pytest.skip('a real checkout may be of any release')
-    release = _patching.recognise(exporter).release
+    release = _recognition.recognise(exporter).release
     assert release.name == _RELEASE_OF_VINTAGE[os.environ['OD_PATCH_VINTAGE']]
 
 
@@ -154,10 +156,10 @@ def test_options_are_those_of_their_thread(exporter):
     del exporter
     found = []
     with od_patch.patched(saved_model_variables='reference'):
-        thread = threading.Thread(target=lambda: found.append(_patching._thread_options()[0]))
+        thread = threading.Thread(target=lambda: found.append(_export.asked()[0]))
         thread.start()
         thread.join()
-        assert _patching._thread_options()[0].saved_model_variables == 'reference'
+        assert _export.asked()[0].saved_model_variables == 'reference'
     assert found == [_export.Options()]
 
 
@@ -247,7 +249,7 @@ def test_the_pins_are_distinct_and_well_formed():
 @pytest.mark.filterwarnings('ignore')
 def test_a_temporary_file_of_the_exporter_that_outlives_its_folder_says_nothing(tmp_path, capsys):
     """As where an exporter of 2017 or 2018 fails: the traceback holds the file, and its folder goes first."""
-    files = _patching._TemporaryFiles(tempfile)
+    files = _replacements.TemporaryFiles(tempfile)
     (tmp_path / 'temporary').mkdir()
 
     class UnderWay:

@@ -17,7 +17,7 @@ import od_patch
 from od_patch.export import _artifacts
 from od_patch.export import _export
 from od_patch.export import _observer
-from od_patch.patch import _patching
+from od_patch.patch import _recognition
 from od_patch.releases import _releases
 from od_patch.serving import _requests
 from od_patch.steps import additional_outputs
@@ -71,7 +71,7 @@ def exporter(variant):
 def _declined(module):
     before = dict(vars(module))
     with pytest.raises(od_patch.ExporterDeclined) as declined:
-        _patching.recognise(module)
+        _recognition.recognise(module)
     with pytest.raises(od_patch.ExporterDeclined):
         od_patch.install(module)
     assert vars(module) == before
@@ -80,12 +80,12 @@ def _declined(module):
 
 
 def test_the_small_exporter_is_recognised(exporter):
-    recognised = _patching.recognise(exporter)
+    recognised = _recognition.recognise(exporter)
     assert recognised.release is None and recognised.blob_id == _releases.blob_id(_TEXT.encode('utf-8'))
     assert recognised.names == dict(
         {name: name for name, _ in _PARAMETERS}, freeze_graph='freeze_graph',
         build_detection_graph='build_detection_graph', profile_inference_graph='profile_inference_graph')
-    assert _patching.describe(recognised) == 'unpinned (git blob {})'.format(recognised.blob_id)
+    assert _recognition.describe(recognised) == 'unpinned (git blob {})'.format(recognised.blob_id)
 
 
 @pytest.mark.parametrize('name', [name for name, _ in _PARAMETERS])
@@ -114,7 +114,7 @@ def test_further_parameters_behind_those_that_are_known_are_taken(variant, funct
     def change(text):
         head = re.search(r'def {}\([^)]*\):'.format(function), text).group()
         return text.replace(head, head.replace('):', ', one_more=None):'))
-    assert _patching.recognise(variant(change))
+    assert _recognition.recognise(variant(change))
 
 
 def _helper(text):
@@ -172,7 +172,7 @@ def test_a_decorated_helper_is_looked_into(variant):
 
 @_decorated
 def _export_inference_graph''')
-    assert _patching.recognise(variant(change))
+    assert _recognition.recognise(variant(change))
 
 
 def test_an_exporter_that_freezes_by_itself_is_taken(variant):
@@ -180,27 +180,27 @@ def test_an_exporter_that_freezes_by_itself_is_taken(variant):
         return text.replace('class freeze_graph:', 'class _Freezer:').replace('= freeze_graph.', '= ').replace(
             'def build_detection_graph', 'freeze_graph_with_def_protos = _Freezer.freeze_graph_with_def_protos\n\n\n'
             'def build_detection_graph')
-    recognised = _patching.recognise(variant(change))
+    recognised = _recognition.recognise(variant(change))
     assert recognised.names['freeze_graph_with_def_protos'] and 'freeze_graph' not in recognised.names
 
 
 @pytest.mark.parametrize('name', ['write_saved_model', 'write_graph_and_checkpoint', 'build_detection_graph'])
 def test_names_with_an_underscore_are_those_of_earlier_releases(variant, name):
-    recognised = _patching.recognise(variant(lambda text: re.sub(r'\b' + name + r'\b', '_' + name, text)))
+    recognised = _recognition.recognise(variant(lambda text: re.sub(r'\b' + name + r'\b', '_' + name, text)))
     assert recognised.names[name] == '_' + name
 
 
 def test_the_source_of_compiled_code_lies_beside_it(exporter):
     blob = _releases.blob_id(_TEXT.encode('utf-8'))
     exporter.__file__ += 'c'
-    assert _patching.recognise(exporter).blob_id == blob
+    assert _recognition.recognise(exporter).blob_id == blob
     os.unlink(exporter.__file__[:-1])
-    assert _patching.recognise(exporter).blob_id is None
+    assert _recognition.recognise(exporter).blob_id is None
     del exporter.__file__
-    assert _patching.recognise(exporter).blob_id is None
+    assert _recognition.recognise(exporter).blob_id is None
     del exporter.tempfile
     with pytest.raises(od_patch.ExporterDeclined, match='git blob unknown, there is no source'):
-        _patching.recognise(exporter)
+        _recognition.recognise(exporter)
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def pinned(exporter, monkeypatch):
 
 
 def test_a_pinned_exporter_is_patched_without_a_word(pinned, caplog):
-    assert _patching.describe(_patching.recognise(pinned)) == 'small (abcdef12)'
+    assert _recognition.describe(_recognition.recognise(pinned)) == 'small (abcdef12)'
     for strict in (False, True):
         with od_patch.patched(pinned, strict_pin=strict):
             pass

@@ -88,8 +88,8 @@ def examine():
 
 
 def _recognise(exporter, findings):
-    from od_patch.patch import _patching
-    findings.object_detection['release'] = _patching.describe(_patching.recognise(exporter))
+    from od_patch.patch import _recognition
+    findings.object_detection['release'] = _recognition.describe(_recognition.recognise(exporter))
 
 
 def _installed(package):

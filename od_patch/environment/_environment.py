@@ -3,7 +3,7 @@
 Asked before TensorFlow is imported where that is possible, so that a missing
 piece is named at once and not by an ImportError out of the middle of something.
 
-Not for: which exporter release it is (``_patching`` and ``_releases``).
+Not for: which exporter release it is (``_recognition`` and ``_releases``).
 """
 import collections
 import importlib

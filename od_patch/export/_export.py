@@ -1,9 +1,9 @@
 """One export under way: what was asked for, how far it is, what it has found, and where it is staged.
 
-``_patching`` puts the functions of this module around those of the exporter;
+``patch._replacements`` puts the functions of this module around those of the exporter;
 they talk to each other through the export that is current in their thread.
 
-Not for: replacing anything on the exporter module (``_patching``), nor for
+Not for: replacing anything on the exporter module (``patch``), nor for
 terminals (``_shown``, ``_summary``).
 """
 import collections

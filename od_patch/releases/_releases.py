@@ -1,6 +1,6 @@
 """The releases of the models repo that od-patch is pinned to, as data.
 
-Not for: deciding what to do with an exporter; that is ``_patching``.
+Not for: deciding what to do with an exporter; that is the room ``patch``.
 
 A release is known by the git blob id of its ``exporter.py`` with LF line ends
 (``git hash-object exporter.py``), so that anybody can check a row with git
