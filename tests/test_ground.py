@@ -189,8 +189,6 @@ def test_a_log_leaves_no_descriptors_open(tmp_path):
                 with log.redirected():
                     raise ZeroDivisionError
         log.close()
-        log.terminal.close()
-        log.error_terminal.close()
         assert len(os.listdir('/proc/self/fd')) == before
         _say('behind')
         assert got('stdout') == got('stderr') == 'behind BEHIND '

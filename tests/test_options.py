@@ -13,9 +13,9 @@ import pytest
 import od_patch
 from od_patch import _option
 from od_patch import steps
-from od_patch.export import _export
 from od_patch.export import _observer
 from od_patch.export import _reports
+from od_patch.export import _request
 from od_patch.export import _series
 from od_patch.export import _summary
 from od_patch.options import _flags
@@ -127,8 +127,8 @@ def test_the_commands_alone_have_those_of_the_terminal():
 @pytest.mark.parametrize('option', OPTIONS)
 def test_every_option_that_changes_an_export_or_its_proof_makes_a_series_do_it_anew(option):
     def recipe(chosen):
-        options = _export.Options(asked=chosen, ingredients=_options.ingredients(chosen))
-        return _series._recipe(options, 'release', {'input_type': 'image_tensor'})
+        options = _request.Options(asked=chosen, ingredients=_options.ingredients(chosen))
+        return _series._recipe(_request.Request(options, None, 'release', {'input_type': 'image_tensor'}, '', []))
     changed = recipe({option.name: EXAMPLES[option.name].value}) != recipe({})
     assert changed == (option.name not in NO_INGREDIENTS)
     assert recipe({option.name: option.default}) == recipe({})
@@ -303,8 +303,8 @@ def test_a_label_map_or_an_image_of_other_content_makes_a_series_do_it_anew(tmp_
     def recipe(content):
         image.write_bytes(content)
         given = {'warmup_images': [str(tmp_path)]}
-        options = _export.Options(asked=given, ingredients=_options.ingredients(given))
-        return _series._recipe(options, 'release', {}, steps.active(given))
+        options = _request.Options(asked=given, ingredients=_options.ingredients(given))
+        return _series._recipe(_request.Request(options, None, 'release', {}, '', steps.active(given)))
     assert recipe(b'first') == recipe(b'first') != recipe(b'other')
 
     class Read(steps.labels.Labels):
@@ -314,7 +314,7 @@ def test_a_label_map_or_an_image_of_other_content_makes_a_series_do_it_anew(tmp_
             self._content = content
 
     def with_labels(content):
-        return _series._recipe(_export.Options(), 'release', {}, [Read(content)])
+        return _series._recipe(_request.Request(_request.Options(), None, 'release', {}, '', [Read(content)]))
     assert with_labels(b'first') == with_labels(b'first') != with_labels(b'other')
 
 

@@ -11,7 +11,9 @@ import pytest
 
 import od_patch
 from od_patch.environment import _environment
-from od_patch.export import _export
+from od_patch.export import _current
+from od_patch.export import _driver
+from od_patch.export import _request
 from od_patch.patch import _patching
 from od_patch.patch import _recognition
 from od_patch.patch import _replacements
@@ -129,13 +131,13 @@ def test_the_patch_stays_while_an_export_runs(exporter, tmp_path, monkeypatch):
     original = exporter.write_saved_model
     during = []
 
-    def whole(options, observer, release_text, arguments):
+    def around(options, observer, release_text, arguments):
         od_patch.uninstall()
         during.append(exporter.write_saved_model is not original)
         raise od_patch.InputRefused('far enough')
 
     od_patch.install()
-    monkeypatch.setattr(_export, 'whole', whole)
+    monkeypatch.setattr(_driver, 'around', around)
     with pytest.raises(od_patch.InputRefused, match='far enough'):
         exporter.export_inference_graph('image_tensor', None, 'model.ckpt', str(tmp_path))
     assert during == [True]
@@ -156,11 +158,11 @@ def test_options_are_those_of_their_thread(exporter):
     del exporter
     found = []
     with od_patch.patched(saved_model_variables='reference'):
-        thread = threading.Thread(target=lambda: found.append(_export.asked()[0]))
+        thread = threading.Thread(target=lambda: found.append(_current.asked()[0]))
         thread.start()
         thread.join()
-        assert _export.asked()[0].saved_model_variables == 'reference'
-    assert found == [_export.Options()]
+        assert _current.asked()[0].saved_model_variables == 'reference'
+    assert found == [_request.Options()]
 
 
 def test_somebody_elses_patch_on_top_is_left_alone(exporter, caplog):
@@ -252,12 +254,12 @@ def test_a_temporary_file_of_the_exporter_that_outlives_its_folder_says_nothing(
     files = _replacements.TemporaryFiles(tempfile)
     (tmp_path / 'temporary').mkdir()
 
-    class UnderWay:
+    class Run:
         temporary_directory = str(tmp_path / 'temporary')
-    with _export.under_way(UnderWay):
+    with _current.running(Run):
         file = files.NamedTemporaryFile()
-        assert os.path.dirname(file.name) == UnderWay.temporary_directory
-    shutil.rmtree(UnderWay.temporary_directory)
+        assert os.path.dirname(file.name) == Run.temporary_directory
+    shutil.rmtree(Run.temporary_directory)
     del file
     gc.collect()
     assert capsys.readouterr().err == ''

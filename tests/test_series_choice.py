@@ -20,8 +20,10 @@ from PIL import Image
 import od_patch
 from od_patch import _digest
 from od_patch import steps as export_steps
-from od_patch.export import _export
+from od_patch.export import _checkpoints_there
+from od_patch.export import _driver
 from od_patch.export import _observer
+from od_patch.export import _request
 from od_patch.export import _series
 from od_patch.options import _options
 from tests.support import checkpoints
@@ -74,7 +76,7 @@ class Copies:
         if os.path.basename(prefix) in self.failing:
             raise od_patch.InputRefused('{} cannot be exported.'.format(prefix))
         self.exported.append(os.path.basename(prefix))
-        place = os.path.join(self.series.output_directory, str(step))
+        place = os.path.join(self.series.request.output_directory, str(step))
         shutil.rmtree(place, ignore_errors=True)
         for folder in ('variables', 'assets.extra'):
             os.makedirs(os.path.join(place, folder))
@@ -92,7 +94,7 @@ class Copies:
 
 
 def asked(wanted, **options):
-    """The ``_export.Options`` of what was asked for of a series."""
+    """The ``_request.Options`` of what was asked for of a series."""
     return _options.for_exports(_options.values(dict(options, all_checkpoints=True)))._replace(series=wanted)
 
 
@@ -102,11 +104,11 @@ def series(tmp_path):
     (tmp_path / 'training').mkdir()
 
     def make(path='training', watch=False, steps=None, arguments=None, **options):
-        wanted = _series.Wanted(None if steps is None else frozenset(steps), watch, 0.)
-        made = _series.Series(
+        wanted = _request.Series(None if steps is None else frozenset(steps), watch, 0.)
+        made = _series.Series(_request.Request(
             asked(wanted, **options), Told(), 'release',
-            dict(arguments or {}, trained_checkpoint_prefix=path if '://' in path else str(tmp_path / path),
-                 output_directory=str(tmp_path / 'out')), str(tmp_path), export_steps.active(_options.values(options)))
+            dict(arguments or {}, trained_checkpoint_prefix=path if '://' in path else str(tmp_path / path)),
+            str(tmp_path / 'out'), export_steps.active(_options.values(options))), str(tmp_path))
         return made, Copies(made)
     make.training = tmp_path / 'training'
     make.out = tmp_path / 'out'
@@ -123,7 +125,7 @@ def look(made, copies):
 # What there is.
 
 def names(path):
-    return [os.path.basename(prefix) for prefix in _series.find(str(path))]
+    return [os.path.basename(prefix) for prefix in _checkpoints_there.find(str(path))]
 
 
 @hypothesis.settings(deadline=None, max_examples=25)
@@ -159,19 +161,19 @@ def test_a_pattern_may_be_of_folders(tmp_path, monkeypatch):
     for run in ('run1', 'run2'):
         (tmp_path / run).mkdir()
         (tmp_path / run / 'model.ckpt-1.index').write_text('')
-    assert _series.find(str(tmp_path / 'run*' / 'model.ckpt-*')) == [
+    assert _checkpoints_there.find(str(tmp_path / 'run*' / 'model.ckpt-*')) == [
         str(tmp_path / run / 'model.ckpt-1') for run in ('run1', 'run2')]
     monkeypatch.chdir(str(tmp_path / 'run1'))
-    assert [os.path.normpath(prefix) for prefix in _series.find('model.ckpt-*')] == ['model.ckpt-1']
+    assert [os.path.normpath(prefix) for prefix in _checkpoints_there.find('model.ckpt-*')] == ['model.ckpt-1']
 
 
 def test_a_step_is_what_the_checkpoint_holds_else_what_its_name_says(tmp_path):
-    assert _series.step_of(save(tmp_path, 'model.ckpt-5', 7)) == 7
-    assert _series.step_of(save(tmp_path, 'model.ckpt-6')) == 6
-    assert _series.step_of(save(tmp_path, 'model.ckpt', 9)) == 9
-    assert _series.step_of(save(tmp_path, 'other', v1=True)) is None
+    assert _checkpoints_there.step_of(save(tmp_path, 'model.ckpt-5', 7)) == 7
+    assert _checkpoints_there.step_of(save(tmp_path, 'model.ckpt-6')) == 6
+    assert _checkpoints_there.step_of(save(tmp_path, 'model.ckpt', 9)) == 9
+    assert _checkpoints_there.step_of(save(tmp_path, 'other', v1=True)) is None
     (tmp_path / 'model.ckpt-8.index').write_text('damaged')
-    assert _series.step_of(str(tmp_path / 'model.ckpt-8')) == 8
+    assert _checkpoints_there.step_of(str(tmp_path / 'model.ckpt-8')) == 8
 
 
 # Which of them are wanted.
@@ -341,8 +343,8 @@ def test_the_folder_may_be_given_with_a_scheme(series, path):
 def test_one_that_goes_away_while_it_is_looked_at_is_not_there(series, monkeypatch):
     prefix = save(series.training, 'model.ckpt-100', 100)
     made, copies = series(watch=True)
-    files = _series._Listing.files
-    monkeypatch.setattr(_series._Listing, 'files', lambda listing, prefix: files(listing, prefix) + [
+    files = _checkpoints_there.Listing.files
+    monkeypatch.setattr(_checkpoints_there.Listing, 'files', lambda listing, prefix: files(listing, prefix) + [
         prefix + '.data-00009-of-00010'])
     assert [look(made, copies) for _ in range(3)] == [[]] * 3 and made.report().waiting == []
     monkeypatch.undo()
@@ -532,8 +534,8 @@ def recipe(release='release', arguments=None, check=('labels', 'warm-up'), **opt
     for step in active:
         if step.name in check:
             step.check(arguments)
-    options = _export.Options(asked=chosen, ingredients=_options.ingredients(chosen))
-    return _series._recipe(options, release, arguments, active)
+    options = _request.Options(asked=chosen, ingredients=_options.ingredients(chosen))
+    return _series._recipe(_request.Request(options, None, release, arguments, '', active))
 
 
 def test_a_change_of_anything_that_a_saved_model_depends_on_is_noticed(tmp_path):
@@ -556,7 +558,7 @@ def test_every_option_is_known_to_change_the_saved_model_or_not_to(tmp_path):
         assert recipe(**{name: value}) == recipe(), name
     for name, value in _REFUSED.items():
         with pytest.raises(od_patch.UsageError):
-            asked(_series.Wanted(None, False, 0.), **{name: value})
+            asked(_request.Series(None, False, 0.), **{name: value})
     for name in ('trained_checkpoint_prefix', 'output_directory'):
         assert recipe(arguments={name: 'elsewhere'}) == recipe()
     digests = set()
@@ -587,9 +589,9 @@ def test_upstreams_profile_is_printed_only_on_request(series):
 
 def _whole(series, tmp_path, **options):
     told = Told()
-    wanted = _series.Wanted(None, False, 0.)
+    wanted = _request.Series(None, False, 0.)
     arguments = {'trained_checkpoint_prefix': str(series.training), 'output_directory': str(tmp_path / 'out')}
-    return told, _series.series(asked(wanted, **options), told, 'release', arguments)
+    return told, _driver.around(asked(wanted, **options), told, 'release', arguments)
 
 
 def test_failures_are_told_together_behind_the_rest(series, tmp_path, monkeypatch):
@@ -617,7 +619,7 @@ def test_an_output_directory_that_cannot_be_is_refused_first(series, tmp_path):
     for output, problem in (('', 'is empty'), (str(tmp_path / 'file' / 'x'), 'which is a file')):
         (tmp_path / 'file').write_text('mine')
         with pytest.raises(od_patch.ODPatchError, match=problem):
-            with _series.series(asked(_series.Wanted(None, False, 0.)), Told(), 'release',
+            with _driver.around(asked(_request.Series(None, False, 0.)), Told(), 'release',
                                 {'trained_checkpoint_prefix': str(series.training), 'output_directory': output}):
                 raise AssertionError('it began')
 
@@ -635,7 +637,7 @@ def test_a_folder_of_a_step_with_other_things_in_it_is_not_replaced_without_leav
         (place / 'assets.extra').rmdir()
     for overwrite in (False, True):
         made, _ = series(overwrite=overwrite)
-        one = _series._One(made, None, None, None, None)  # without a graph it fails later
+        one = _series.SeriesModel(made, None, None, None, None)  # without a graph it fails later
         with pytest.raises(Exception) as raised:
             one.export(prefix, 100)
         assert isinstance(raised.value, od_patch.OutputRefused) == (refused and not overwrite)

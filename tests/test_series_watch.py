@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from od_patch.export import _export
+from od_patch.export import _checkpoints_there
 from od_patch.export import _observer
+from od_patch.export import _request
 from od_patch.export import _series
 from od_patch.export import _summary
 from od_patch.terminal import _terminal
@@ -29,10 +30,9 @@ def watching(tmp_path):
         for step in range(count):
             for suffix in ('.index', '.data-00000-of-00002', '.data-00001-of-00002', '.meta'):
                 (folder / 'model.ckpt-{}{}'.format(step, suffix)).write_bytes(b'')
-        options = _export.Options(series=_series.Wanted(None, True, 1))
-        series = _series.Series(options, _Listener(), 'a release', {
-            'output_directory': str(tmp_path / 'out'), 'trained_checkpoint_prefix': str(folder) + pattern},
-            str(tmp_path), [])
+        options = _request.Options(series=_request.Series(None, True, 1))
+        series = _series.Series(_request.Request(options, _Listener(), 'a release', {
+            'trained_checkpoint_prefix': str(folder) + pattern}, str(tmp_path / 'out'), []), str(tmp_path))
         return folder, series
     return make
 
@@ -50,7 +50,7 @@ def test_what_is_found_is_what_lies_there_with_its_files(watching, pattern):
     prefixes = series._wanted_now()
     assert [os.path.basename(prefix) for prefix in prefixes] == [
         'model.ckpt-{}'.format(step) for step in range(12) if step != 3]
-    looks = _series._looks(prefixes[0], series._files)
+    looks = _checkpoints_there.looks(prefixes[0], series._files)
     assert [os.path.basename(path) for path, _, _ in looks] == [
         'model.ckpt-0.index', 'model.ckpt-0.data-00000-of-00002', 'model.ckpt-0.data-00001-of-00002']
     assert [size for _, size, _ in looks] == [0, 0, 0]

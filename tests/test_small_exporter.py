@@ -15,8 +15,9 @@ import pytest
 
 import od_patch
 from od_patch.export import _artifacts
-from od_patch.export import _export
+from od_patch.export import _current
 from od_patch.export import _observer
+from od_patch.export import _target
 from od_patch.patch import _recognition
 from od_patch.releases import _releases
 from od_patch.serving import _requests
@@ -598,12 +599,12 @@ def test_an_export_or_a_training_is_not_written_over(tmp_path, held, free):
         else:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-    _export.check_free(str(folder), True)
+    _target.check_free(str(folder), True)
     if free:
-        _export.check_free(str(folder), False)
+        _target.check_free(str(folder), False)
         return
     with pytest.raises(od_patch.OutputRefused, match='--overwrite') as refusal:
-        _export.check_free(str(folder), False)
+        _target.check_free(str(folder), False)
     assert ('that a training writes' in refusal.value.problem) == ('checkpoint' in held)
     assert refusal.value.exit_code == 7
 
@@ -618,7 +619,7 @@ def test_what_is_refused_leaves_nothing_and_the_next_export_is_as_ever(export, v
     before = sorted(os.listdir(str(tmp_path)))
     with pytest.raises(error):
         export(**change)
-    assert sorted(os.listdir(str(tmp_path))) == before and _export.current() is None and gc.isenabled()
+    assert sorted(os.listdir(str(tmp_path))) == before and _current.run() is None and gc.isenabled()
     _assert_weights(export(), values, False)
 
 
@@ -692,10 +693,10 @@ def test_options_are_those_of_their_context(export, exporter, prefix, tmp_path):
 
 def test_a_function_kept_from_when_the_patch_was_on_is_the_releases_own_again(exporter, prefix, tmp_path):
     from object_detection.protos import pipeline_pb2
-    under_way = []
+    runs = []
 
     def build(*args):
-        under_way.append(_export.current())
+        runs.append(_current.run())
         raise ZeroDivisionError
 
     exporter.build_detection_graph = build
@@ -705,7 +706,7 @@ def test_a_function_kept_from_when_the_patch_was_on_is_the_releases_own_again(ex
         with od_patch.patched(exporter) if expected else contextlib.ExitStack(), pytest.raises(ZeroDivisionError):
             (export or exporter.export_inference_graph)(
                 'image_tensor', pipeline_pb2.TrainEvalPipelineConfig(), prefix, str(tmp_path / 'out'))
-        assert (under_way.pop() is not None) == expected
+        assert (runs.pop() is not None) == expected
 
 
 def test_what_somebody_else_has_replaced_since_is_left_to_them(exporter, caplog):

@@ -91,10 +91,11 @@ def test_clearing_is_enough_to_have_it_back(killed):
 
 def test_an_export_without_overwrite_is_refused_and_has_put_back_what_was_there(killed):
     pytest.importorskip('tensorflow')
-    from od_patch.export import _export
+    from od_patch.export import _driver
+    from od_patch.export import _request
     target, before = killed
     with pytest.raises(od_patch.OutputRefused, match='holds an export already'):
-        with _export.whole(_export.Options(), _observer.Observer(), 'a release', {
+        with _driver.around(_request.Options(), _observer.Observer(), 'a release', {
                 'trained_checkpoint_prefix': _SHAPES, 'output_directory': str(target)}):
             raise AssertionError('the export began')
     assert _contents(target) == before and os.listdir(str(target.parent)) == ['out']

@@ -9,10 +9,8 @@ Not for: how one export is made and checked, which is ``_export``.
 """
 import collections
 import contextlib
-import glob
 import hashlib
 import os
-import re
 import shutil
 import signal
 import tempfile
@@ -22,45 +20,31 @@ from od_patch import _digest
 from od_patch import _errors
 from od_patch import _tensorflow
 from od_patch import _version
-from od_patch.checkpoint import _bundle
 from od_patch.checkpoint import _checkpoint
 from od_patch.export import _artifacts
+from od_patch.export import _checkpoints_there
+from od_patch.export import _current
 from od_patch.export import _export
 from od_patch.export import _observer
 from od_patch.export import _reports
+from od_patch.export import _run
 from od_patch.saved_model import _record
 from od_patch.saved_model import _saved_model
 from od_patch.staging import _staging
 from od_patch.staging import _store
 
-Wanted = collections.namedtuple('Wanted', ['steps', 'watch', 'interval'])
-Wanted.__doc__ = """Which checkpoints to export.
 
-Attributes:
-    steps: frozenset of int, the global steps; None for all.
-    watch: bool, whether to wait for more, until SIGINT or SIGTERM.
-    interval: float, seconds between two looks.
-"""
-
-_DATA_FILE = re.compile(r'\.data-\d{5}-of-\d{5}$')
-_NUMBERED = re.compile(r'.+-\d+$')
-
-
-class Series(_export.UnderWay):
+class Series(_run.Run):
     """The exports of many checkpoints.
 
     Attributes:
-        output_directory: str, the folder that gets one SavedModel per checkpoint.
-        arguments: dict, what upstream's function was called with.
         recipe: str, digest of all but the weights that the SavedModels depend on.
     """
 
-    def __init__(self, options, observer, release_text, arguments, temporary_directory, active):
-        super().__init__(options, observer, release_text, [_artifacts.SAVED_MODEL], temporary_directory, active)
-        self.output_directory = os.fspath(arguments['output_directory'])
-        self._path = _store.plain(arguments['trained_checkpoint_prefix'])
-        self.arguments = dict(arguments)
-        self.recipe = _recipe(options, release_text, arguments, active)
+    def __init__(self, request, temporary_directory):
+        super().__init__(request, [_artifacts.SAVED_MODEL], temporary_directory)
+        self._path = _store.plain(request.arguments['trained_checkpoint_prefix'])
+        self.recipe = _recipe(request)
         self._results = collections.OrderedDict()  # prefix -> _reports.Result
         self._files = None  # what lies in the folder of the checkpoints at this look; None before there was one
         self._seen = {}  # prefix -> what its files looked like when it was last looked at
@@ -89,7 +73,7 @@ class Series(_export.UnderWay):
         inputs, outputs = self.choose(arguments['inputs'], arguments['outputs'])
         graph = next(iter(outputs.values())).graph
         self.observer.stage('saved models')
-        one = _One(self, graph, self.compose(inputs, outputs), _saved_model.signature(inputs, outputs),
+        one = SeriesModel(self, graph, self.compose(inputs, outputs), _saved_model.signature(inputs, outputs),
                    _checkpoint.sources(graph, self.use_moving_averages))
         with self._stopped_by_signals():
             while True:
@@ -100,8 +84,9 @@ class Series(_export.UnderWay):
     def report(self):
         """Returns the ``_reports.SeriesReport``."""
         waiting = sorted(prefix for prefix in self._seen if prefix not in self._handled and prefix not in self._missed)
-        return _reports.SeriesReport(self.output_directory, list(self._results.values()), waiting, sorted(self._missed),
-                            self.release_text)
+        return _reports.SeriesReport(
+            self.request.output_directory, list(self._results.values()), waiting, sorted(self._missed),
+            self.request.release_text)
 
     def _wanted_now(self):
         """Returns the prefixes of the checkpoints to export that are there, by step.
@@ -111,8 +96,8 @@ class Series(_export.UnderWay):
                 and there is no waiting for them.
         """
         wanted = self.options.series
-        self._files = _Listing(self._path)
-        found = find(self._path, self._files)
+        self._files = _checkpoints_there.Listing(self._path)
+        found = _checkpoints_there.find(self._path, self._files)
         self._missed.update(set(self._seen) - set(self._handled) - set(found))
         self._missed.difference_update(found)
         if wanted.steps is not None:
@@ -134,7 +119,7 @@ class Series(_export.UnderWay):
     def _step_to_choose_by(self, prefix):
         """Returns the step in a name, which tells without reading what may still be being written."""
         step = _checkpoint.step_in_name(prefix)
-        return step_of(prefix) if step is None and not self.options.series.watch else step
+        return _checkpoints_there.step_of(prefix) if step is None and not self.options.series.watch else step
 
     def _export_what_there_is(self, one):
         prefixes = [prefix for prefix in self._wanted_now() if self._is_ready(prefix)]
@@ -154,12 +139,12 @@ class Series(_export.UnderWay):
         that lacks some of its bytes, is still being written. TensorFlow gives
         the index its name last, but what copies a checkpoint need not.
         """
-        looks = _looks(prefix, self._files)
+        looks = _checkpoints_there.looks(prefix, self._files)
         if looks is None or self._handled.get(prefix) == looks:
             return False
         if self.options.series.watch:
             before, self._seen[prefix] = self._seen.get(prefix), looks
-            if before != looks or not _is_whole(prefix):
+            if before != looks or not _checkpoints_there.is_whole(prefix):
                 return False
         self._handled[prefix] = looks
         return True
@@ -168,20 +153,20 @@ class Series(_export.UnderWay):
         """Takes note of a checkpoint whose export is there already; returns whether it is."""
         if self.options.overwrite or prefix in self._results and self._results[prefix].outcome != _reports.SKIPPED:
             return False
-        step = step_of(prefix)
+        step = _checkpoints_there.step_of(prefix)
         if step is None or not self._is_done(prefix, step):
             return False
         self._keep(_reports.Result(prefix, step, _reports.SKIPPED, None, None))
         return True
 
     def _is_done(self, prefix, step):
-        place = os.path.join(self.output_directory, str(step))
+        place = os.path.join(self.request.output_directory, str(step))
         record = _record.read(place)
         try:
             return (record is not None and record.get('recipe') == self.recipe and
                     record.get('checkpoint_sha256') == _digest_of(prefix) and
                     _tensorflow.gfile().Exists(os.path.join(place, 'saved_model.pb')) and
-                    _is_whole(os.path.join(place, 'variables', 'variables')))
+                    _checkpoints_there.is_whole(os.path.join(place, 'variables', 'variables')))
         except _tensorflow.tf1().errors.OpError:
             return False
 
@@ -189,7 +174,7 @@ class Series(_export.UnderWay):
         """Exports one checkpoint; what goes wrong with it is part of the result, and ends nothing."""
         step = None
         try:
-            step = step_of(prefix)
+            step = _checkpoints_there.step_of(prefix)
             if step is None:
                 raise _errors.InputRefused(
                     'The checkpoint {} tells no global step, which names its SavedModel.'.format(prefix),
@@ -237,7 +222,7 @@ class Series(_export.UnderWay):
                 signal.signal(number, handler)
 
 
-class _One:
+class SeriesModel:
     """What all checkpoints of a series have in common: the graph, its SavedModel, and which tensors go into it."""
 
     def __init__(self, series, graph, composed, signature, sources):
@@ -250,22 +235,19 @@ class _One:
     def export(self, prefix, step):
         """Exports one checkpoint; returns its ``_reports.Report``."""
         series = self._series
-        place = os.path.join(series.output_directory, str(step))
-        _staging.clear(place)
-        there = self._check_free(place)
-        options = series.options._replace(artifacts=(_artifacts.SAVED_MODEL,))
-        with _staging.staged(place, _staging.OF_A_SAVED_MODEL, lambda: self._check_free(place)) as staged:
-            export = _export.Export(
-                options, _Quiet(series.observer), series.release_text, prefix, place, staged, series.steps)
-            export.saved_model_directory = staged.export
+        place = os.path.join(series.request.output_directory, str(step))
+        request = series.request._replace(
+            options=series.options._replace(artifacts=(_artifacts.SAVED_MODEL,)),
+            observer=_NotesOnly(series.observer), output_directory=place)
+        with _export.made(request, prefix, lambda: self._check_free(place), _staging.OF_A_SAVED_MODEL) as export:
+            export.saved_model_directory = export.staged_directory
             export.use_moving_averages = series.use_moving_averages
             export.signature = self._signature
-            export.check(series.arguments)
-            _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages,
-                                    series.arguments.get('pipeline_config'))
+            _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages, export.config)
             export.place(self._composed, export.restored_prefix, self._sources, [
                 ('checkpoint_sha256', _digest_of(prefix)), ('recipe', series.recipe)])
-            return export.ready(there)
+            export.finish()
+        return export.report
 
     def _check_free(self, place):
         """Refuses to replace what od-patch has not made; returns whether there is anything."""
@@ -278,7 +260,7 @@ class _One:
         return bool(there)
 
 
-class _Quiet(_observer.Observer):
+class _NotesOnly(_observer.Observer):
     """Passes on what one of many exports has to say, but for its stages."""
 
     def __init__(self, observer):
@@ -286,8 +268,8 @@ class _Quiet(_observer.Observer):
 
 
 @contextlib.contextmanager
-def series(options, observer, release_text, arguments):
-    """Context around upstream's export function, as ``_export.whole``, for many checkpoints.
+def many_checkpoints(request):
+    """Context around the release's export function, as ``_export.one_checkpoint``, for many checkpoints.
 
     Yields:
         ``Series``.
@@ -295,156 +277,39 @@ def series(options, observer, release_text, arguments):
     Raises:
         od_patch.SomeFailed: some of the checkpoints could not be exported.
     """
-    observer.stage('checks')
-    output_directory = arguments['output_directory'] = _store.plain(arguments['output_directory'])
-    if not output_directory:
-        raise _errors.UsageError('The output directory is empty.', 'Give one, such as --output_directory=exported.')
-    if options.saved_model_variables == _artifacts.FROZEN:
-        raise _errors.UsageError(
-            'A frozen SavedModel holds the weights in its graph, and many checkpoints share one graph.',
-            'Leave out --saved_model_variables=frozen, or export the checkpoints one by one.')
-    active = _export.prepare(options, arguments)
-    _staging.check_writable(output_directory)
+    _staging.check_writable(request.output_directory)
     temporary = tempfile.mkdtemp(prefix='od-patch-')
     try:
-        under_way = Series(options, observer, release_text, arguments, temporary, active)
+        series = Series(request, temporary)
         try:
-            with _export.under_way(under_way):
-                observer.stage('graph')
-                yield under_way
+            with _current.running(series):
+                request.observer.stage('graph')
+                yield series
         finally:
-            if under_way.report().results:
-                observer.finished(under_way.report())
-        failed = [result for result in under_way.report().results if result.outcome == _reports.FAILED]
+            if series.report().results:
+                request.observer.finished(series.report())
+        failed = [result for result in series.report().results if result.outcome == _reports.FAILED]
         if failed:
             raise _errors.SomeFailed(
                 '{} of {} checkpoints could not be exported:\n{}'.format(
-                    len(failed), len(under_way.report().results),
+                    len(failed), len(series.report().results),
                     '\n'.join('  {}: {}'.format(result.prefix, result.error) for result in failed)),
                 'Run the same command again: it exports these, and skips what is done.')
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-class _Listing:
-    """What lies beside the checkpoints of a path, from one look: looks by pattern cost as much as all that lies there.
-
-    Attributes:
-        names: dict of prefix -> names of the files of that checkpoint; None where the path is a pattern of folders.
-    """
-
-    def __init__(self, path):
-        gfile = _tensorflow.gfile()
-        self._folder = path if gfile.IsDirectory(path) else os.path.dirname(path) or '.'
-        self.names = None
-        if glob.has_magic(self._folder) and not gfile.IsDirectory(self._folder):
-            return
-        self.names = collections.defaultdict(list)
-        for name in gfile.ListDirectory(self._folder) if gfile.IsDirectory(self._folder) else []:
-            self.names[_checkpoint.without_suffix(name)].append(name)
-
-    def files(self, prefix):
-        """Returns the paths of a checkpoint's files that are there, the index first; None where it cannot tell."""
-        folder, name = os.path.split(prefix)
-        if self.names is None or (folder or '.') != self._folder.rstrip('/'):
-            return None
-        index = name + '.index'
-        there = self.names.get(name, ())
-        if index not in there:
-            return [prefix]
-        return [prefix + '.index'] + [os.path.join(folder, file) for file in sorted(there) if _DATA_FILE.search(file)]
-
-
-def find(path, listing=None):
-    """Returns the prefixes of all checkpoints that a path means, by the number in their names and then by name.
-
-    Args:
-        path: str, a directory, a pattern of prefixes (``training/model.ckpt-*``),
-            or a prefix.
-        listing: ``_Listing`` of it, or None.
-    """
-    gfile = _tensorflow.gfile()
-    listing = listing or _Listing(path)
-    if gfile.IsDirectory(path):
-        names = [os.path.join(path, name) for name in gfile.ListDirectory(path)]
-    elif not gfile.IsDirectory(os.path.dirname(path) or '.') and not glob.has_magic(os.path.dirname(path)):
-        names = []  # Glob raises for a folder that is not there, in some releases
-    else:
-        names = gfile.Glob(path) + gfile.Glob(path + '.index')
-    names = {name.rstrip('/') for name in names}
-    prefixes = {_checkpoint.without_suffix(name) for name in names}
-    found = [prefix for prefix in prefixes if _has_index(prefix, names, listing) or (
-        prefix in names and _NUMBERED.match(os.path.basename(prefix)) and not gfile.IsDirectory(prefix))]
-    return sorted(found, key=lambda prefix: (_checkpoint.step_in_name(prefix) or 0, prefix))
-
-
-def _has_index(prefix, names, listing):
-    files = [prefix + '.index'] if prefix + '.index' in names else listing.files(prefix)
-    return _tensorflow.gfile().Exists(prefix + '.index') if files is None else files[0] == prefix + '.index'
-
-
-def step_of(prefix):
-    """Returns the global step of a checkpoint: what it holds, else what its name says, else None."""
-    tf = _tensorflow.tf1()
-    try:
-        reader = tf.train.NewCheckpointReader(prefix)
-        if reader.has_tensor('global_step'):
-            return int(reader.get_tensor('global_step'))
-    except _tensorflow.reader_errors():
-        pass  # it is refused in words when it is exported
-    return _checkpoint.step_in_name(prefix)
-
-
-def _files(prefix):
-    """Returns the paths of a checkpoint's files; the data files as far as they are there."""
-    gfile = _tensorflow.gfile()
-    if not gfile.Exists(prefix + '.index'):
-        return [prefix]
-    return [prefix + '.index'] + sorted(gfile.Glob(_checkpoint.glob_escape(prefix) + '.data-?????-of-?????'))
-
-
-def _looks(prefix, listing):
-    """Returns the names, sizes and times of a checkpoint's files; None where one goes away meanwhile."""
-    gfile = _tensorflow.gfile()
-    files = listing.files(prefix)
-    try:
-        found = []
-        for path in _files(prefix) if files is None else files:
-            if _store.is_store(path):
-                what = gfile.Stat(path)
-                found.append((path, what.length, what.mtime_nsec))
-            else:
-                what = os.stat(path)
-                found.append((path, what.st_size, what.st_mtime_ns))
-        return found
-    except OSError:
-        return None
-    except _tensorflow.tf1().errors.OpError:
-        return None
-
-
-def _is_whole(prefix):
-    """Returns whether all bytes of a V2 checkpoint are there; a V1 one cannot tell."""
-    gfile = _tensorflow.gfile()
-    if not gfile.Exists(prefix + '.index'):
-        return gfile.Exists(prefix)
-    try:
-        return not _bundle.shortfalls(prefix, _bundle.read_index(prefix))
-    except (_bundle.BrokenIndex, _tensorflow.tf1().errors.OpError):
-        return False
-
-
 def _digest_of(prefix):
     """Returns the SHA-256 in hex of a checkpoint's index, which has every tensor's checksum; of all of a V1 one."""
-    return _digest.sha256(_files(prefix)[0])
+    return _digest.sha256(_checkpoints_there.files_of(prefix)[0])
 
 
-def _recipe(options, release_text, arguments, active=()):
+def _recipe(request):
     """Returns a digest of all but the weights that a SavedModel depends on, so that a change of it is noticed."""
-    ingredients = [_version.__version__, _tensorflow.versions()[0], release_text]
-    ingredients += options.ingredients
-    ingredients += [(step.name, step.ingredients()) for step in active]
-    for name, value in sorted(arguments.items()):
+    ingredients = [_version.__version__, _tensorflow.versions()[0], request.release_text]
+    ingredients += request.options.ingredients
+    ingredients += [(step.name, step.ingredients()) for step in request.steps]
+    for name, value in sorted(request.arguments.items()):
         if name not in ('trained_checkpoint_prefix', 'output_directory'):
             serialize = getattr(value, 'SerializeToString', None)
             ingredients.append((name, serialize(deterministic=True) if serialize else value))

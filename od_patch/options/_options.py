@@ -15,8 +15,7 @@ from od_patch import _errors
 from od_patch import _option
 from od_patch import steps
 from od_patch.export import _artifacts
-from od_patch.export import _export
-from od_patch.export import _series
+from od_patch.export import _request
 
 
 class Group(typing.NamedTuple):
@@ -102,7 +101,7 @@ def keywords(chosen):
 
 
 def for_exports(chosen):
-    """Returns the ``_export.Options`` of values; refuses what does not go together.
+    """Returns the ``_request.Options`` of values; refuses what does not go together.
 
     Raises:
         od_patch.UsageError
@@ -111,8 +110,8 @@ def for_exports(chosen):
     series = None
     if chosen.get('all_checkpoints') or 'checkpoint_steps' in chosen or chosen.get('watch'):
         series = _series_of(chosen)
-    options = _export.Options(series=series, asked=chosen, ingredients=ingredients(chosen), **{
-        name: chosen.get(name, TABLE[name].default) for name in _export.Options._fields if name in TABLE})
+    options = _request.Options(series=series, asked=chosen, ingredients=ingredients(chosen), **{
+        name: chosen.get(name, TABLE[name].default) for name in _request.Options._fields if name in TABLE})
     for step in steps.active(chosen):
         step.check_options(options)
     return options
@@ -125,15 +124,19 @@ def ingredients(chosen):
 
 
 def _series_of(chosen):
-    """Returns the ``_series.Wanted``."""
+    """Returns the ``_request.Series``."""
     if chosen.get('artifacts', (_artifacts.SAVED_MODEL,)) != (_artifacts.SAVED_MODEL,):
         raise _errors.UsageError(
             'Of many checkpoints, SavedModels are exported, and nothing else.',
             'Leave out --artifacts, or export the checkpoints one by one.')
+    if chosen.get('saved_model_variables') == _artifacts.FROZEN:
+        raise _errors.UsageError(
+            'A frozen SavedModel holds the weights in its graph, and many checkpoints share one graph.',
+            'Leave out --saved_model_variables=frozen, or export the checkpoints one by one.')
     interval = chosen.get('watch_interval', TABLE['watch_interval'].default)
     if interval <= 0:
         raise _errors.UsageError('--watch_interval={} is no time.'.format(interval), 'Give seconds.')
-    return _series.Wanted(chosen.get('checkpoint_steps'), bool(chosen.get('watch')), interval)
+    return _request.Series(chosen.get('checkpoint_steps'), bool(chosen.get('watch')), interval)
 
 
 def signature(*more):

@@ -10,7 +10,7 @@ import sys
 
 from od_patch import _errors
 from od_patch import legacy
-from od_patch.export import _export
+from od_patch.export import _current
 from od_patch.export import _observer
 from od_patch.options import _options
 from od_patch.patch import _holders
@@ -90,7 +90,7 @@ def _patched(exporter, strict_pin, options, observer):
         patch = _put_on(exporter, strict_pin, observer.note)
         patch.uses += 1
     try:
-        with _export.asking(options, observer):
+        with _current.asking(options, observer):
             yield
     finally:
         with _holders.lock:

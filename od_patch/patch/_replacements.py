@@ -6,11 +6,12 @@ what upstream's callers see stays as it is.
 Not for: what an export does (``od_patch.export``), nor for which function is replaced by which (``_patch``).
 """
 import functools
+import inspect
 
 from od_patch import _garbage
 from od_patch import legacy
-from od_patch.export import _export
-from od_patch.export import _series
+from od_patch.export import _current
+from od_patch.export import _driver
 from od_patch.legacy import _versions
 from od_patch.patch import _holders
 from od_patch.patch import _recognition
@@ -32,12 +33,12 @@ class TemporaryFiles:
 
     def NamedTemporaryFile(self, *args, **kwargs):  # pylint: disable=invalid-name
         # It goes with the folder; an exporter that fails would keep it longer, and fail to remove it once more.
-        kept = {'delete': False} if _export.current() else {}
+        kept = {'delete': False} if _current.run() else {}
         return self._original.NamedTemporaryFile(*args, **dict(self._here(kwargs), **kept))
 
     @staticmethod
     def _here(kwargs):
-        export = _export.current()
+        export = _current.run()
         if export and kwargs.get('dir') is None:
             kwargs = dict(kwargs, dir=export.temporary_directory)
         return kwargs
@@ -51,19 +52,18 @@ def around_export(original, recognised):
             return _export_in_words(*args, **kwargs)
 
     def _export_in_words(*args, **kwargs):
-        arguments = _export.bind(original, args, kwargs)
-        under_way = _export.current()
-        if under_way:
-            return _until_nothing_is_left(original, under_way.arguments_for(arguments))
-        options, observer = _export.asked()
+        arguments = _bind(original, args, kwargs)
+        run = _current.run()
+        if run:
+            return _until_nothing_is_left(original, run.arguments_for(arguments))
+        options, observer = _current.asked()
         with _holders.held(recognised.module) as is_on:
             if not is_on:  # somebody kept this function from a time when the patch was on
                 return original(*args, **kwargs)
-            around = _series.series if options.series else _export.whole
             release_text = _recognition.describe(recognised)
-            with legacy.tf1_behaviour(), around(options, observer, release_text, arguments) as under_way:
-                instead = under_way.arguments_for(arguments)
-                if under_way.has_work():
+            with legacy.tf1_behaviour(), _driver.around(options, observer, release_text, arguments) as run:
+                instead = run.arguments_for(arguments)
+                if run.has_work():
                     return _until_nothing_is_left(_without_autograph(original), instead)
                 return None
     return export
@@ -101,16 +101,16 @@ def around_build(original, recognised):
     """
     @functools.wraps(original)
     def build_detection_graph(*args, **kwargs):
-        under_way = _export.current()
-        if not under_way:
+        run = _current.run()
+        if not run:
             return original(*args, **kwargs)
         with _garbage.paused():  # a series goes on for long after it
             result = original(*args, **kwargs)
         _check_graph()
         # Of the releases it is known that these very tensors are what write_saved_model is called with.
-        if recognised.release and under_way.needs_only_the_graph:
+        if recognised.release and run.needs_only_the_graph:
             outputs, inputs = result
-            under_way.write_saved_model(None, {'inputs': inputs, 'outputs': outputs})
+            run.write_saved_model(None, {'inputs': inputs, 'outputs': outputs})
             raise _NothingLeft()
         return result
     return build_detection_graph
@@ -129,12 +129,12 @@ def unless_unasked(stage, is_asked):
 
         @functools.wraps(original)
         def replacement(*args, **kwargs):
-            under_way = _export.current()
-            if under_way:
+            run = _current.run()
+            if run:
                 _check_graph()
-                if not is_asked(under_way):
+                if not is_asked(run):
                     return None
-                under_way.observer.stage(stage)
+                run.observer.stage(stage)
             return original(*args, **kwargs)
         return replacement
     return make
@@ -146,15 +146,15 @@ def instead_of_freezing(original, recognised):
 
     @functools.wraps(original)
     def freeze_graph_with_def_protos(*args, **kwargs):
-        under_way = _export.current()
-        if not under_way:
+        run = _current.run()
+        if not run:
             return original(*args, **kwargs)
         _check_graph()
-        if not under_way.freezes:
+        if not run.freezes:
             from od_patch import _tensorflow
             return _tensorflow.tf1().GraphDef()  # write_saved_model is given it, and does not look at it
-        under_way.observer.stage('frozen graph')
-        frozen = _freeze_graph.freeze(_export.bind(original, args, kwargs))
+        run.observer.stage('frozen graph')
+        frozen = _freeze_graph.freeze(_bind(original, args, kwargs))
         return original(*args, **kwargs) if frozen is None else frozen
     return freeze_graph_with_def_protos
 
@@ -176,15 +176,24 @@ def instead_of_write_saved_model(original, recognised):
 
     @functools.wraps(original)
     def write_saved_model(*args, **kwargs):
-        under_way = _export.current()
-        if not under_way:
+        run = _current.run()
+        if not run:
             return original(*args, **kwargs)
-        arguments = _export.bind(original, args, kwargs)
-        return under_way.write_saved_model(original, arguments)
+        arguments = _bind(original, args, kwargs)
+        return run.write_saved_model(original, arguments)
     return write_saved_model
 
 
 def _check_graph():
-    if _export.current():
+    if _current.run():
         from od_patch import _tensorflow
-        _export.current().graph_is_built(_tensorflow.tf1().get_default_graph())
+        _current.run().graph_is_built(_tensorflow.tf1().get_default_graph())
+
+
+def _bind(function, args, kwargs):
+    """Returns the arguments of a call as an ordered dict from parameter name to value, without defaults.
+
+    Raises:
+        TypeError: the call does not fit the function, as calling it would raise.
+    """
+    return inspect.signature(function).bind(*args, **kwargs).arguments

@@ -89,9 +89,13 @@ class Log:
         return self.path
 
     def close(self):
-        """Ends the log; one without a name is gone."""
-        if not self.verbose:
-            os.close(self._handle)
+        """Ends the log, and its streams to the terminal; a log without a name is gone."""
+        if self.verbose:
+            return
+        for stream in (self.terminal, self.error_terminal):
+            with contextlib.suppress(OSError):  # whoever reads it is gone
+                stream.close()
+        os.close(self._handle)
 
     @staticmethod
     def _reopened(stream):

@@ -42,7 +42,7 @@ MUTATIONS = (
              "        with _made_folders(workshop) as folders:\n            yield folders\n            with _undisturbed():",
              [_KILLED + 'test_what_was_there_is_there_again_before_anybody_looks_whether_the_place_is_free[4]'],
              'an export that a killed run had moved away is replaced without --overwrite', 'any'),
-    Mutation('export/_export.py', "    _staging.clear(output_directory)  # or", "    # or",
+    Mutation('export/_export.py', "    _staging.clear(place)  # or", "    # or",
              [_KILLED + 'test_an_export_without_overwrite_is_refused_and_has_put_back_what_was_there[4]'],
              'a run that is refused leaves half an export where a killed one had left it'),
     Mutation('staging/_folders.py', "if point.startswith(above))", "if False)",

@@ -1,0 +1,47 @@
+"""What a thread is at. The release calls the replacements back by their names, so they have to find it here."""
+import contextlib
+import threading
+
+from od_patch.export import _observer
+from od_patch.export import _request
+
+
+class _Thread(threading.local):
+    """What is current in one thread."""
+
+    asked = None  # (``_request.Options``, ``_observer.Observer``) of its innermost ``patched()``
+    run = None
+
+
+_thread = _Thread()
+
+
+def run():
+    """Returns the ``_run.Run`` of this thread, or None."""
+    return _thread.run
+
+
+def asked():
+    """Returns the ``_request.Options`` and the ``_observer.Observer`` of the innermost ``patched()``, else the defaults."""
+    return _thread.asked or (_request.Options(), _observer.Observer())
+
+
+@contextlib.contextmanager
+def asking(options, observer):
+    """Context in which exports of this thread have these options."""
+    before = _thread.asked
+    _thread.asked = (options, observer)
+    try:
+        yield
+    finally:
+        _thread.asked = before
+
+
+@contextlib.contextmanager
+def running(current):
+    """Context in which a ``_run.Run`` is the current one of this thread."""
+    _thread.run = current
+    try:
+        yield
+    finally:
+        _thread.run = None

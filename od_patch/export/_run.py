@@ -1,0 +1,127 @@
+"""What the replaced functions of the release call: the moments of one run of its export function.
+
+Not for: replacing anything on the exporter module (``patch``), nor for terminals (``_shown``, ``_summary``).
+"""
+from od_patch.export import _artifacts
+from od_patch.releases import _release_errors
+from od_patch.saved_model import _saved_model
+
+
+class Run:
+    """One run of the release's export function, as the replaced functions see it: an ``Export``, or a ``Series``.
+
+    Attributes:
+        request: ``_request.Request``; ``options``, ``observer`` and ``steps`` are its.
+        artifacts: set of those of ``_artifacts.ARTIFACTS`` that are to be written.
+        temporary_directory: str, what is written here is removed at the end.
+        use_moving_averages: bool, whether the weights are moving averages.
+        write_inference_graph: bool, whether the release is to write the graph as text.
+        config: ``TrainEvalPipelineConfig`` of the model; None where it is not known.
+    """
+
+    def __init__(self, request, artifacts, temporary_directory):
+        self.request = request
+        self.options = request.options
+        self.observer = request.observer
+        self.steps = request.steps
+        self.artifacts = set(artifacts)
+        self.temporary_directory = temporary_directory
+        self.use_moving_averages = False
+        self.write_inference_graph = False
+        self.config = None
+        self._graph_checked = False
+
+    def arguments_for(self, arguments):
+        """Takes note of what a function of the release is called with; returns what it is to be called with instead.
+
+        Args:
+            arguments: dict from parameter name to value, of its export function or of that one's helper.
+        """
+        if 'use_moving_averages' in arguments:
+            self.use_moving_averages = bool(arguments['use_moving_averages'])
+        self.write_inference_graph = bool(arguments.get('write_inference_graph'))
+        instead = dict(arguments, **self.places())
+        for step in self.steps:
+            instead = step.arguments(instead)
+        return instead
+
+    def places(self):
+        """Returns the arguments that say what the release reads and where it writes, a dict."""
+        raise NotImplementedError
+
+    def has_work(self):
+        """Returns whether the release is to build the graph at all."""
+        return True
+
+    def graph_is_built(self, graph):
+        """Checks the finished graph, once, before upstream restores anything."""
+        if not self._graph_checked:
+            self._graph_checked = True
+            self.check_graph(graph)
+
+    def check_graph(self, graph):
+        """Refuses what the steps ask for and the graph does not have; upstream would, if at all, after freezing."""
+        for defect in _release_errors.defects(graph):
+            self.observer.note(defect)
+        names = [operation.name for operation in graph.get_operations()]
+        names += [key for step in self.steps for key in step.keys()]
+        for step in self.steps:
+            step.check_graph(graph, names)
+
+    def compose(self, inputs, outputs):
+        """Returns the ``_saved_model.Composed`` of the graph that these tensors are of."""
+        composed = _saved_model.compose(
+            next(iter(outputs.values())).graph, inputs, outputs, self.options.saved_model_variables,
+            [name for step in self.steps for name in step.nodes()], self.changes())
+        for note in composed.notes:
+            self.observer.note(note)
+        return composed
+
+    def choose(self, inputs, outputs):
+        """Returns (inputs, outputs) of ``serving_default``, dicts, of those that upstream would give it."""
+        if not isinstance(inputs, dict):
+            inputs = {_saved_model.INPUT: inputs}
+        for step in self.steps:
+            inputs, outputs = step.choose(inputs, outputs)
+        return inputs, outputs
+
+    def changes(self):
+        """Returns what changes the SavedModel from what upstream writes, for ``_saved_model.compose``."""
+        return [change for step in self.steps for change in step.changes()]
+
+    def assets(self):
+        """Returns the files of its ``assets/``, a dict from name to bytes."""
+        return {name: content for step in self.steps for name, content in step.assets().items()}
+
+    def write_saved_model(self, original, arguments):
+        """Does what upstream's ``write_saved_model`` is called for.
+
+        Args:
+            original: upstream's function; None where ``needs_only_the_graph``.
+            arguments: dict from parameter name to value, as it was called; of
+                these, ``inputs`` and ``outputs`` always are there.
+        """
+        raise NotImplementedError
+
+    @property
+    def profiles(self):
+        """Whether the release is to print its profile of the graph."""
+        if self.options.profile_graph is None:
+            return self.observer.keeps_output and set(self.options.artifacts) == set(_artifacts.ARTIFACTS)
+        return self.options.profile_graph
+
+    @property
+    def freezes(self):
+        """Whether a frozen graph is needed."""
+        return _artifacts.FROZEN_GRAPH in self.artifacts or (
+            _artifacts.SAVED_MODEL in self.artifacts and self.options.saved_model_variables == _artifacts.FROZEN)
+
+    @property
+    def restores(self):
+        """Whether a checkpoint in the export's own form is needed, which TensorFlow restores in a session."""
+        return self.freezes or _artifacts.CHECKPOINT in self.artifacts
+
+    @property
+    def needs_only_the_graph(self):
+        """Whether nothing of what the release does with its finished graph is asked for."""
+        return not (self.restores or self.profiles or self.write_inference_graph)
