@@ -112,14 +112,12 @@ def test_each_runs_in_the_others_tensorflow(name, old, new, checkpoint_of, tmp_p
     parity.assert_bit_equal(here, parity.run_frozen_graph(
         parity.read_frozen_graph(lowered), signature, {'inputs': images}))
 
-    there = {}
-    for export in (old(name, prefix), lowered):
-        out = str(tmp_path / 'there.npz')
-        result = exports.run(['-W', 'ignore', '-m', 'tests.support.outputs', os.path.join(export, 'saved_model'),
-                              tmp_path / 'images.npy', out], python=_PYTHON, environment={'PYTHONPATH': _ROOT})
-        assert result.exit_code == 0, result.stderr[-3000:]
-        there[export] = dict(np.load(out))
-    theirs, mine = there.values()
+    there = [(os.path.join(old(name, prefix), 'saved_model'), str(tmp_path / 'theirs.npz')),
+             (os.path.join(lowered, 'saved_model'), str(tmp_path / 'mine.npz'))]
+    result = exports.run(['-W', 'ignore', '-m', 'tests.support.outputs', tmp_path / 'images.npy'] + [
+        path for pair in there for path in pair], python=_PYTHON, environment={'PYTHONPATH': _ROOT})
+    assert result.exit_code == 0, result.stderr[-3000:]
+    theirs, mine = (dict(np.load(out)) for _, out in there)
     assert sorted(mine) == sorted(here)
     _assert_agree(name, mine, theirs)
 

@@ -1,10 +1,11 @@
-"""Every refusal: its exit code, its words, and the disk as it was."""
+"""Every refusal: its exit code, its words, its heading in docs/troubleshooting.md, and the disk as it was."""
 import os
 import shutil
 
 import pytest
 
 from tests.support import exports
+from tests.support import headings
 
 on_tensorflow_2 = pytest.mark.skipif(exports.HAS_CONTRIB, reason='TensorFlow 1 does what TensorFlow 2 lacks')
 
@@ -26,6 +27,7 @@ def refuse(checkpoint_of, tmp_path):
         result = exports.fork('od_patch.export_inference_graph', arguments, environment=environment)
         assert sorted(os.listdir(str(tmp_path))) == before
         assert 'Traceback' not in result.stderr + result.stdout
+        assert headings.of(result.stderr), 'docs/troubleshooting.md has no heading for: ' + result.stderr
         return result.exit_code, result.stderr
     return attempt
 

@@ -239,7 +239,7 @@ def test_watching_waits_until_a_checkpoint_is_whole(trained, tmp_path):
         _wait_for(str(output / '100' / 'saved_model.pb'), process)
         copy('model.ckpt-300', 1000, 'model.ckpt-400')
         process.send_signal(signal.SIGTERM)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 0, stderr

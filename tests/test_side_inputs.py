@@ -109,7 +109,7 @@ def test_context_rcnn_is_exported_and_its_outputs_are_run(tmp_path):
     with open(exports.config_path('faster_rcnn')) as file:
         config.write_text(file.read().replace('number_of_stages: 3', '').replace(
             'faster_rcnn {\n', 'faster_rcnn {\n context_config { max_num_context_features: 16 }\n', 1))
-    made = exports.fork('tests.support.checkpoints', [str(config), str(tmp_path / 'trained')])
+    made = exports.fork('tests.support.checkpoints', [str(config), str(tmp_path / 'trained'), 'plain'])
     assert made.exit_code == 0, made.stderr[-3000:]
     prefix = checkpoints.prefix_of(str(tmp_path / 'trained'), 'plain')
     result = exports.ours(str(config), prefix, str(tmp_path / 'export'), verify=True, use_side_inputs=True,

@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from tests.support import checkpoints
 from tests.support import exports
 from tests.support import needs
 
@@ -29,17 +28,9 @@ def tf1_python():
 
 
 @pytest.fixture(scope='session')
-def exported(tmp_path_factory, tf1_python):
+def exported(tmp_path_factory, tf1_python, checkpoint_of):
     """A function from (config name or 'shapes', form, flags) to the folder of an export; each is made once."""
-    made, folders = {}, {}
-
-    def checkpoint_of(config, form):
-        if config not in folders:
-            folders[config] = str(tmp_path_factory.mktemp('checkpoints_' + config))
-            result = exports.fork('tests.support.checkpoints', [exports.config_path(config), folders[config]],
-                                  python=tf1_python)
-            assert result.exit_code == 0, result.stderr[-3000:]
-        return checkpoints.prefix_of(folders[config], form)
+    made = {}
 
     def export(config='shapes', form='plain', **flags):
         if config == 'shapes':

@@ -1,7 +1,7 @@
 """Writes small random checkpoints of a pipeline config, in all the forms that trainings leave them in.
 
 Run as a program, because building a model of the Object Detection API leaves
-global state behind: ``python -m tests.support.checkpoints CONFIG FOLDER``. The
+global state behind: ``python -m tests.support.checkpoints CONFIG FOLDER [FORM…]``. The
 forms hold the same values, so that exports of them can be compared.
 
 Not for: trained weights; ``examples/shapes`` has those.
@@ -122,21 +122,21 @@ def write_v1(path, values):
                     {placeholder: values[name] for placeholder, name in zip(placeholders, names)})
 
 
-def write_all_forms(config_path, folder):
-    """Writes ``FORMS`` below ``folder``: plain/model.ckpt-1234 and so on."""
+def write_forms(config_path, folder, *forms):
+    """Writes some of ``FORMS``, default all, below ``folder``: plain/model.ckpt-1234 and so on."""
     from od_patch import legacy
     with legacy.on(), legacy.tf1_behaviour():
-        _write_all_forms(config_path, folder)
+        _write_forms(config_path, folder, forms or FORMS)
 
 
-def _write_all_forms(config_path, folder):
+def _write_forms(config_path, folder, forms):
     from google.protobuf import text_format
     from object_detection.protos import pipeline_pb2
     config = pipeline_pb2.TrainEvalPipelineConfig()
     with open(config_path) as config_file:
         text_format.Merge(config_file.read(), config)
     values, trainable = values_of_model(config)
-    for form in FORMS:
+    for form in forms:
         os.makedirs(os.path.join(folder, form), exist_ok=True)
         prefix = prefix_of(folder, form)
         held = with_training_state(values, trainable) if 'training' in form else values
@@ -171,7 +171,7 @@ def prefix_of(folder, form):
 
 
 def main():
-    write_all_forms(*sys.argv[1:])
+    write_forms(*sys.argv[1:])
 
 
 if __name__ == '__main__':

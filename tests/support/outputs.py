@@ -1,6 +1,6 @@
-"""Runs the SavedModel of an export in this Python's TensorFlow, for a test in another one's.
+"""Runs the SavedModels of exports in this Python's TensorFlow, for a test in another one's.
 
-``python -m tests.support.outputs SAVED_MODEL IMAGES.npy OUT.npz``
+``python -m tests.support.outputs IMAGES.npy SAVED_MODEL OUT.npz …``
 
 Not for: models of this Python's own tests; ``parity`` runs those.
 """
@@ -11,9 +11,10 @@ import numpy as np
 from tests.support import parity
 
 
-def main(saved_model, images, out):
-    outputs, _ = parity.run_saved_model(saved_model, {'inputs': np.load(images)})
-    np.savez(out, **outputs)
+def main(images, *paths):
+    for saved_model, out in zip(paths[::2], paths[1::2]):
+        outputs, _ = parity.run_saved_model(saved_model, {'inputs': np.load(images)})
+        np.savez(out, **outputs)
 
 
 if __name__ == '__main__':
