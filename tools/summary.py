@@ -17,7 +17,6 @@ import ast
 import collections
 import configparser
 import glob
-import io
 import json
 import os
 import re
@@ -111,23 +110,9 @@ def coverage_of(folder, since):
     Returns:
         List of 'path:line: the statement'; None where nothing was counted.
     """
-    branches = _combined(folder, 'of', since)
-    lines = _combined(folder, 'lines-of', since)
-    if branches is None and lines is None:
-        return None
-    if branches is not None:
-        print('Lines and branches, Python 3.6 to 3.11:')
-        branches.report(skip_covered=True, show_missing=False, ignore_errors=True)
-    merged = _lines_of([one for one in (branches, lines) if one is not None], os.path.join(folder, 'lines'))
-    print('\nLines, all Pythons: {:.1f} % reached.'.format(merged.report(file=io.StringIO(), ignore_errors=True)))
-    return unreached_refusals(merged)
-
-
-def _combined(folder, name, since):
-    """The ``Coverage`` of all files of a name that were begun after ``since``; None where there is none."""
     import coverage
-    files = [path for path in glob.glob(os.path.join(folder, name + '.*')) if os.path.getmtime(path) >= since]
-    together = os.path.join(folder, 'all-' + name)
+    files = [path for path in glob.glob(os.path.join(folder, 'of.*')) if os.path.getmtime(path) >= since]
+    together = os.path.join(folder, 'all')
     if os.path.exists(together):
         os.unlink(together)
     if not files:
@@ -135,22 +120,8 @@ def _combined(folder, name, since):
     os.environ.setdefault('COVERAGE_FOLDER', folder)
     measured = coverage.Coverage(data_file=together, config_file=os.path.join(ROOT, 'tox.ini'))
     measured.combine(files, keep=True)
-    return measured
-
-
-def _lines_of(several, path):
-    """A ``Coverage`` of the lines of several, of which some may have counted branches: those cannot be combined as they are."""
-    import coverage
-    if os.path.exists(path):
-        os.unlink(path)
-    merged = coverage.CoverageData(path)
-    for one in several:
-        data = one.get_data()
-        merged.add_lines({name: data.lines(name) or [] for name in data.measured_files()})
-    merged.write()
-    measured = coverage.Coverage(data_file=path, config_file=os.path.join(ROOT, 'tox.ini'))
-    measured.load()
-    return measured
+    measured.report(skip_covered=True, show_missing=False, ignore_errors=True)
+    return unreached_refusals(measured)
 
 
 def unreached_refusals(measured):
