@@ -8,6 +8,12 @@ import contextlib
 import glob
 import os
 import re
+import typing
+
+# TensorFlow 1 has no annotations, and is not imported here: for readers.
+Graph = typing.Any  # tf.Graph
+Tensor = typing.Any  # tf.Tensor
+MetaGraph = typing.Any  # MetaGraphDef
 
 _without = []  # not empty: files are looked at without TensorFlow
 

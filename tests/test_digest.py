@@ -3,8 +3,8 @@ import hashlib
 
 import pytest
 
-from od_patch import _digest
 
+from od_patch.staging import _digest
 pytest.importorskip('tensorflow')  # the digest reads through tf.gfile
 
 

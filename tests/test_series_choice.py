@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 import od_patch
-from od_patch import _digest
 from od_patch import steps as export_steps
 from od_patch.export import _checkpoints_there
 from od_patch.export import _driver
@@ -26,6 +25,7 @@ from od_patch.export import _observer
 from od_patch.export import _request
 from od_patch.export import _series
 from od_patch.options import _options
+from od_patch.staging import _digest
 from tests.support import checkpoints
 
 pytest.importorskip('tensorflow')

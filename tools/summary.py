@@ -1,6 +1,7 @@
-"""What a tox run did, of all its environments: cases, skips, seconds, the slowest files; what ran nowhere; which lines no test reached.
+"""What a tox run did, of all its environments: cases, skips, seconds, the slowest files, what ran nowhere.
 
-    python tools/summary.py .tox/results [--coverage .tox/coverage] [--list FILE]
+    python tools/summary.py .tox/results [--list FILE]
+    python tools/summary.py .tox/results --coverage .tox/coverage      which lines, and refusals, no test reached
 
 ``tests/support/results.py`` writes the results, one file for each run of pytest; what an environment left there in an
 earlier run of tox is shown, too, with its age. A case is one function of the tests with one set of parameters; it is
@@ -31,7 +32,7 @@ _MAY_RUN_NOWHERE = {
         'the package index has no tensorflow_model_server',
 }
 
-_WITHOUT_RESULTS = ('demo', 'lint', 'moto', 'mutants', 'summary')  # how environments are called that leave none
+_WITHOUT_RESULTS = ('coverage', 'demo', 'lint', 'moto', 'mutants', 'summary')  # how environments are called that leave none
 
 
 def read(folder):
@@ -142,7 +143,7 @@ def unreached_refusals(measured):
 def main():
     parser = argparse.ArgumentParser(description='Says what a tox run did, of all its environments.')
     parser.add_argument('results', metavar='FOLDER', help='where the environments have left their results')
-    parser.add_argument('--coverage', metavar='FOLDER', help='where they have left what lines they ran')
+    parser.add_argument('--coverage', metavar='FOLDER', help='where they have left what lines they ran: says that, and nothing else')
     parser.add_argument('--list', metavar='FILE', help='also write (case, TensorFlow, vintage) of all that ran')
     options = parser.parse_args()
     results = read(options.results)
@@ -154,6 +155,7 @@ def main():
         if unreached is not None:
             print('\n{} raise statements of od_patch were reached by no test:'.format(len(unreached)))
             print('\n'.join('  ' + line for line in unreached))
+        return 0
     print('\n' + '\n'.join(table(results)))
     old = [one['environment'] for one in results if one['began'] < time.time() - 6 * 3600]
     if old:

@@ -15,6 +15,7 @@ import collections
 import contextlib
 import functools
 import struct
+import typing
 import warnings
 
 from od_patch import _tensorflow
@@ -31,14 +32,13 @@ _MOST_SHARDS = 99999  # their names have five digits
 _ITEM_SIZES = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 11: 1, 12: 1, 13: 4, 14: 2, 15: 2, 16: 2, 17: 2,
                18: 16, 19: 2, 22: 4, 23: 8}
 
-Index = collections.namedtuple('Index', ['num_shards', 'entries'])
-Index.__doc__ = """The index of a bundle.
 
-Attributes:
-    num_shards: int, number of ``.data-…`` files.
-    entries: dict from tensor name to ``BundleEntryProto`` (dtype, shape, shard_id,
-        offset and size in bytes, crc32c, slices).
-"""
+class Index(typing.NamedTuple):
+    """The index of a bundle."""
+
+    num_shards: int  # number of ``.data-…`` files
+    # From tensor name to ``BundleEntryProto``: dtype, shape, shard_id, offset and size in bytes, crc32c, slices.
+    entries: typing.Dict[str, typing.Any]
 
 
 class BrokenIndex(ValueError):
@@ -49,12 +49,12 @@ class BrokenShard(ValueError):
     """A data file cannot be read, or ends too early; the text says which, and why."""
 
 
-def shard_path(prefix, shard, num_shards):
+def shard_path(prefix: str, shard: int, num_shards: int) -> str:
     """Returns the path of one data file of the bundle ``prefix``."""
     return '{}.data-{:05d}-of-{:05d}'.format(prefix, shard, num_shards)
 
 
-def read_index(prefix):
+def read_index(prefix: str) -> Index:
     """Returns the ``Index`` of the V2 checkpoint with this prefix; nobody may change it.
 
     Raises:
@@ -67,11 +67,11 @@ def read_index(prefix):
 class Shards(contextlib.ExitStack):
     """Data files of bundles, each of them opened once. A context, which closes them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self._files = {}
+        self._files: typing.Dict[str, typing.Any] = {}
 
-    def pieces(self, path, offset, size):
+    def pieces(self, path: str, offset: int, size: int) -> typing.Iterator[bytes]:
         """Yields ``size`` bytes of a file from ``offset`` on, some at a time.
 
         Raises:
@@ -84,7 +84,7 @@ class Shards(contextlib.ExitStack):
                 raise BrokenShard('{} ends too early'.format(path))
             yield piece
 
-    def _read(self, path, offset, size):
+    def _read(self, path: str, offset: int, size: int) -> bytes:
         try:
             if path not in self._files:
                 # TensorFlow takes longer to open a file and to seek in it than to read a small tensor.
@@ -97,7 +97,7 @@ class Shards(contextlib.ExitStack):
 
 
 @functools.lru_cache(maxsize=4)  # by its bytes: an export looks at the same one several times
-def _index_of(table):
+def _index_of(table: bytes) -> Index:
     from google.protobuf import message
     from tensorflow.core.protobuf import tensor_bundle_pb2
     header = None
@@ -124,7 +124,7 @@ def _index_of(table):
     return Index(header.num_shards, entries)
 
 
-def check_v1(path):
+def check_v1(path: str) -> None:
     """Looks at a V1 checkpoint, a table as well, for what TensorFlow would abort the process for.
 
     Args:
@@ -157,7 +157,7 @@ def check_v1(path):
         raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
 
 
-def _check_v1_values(saved, shapes):
+def _check_v1_values(saved: typing.Any, shapes: typing.Dict[str, typing.Any]) -> None:
     """Refuses a ``SavedSlice`` whose values are not as many as its slice has; the tensors come before their values."""
     shape = shapes.get(saved.name)  # where there are no values, there is no name
     if shape is None or _slices_problem([saved.slice], shape):
@@ -171,14 +171,14 @@ def _check_v1_values(saved, shapes):
 
 
 @contextlib.contextmanager
-def _strictly():
+def _strictly() -> typing.Iterator[None]:
     """Context for ``_parsed``, around all of its calls, as it takes as long as one of them."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', RuntimeWarning)  # what the older parsers say of what _parsed refuses
         yield
 
 
-def _parsed(message_type, value):
+def _parsed(message_type: typing.Any, value: bytes) -> typing.Any:
     """Parses a message as TensorFlow does, all of it: Python's older parsers stop at a stray end of a group."""
     parsed = message_type.FromString(value)
     if len(parsed.SerializeToString()) != len(value):
@@ -186,7 +186,7 @@ def _parsed(message_type, value):
     return parsed
 
 
-def _what_is_wrong(entry, num_shards):
+def _what_is_wrong(entry: typing.Any, num_shards: int) -> typing.Optional[str]:
     """Returns why a ``BundleEntryProto`` cannot be true, in words, or None.
 
     TensorFlow aborts the whole process for some of these.
@@ -207,7 +207,7 @@ def _what_is_wrong(entry, num_shards):
     return None
 
 
-def _is_type(number):
+def _is_type(number: int) -> bool:
     """Whether the TensorFlow at hand knows a DataType number, and it is not that of a reference."""
     try:
         return 0 < number < 100 and _tensorflow.tf1().as_dtype(number) is not None
@@ -215,20 +215,20 @@ def _is_type(number):
         return False
 
 
-def _elements(shape):
+def _elements(shape: typing.Any) -> int:
     elements = 1
     for dim in shape.dim:
         elements *= dim.size
     return elements
 
 
-def _shape_problem(shape):
+def _shape_problem(shape: typing.Any) -> typing.Optional[str]:
     if shape.unknown_rank or len(shape.dim) > 254 or any(not 0 <= dim.size < 1 << 40 for dim in shape.dim):
         return 'has no shape'
     return 'has more elements than there can be' if _elements(shape) >= 1 << 60 else None
 
 
-def _slices_problem(slices, shape):
+def _slices_problem(slices: typing.Any, shape: typing.Any) -> typing.Optional[str]:
     for part in slices:  # an extent without a length is the whole of its dimension, and so begins at 0
         if len(part.extent) != len(shape.dim) or any(
                 not (0 <= extent.start <= dim.size and 0 <= extent.length <= dim.size - extent.start)
@@ -237,7 +237,7 @@ def _slices_problem(slices, shape):
     return None
 
 
-def shortfalls(prefix, index):
+def shortfalls(prefix: str, index: Index) -> typing.List[str]:
     """Returns what is missing of the data files: a list of sentences, empty when all bytes are there.
 
     Args:
@@ -245,7 +245,7 @@ def shortfalls(prefix, index):
         index: ``Index`` of the same checkpoint.
     """
     gfile = _tensorflow.gfile()
-    needed = collections.Counter()
+    needed: typing.Dict[int, int] = collections.Counter()
     for entry in index.entries.values():
         if not entry.slices:  # a sliced tensor's own entry holds no bytes; its slices have entries of their own
             needed[entry.shard_id] = max(needed[entry.shard_id], entry.offset + entry.size)
@@ -261,7 +261,7 @@ def shortfalls(prefix, index):
     return problems
 
 
-def _table_items(table, checksums=True):
+def _table_items(table: bytes, checksums: bool = True) -> typing.Iterator[typing.Tuple[bytes, bytes]]:
     """Yields the (key, value) pairs, both bytes, of an SSTable."""
     if len(table) < FOOTER_SIZE:
         raise BrokenIndex('it has {} bytes, fewer than the footer of such a file'.format(len(table)))
@@ -279,7 +279,8 @@ def _table_items(table, checksums=True):
             yield item
 
 
-def _block_items(table, offset, size, checksums=True):
+def _block_items(
+        table: bytes, offset: int, size: int, checksums: bool = True) -> typing.Iterator[typing.Tuple[bytes, bytes]]:
     """Yields the (key, value) pairs of one block; keys share prefixes with the one before."""
     if offset + size + _BLOCK_TRAILER_SIZE > len(table):
         raise BrokenIndex('a block lies beyond its end')
@@ -307,7 +308,7 @@ def _block_items(table, offset, size, checksums=True):
         position += value_size
 
 
-def _varint(data, position):
+def _varint(data: bytes, position: int) -> typing.Tuple[int, int]:
     """Returns (value, position behind it) of a base-128 varint, at most ten bytes long."""
     value = 0
     for shift in range(0, 70, 7):

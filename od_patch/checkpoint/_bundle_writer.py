@@ -11,11 +11,15 @@ Not for: reading, which is ``_bundle``.
 """
 import os
 import struct
+import typing
 
 from od_patch import _errors
 from od_patch import _tensorflow
 from od_patch.checkpoint import _bundle
 from od_patch.checkpoint import _crc32c
+
+# ``BundleEntryProto`` without the offset, and pieces of its bytes.
+_Tensor = typing.Tuple[typing.Any, typing.Iterable[typing.Any]]
 
 _BLOCK_SIZE = 256 << 10  # bytes; a table's reader reads whole blocks
 _RESTART_INTERVAL = 16  # entries between keys that are written in full
@@ -24,7 +28,9 @@ _PIECE = 32 << 20  # bytes of an array written at a time
 _NOT_PLAIN = (7, 20, 21)
 
 
-def copy_tensors(source, sources, prefix, more=None):
+def copy_tensors(
+        source: str, sources: typing.Optional[typing.Dict[str, str]], prefix: str,
+        more: typing.Optional[typing.Dict[str, typing.Any]] = None) -> int:
     """Writes the bundle ``prefix`` with tensors of the checkpoint ``source``.
 
     Args:
@@ -59,7 +65,7 @@ def copy_tensors(source, sources, prefix, more=None):
             'Copy the checkpoint again, or take another one.')
 
 
-def write(prefix, tensors):
+def write(prefix: str, tensors: typing.Iterable[typing.Tuple[str, _Tensor]]) -> int:
     """Writes the bundle ``prefix``.
 
     Args:
@@ -85,13 +91,13 @@ def write(prefix, tensors):
     return offset
 
 
-def _append(data_file, pieces):
+def _append(data_file: typing.Any, pieces: typing.Iterable[typing.Any]) -> None:
     """Writes pieces; a function of its own, so that the last one does not keep its tensor while the next is read."""
     for piece in pieces:
         data_file.write(piece)
 
 
-def entry_of(array, dtype):
+def entry_of(array: typing.Any, dtype: int) -> typing.Any:
     """Returns the ``BundleEntryProto``, without the offset, of a contiguous array; computes its checksum.
 
     Args:
@@ -106,7 +112,7 @@ def entry_of(array, dtype):
     return entry
 
 
-def pieces_of(array):
+def pieces_of(array: typing.Any) -> typing.Iterator[memoryview]:
     """Yields the bytes of a contiguous array, some at a time."""
     import numpy as np
     if array.nbytes:
@@ -115,12 +121,14 @@ def pieces_of(array):
             yield view[begin:begin + _PIECE]
 
 
-def _tensor(reader, index, shards, source, name):
+def _tensor(
+        reader: typing.Any, index: typing.Optional[_bundle.Index], shards: _bundle.Shards, source: str,
+        name: str) -> _Tensor:
     """Returns (``BundleEntryProto`` without the offset, iterable of pieces) of one tensor of a checkpoint."""
     import numpy as np
     from tensorflow.core.protobuf import tensor_bundle_pb2
     known = index.entries.get(name) if index else None
-    if known is not None and not known.slices:
+    if index is not None and known is not None and not known.slices:
         pieces = shards.pieces(_bundle.shard_path(source, known.shard_id, index.num_shards), known.offset, known.size)
         if known.dtype in _NOT_PLAIN:
             reader.get_tensor(name)  # compares it with its checksum
@@ -138,12 +146,12 @@ def _tensor(reader, index, shards, source, name):
     return entry_of(tensor, dtype), pieces_of(tensor)
 
 
-def _of_array(array):
+def _of_array(array: typing.Any) -> _Tensor:
     """Returns (``BundleEntryProto`` without the offset, iterable of pieces) of an array."""
     return entry_of(array, _tensorflow.tf1().as_dtype(array.dtype).as_datatype_enum), pieces_of(array)
 
 
-def _compared(pieces, expected, name):
+def _compared(pieces: typing.Iterable[typing.Any], expected: int, name: str) -> typing.Iterator[typing.Any]:
     """Yields ``pieces``, and raises ``BrokenShard`` behind them where ``expected`` is not their masked CRC-32C."""
     crc = 0
     for piece in pieces:
@@ -153,7 +161,7 @@ def _compared(pieces, expected, name):
         raise _bundle.BrokenShard('{} has another checksum than its index says: bytes of it were changed'.format(name))
 
 
-def _opened(path):
+def _opened(path: str) -> typing.Any:
     """Opens a file for writing bytes; a local one without TensorFlow, which copies what it is given."""
     if '://' in path:
         return _Remote(_tensorflow.gfile().GFile(path, 'wb'))
@@ -163,27 +171,27 @@ def _opened(path):
 class _Remote:
     """A ``GFile`` that takes anything with the buffer interface."""
 
-    def __init__(self, file):
+    def __init__(self, file: typing.Any) -> None:
         self._file = file
 
-    def write(self, content):
+    def write(self, content: typing.Any) -> None:
         self._file.write(bytes(content))
 
-    def __enter__(self):
+    def __enter__(self) -> '_Remote':
         return self
 
-    def __exit__(self, *unused):
+    def __exit__(self, *unused: typing.Any) -> None:
         self._file.close()
 
 
-def _header():
+def _header() -> bytes:
     from tensorflow.core.protobuf import tensor_bundle_pb2
     header = tensor_bundle_pb2.BundleHeaderProto(num_shards=1)
     header.version.producer = 1
     return header.SerializeToString()
 
 
-def _table(items):
+def _table(items: typing.Sequence[typing.Tuple[bytes, bytes]]) -> typing.Iterator[bytes]:
     """Yields the bytes of a table in the LevelDB format, uncompressed, as TensorFlow's own builder lays it out.
 
     Args:
@@ -193,7 +201,7 @@ def _table(items):
     index = _Block(1)
     block = _Block(_RESTART_INTERVAL)
 
-    def finished(block):
+    def finished(block: '_Block') -> typing.Tuple[bytes, bytes]:
         """Returns a block with its trailer, and the handle that points to it."""
         nonlocal position
         content = block.content()
@@ -203,7 +211,8 @@ def _table(items):
         position += len(whole)
         return whole, handle
 
-    following = [key for key, _ in items[1:]] + [None]
+    following: typing.List[typing.Optional[bytes]] = [key for key, _ in items[1:]]
+    following.append(None)
     for (key, value), next_key in zip(items, following):
         block.add(key, value)
         if block.size >= _BLOCK_SIZE or next_key is None:
@@ -226,7 +235,7 @@ class _Block:
         restart_interval: int, how many entries later a key is written in full.
     """
 
-    def __init__(self, restart_interval):
+    def __init__(self, restart_interval: int) -> None:
         self._restart_interval = restart_interval
         self._content = bytearray()
         self._restarts = [0]
@@ -234,11 +243,11 @@ class _Block:
         self._key = b''
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Bytes of the finished block."""
         return len(self._content) + 4 * len(self._restarts) + 4
 
-    def add(self, key, value):
+    def add(self, key: bytes, value: bytes) -> None:
         shared = 0
         if self._since_restart < self._restart_interval:
             shared = len(os.path.commonprefix([self._key, key]))
@@ -249,25 +258,25 @@ class _Block:
         self._since_restart += 1
         self._key = key
 
-    def content(self):
+    def content(self) -> bytes:
         return bytes(self._content) + struct.pack(
             '<{}I'.format(len(self._restarts) + 1), *(self._restarts + [len(self._restarts)]))
 
 
-def _separator(key, next_key):
+def _separator(key: bytes, next_key: typing.Optional[bytes]) -> bytes:
     """Returns a short key, not before ``key`` but before ``next_key``, which is None at the end of the table."""
-    position = len(os.path.commonprefix([key, next_key])) if next_key is not None else 0
-    if next_key is not None and position == len(key):
-        return key
     if next_key is None:
-        position = next((number for number, byte in enumerate(key) if byte != 0xff), None)
-        return key if position is None else key[:position] + bytes([key[position] + 1])
+        place = next((number for number, byte in enumerate(key) if byte != 0xff), None)
+        return key if place is None else key[:place] + bytes([key[place] + 1])
+    position = len(os.path.commonprefix([key, next_key]))
+    if position == len(key):
+        return key
     if key[position] + 1 < next_key[position]:
         return key[:position] + bytes([key[position] + 1])
     return key
 
 
-def _varint(value):
+def _varint(value: int) -> bytes:
     """Returns an int as a base-128 varint."""
     encoded = bytearray()
     while value >= 0x80:

@@ -7,6 +7,7 @@ import collections
 import glob
 import os
 import re
+import typing
 
 from od_patch import _errors
 from od_patch import _pixels
@@ -20,19 +21,21 @@ _OBJECTS = '_CHECKPOINTABLE_OBJECT_GRAPH'  # a tensor of tf.train.Checkpoint's (
 _STUCK_ON = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 _STEP = re.compile(r'-(\d+)$')
 
-Inventory = collections.namedtuple('Inventory', ['prefix', 'format', 'num_shards', 'shapes', 'step'])
-Inventory.__doc__ = """What a checkpoint holds.
-
-Attributes:
-    prefix: str, the checkpoint prefix.
-    format: 'V1' (the prefix is a file) or 'V2' (``.index`` and ``.data-…`` beside it).
-    num_shards: int, number of data files.
-    shapes: dict from tensor name to shape, a list of ints.
-    step: int, the value of ``global_step``; None where there is none.
-"""
+# (name, shape in the graph, shape in the checkpoint)
+_Reshaped = typing.List[typing.Tuple[str, typing.List[int], typing.List[int]]]
 
 
-def resolve(path):
+class Inventory(typing.NamedTuple):
+    """What a checkpoint holds."""
+
+    prefix: str  # the checkpoint prefix
+    format: str  # 'V1' (the prefix is a file) or 'V2' (``.index`` and ``.data-…`` beside it)
+    num_shards: int  # number of data files
+    shapes: typing.Dict[str, typing.List[int]]  # by tensor name
+    step: typing.Optional[int]  # the value of ``global_step``; None where there is none
+
+
+def resolve(path: typing.Any) -> str:
     """Returns the checkpoint prefix that a user means by ``path``.
 
     Args:
@@ -58,7 +61,7 @@ def resolve(path):
         _what_else_is_there(prefix))
 
 
-def take_inventory(prefix):
+def take_inventory(prefix: str) -> Inventory:
     """Returns the ``Inventory`` of a checkpoint, after a look at whether its files are whole.
 
     Reads the index, and of the data only ``global_step``.
@@ -108,12 +111,12 @@ def take_inventory(prefix):
     return Inventory(prefix, checkpoint_format, num_shards, shapes, step)
 
 
-def without_suffix(path):
+def without_suffix(path: typing.Any) -> str:
     """Returns the prefix that the path of one of a checkpoint's files begins with."""
     return _STUCK_ON.sub('', path)
 
 
-def step_in_name(prefix):
+def step_in_name(prefix: str) -> typing.Optional[int]:
     """Returns the number at the end of a prefix, as ``tf.train.Saver`` puts it there; None where there is none."""
     step = _STEP.search(prefix)
     return int(step.group(1)) if step else None
@@ -140,7 +143,7 @@ _OTHERS = (
 )
 
 
-def _check_kind(prefix):
+def _check_kind(prefix: str) -> None:
     """Refuses a file that is no checkpoint but something else that is known, in words."""
     gfile = _tensorflow.gfile()
     if not gfile.Exists(prefix) or gfile.IsDirectory(prefix):
@@ -152,7 +155,7 @@ def _check_kind(prefix):
             raise _errors.InputRefused('The checkpoint {} cannot be read: it is {}.'.format(prefix, what), remedy)
 
 
-def _check_v1(prefix):
+def _check_v1(prefix: str) -> None:
     """Refuses a V1 checkpoint, of one file or several, that TensorFlow would not survive."""
     gfile = _tensorflow.gfile()
     paths = [prefix] if gfile.Exists(prefix) else []
@@ -167,7 +170,7 @@ def _check_v1(prefix):
                                        'Copy the checkpoint again, or take another one.')
 
 
-def with_step(inventory, folder):
+def with_step(inventory: Inventory, folder: str) -> str:
     """Returns the prefix of a checkpoint that has what a checkpoint lacks, ``global_step``, beside all that it has.
 
     The release restores every variable of its graph, and this one is among them, though inference does not need it.
@@ -184,12 +187,13 @@ def with_step(inventory, folder):
     return prefix
 
 
-def has_averages(inventory):
+def has_averages(inventory: Inventory) -> bool:
     """Returns whether a checkpoint holds moving averages of any variable."""
     return any(name.endswith(AVERAGE_SUFFIX) for name in inventory.shapes)
 
 
-def check_graph(graph, inventory, use_moving_averages, config=None):
+def check_graph(
+        graph: _tensorflow.Graph, inventory: Inventory, use_moving_averages: bool, config: typing.Any = None) -> None:
     """Checks that every variable of a graph can be restored, before anything is restored; ``with_step`` has the step.
 
     Args:
@@ -224,7 +228,7 @@ def check_graph(graph, inventory, use_moving_averages, config=None):
             config, _channels(graph), [variable.op.name for variable in wanted.values() if variable is not None])))
 
 
-def sources(graph, use_moving_averages):
+def sources(graph: _tensorflow.Graph, use_moving_averages: bool) -> typing.Dict[str, str]:
     """Returns where the value of each variable is to be found, as the exporter restores them.
 
     Args:
@@ -250,14 +254,14 @@ def sources(graph, use_moving_averages):
     return found
 
 
-def num_bytes(graph):
+def num_bytes(graph: _tensorflow.Graph) -> int:
     """Returns how many bytes the values of a graph's variables take."""
     with graph.as_default():
         variables = _tensorflow.tf1().global_variables()
     return sum((variable.get_shape().num_elements() or 0) * variable.dtype.base_dtype.size for variable in variables)
 
 
-def _wanted(graph, use_moving_averages):
+def _wanted(graph: _tensorflow.Graph, use_moving_averages: bool) -> typing.Dict[str, typing.Any]:
     """Returns {name in the trained checkpoint: variable}; None in place of the parts of a partitioned variable."""
     tf = _tensorflow.tf1()
     with graph.as_default():
@@ -269,7 +273,7 @@ def _wanted(graph, use_moving_averages):
     return wanted
 
 
-def _newest(directory):
+def _newest(directory: str) -> str:
     """Returns the prefix of the newest checkpoint that lies in a directory.
 
     Its file ``checkpoint`` says which, by the base name only: Estimator writes absolute paths, so in a copy of the
@@ -302,14 +306,14 @@ def _newest(directory):
             'Give the directory that the training wrote its model.ckpt-… files to, or a prefix such as {}.'.format(
                 os.path.join(directory, 'model.ckpt-200000')))
 
-    def age(prefix):
+    def age(prefix: str) -> typing.Any:
         step = step_in_name(prefix)
         return (-1 if step is None else step, gfile.Stat(prefix + '.index').mtime_nsec)
 
     return max(prefixes, key=age)
 
 
-def _named_by_state(directory):
+def _named_by_state(directory: str) -> typing.Optional[str]:
     """Returns the prefix that the file ``checkpoint`` of a directory names; None where there is none that is whole."""
     try:
         state = _tensorflow.tf1().train.get_checkpoint_state(directory)
@@ -322,14 +326,14 @@ def _named_by_state(directory):
     return whole.group(1) if whole else state.model_checkpoint_path
 
 
-def _is_below(path, directory):
+def _is_below(path: typing.Any, directory: str) -> bool:
     """Returns whether a path lies in a directory or in one below it, links followed; of stores, by their names."""
     if '://' not in directory:
         path, directory = os.path.realpath(path), os.path.realpath(directory)
     return path.startswith(directory.rstrip('/') + '/')
 
 
-def _is_there(prefix):
+def _is_there(prefix: str) -> bool:
     """Returns whether there is a checkpoint of that prefix, in either format."""
     gfile = _tensorflow.gfile()
     # Glob raises for a folder that is not there, in some releases.
@@ -338,7 +342,7 @@ def _is_there(prefix):
         gfile.Glob(glob_escape(prefix) + '-?????-of-?????')))
 
 
-def _what_else_is_there(prefix):
+def _what_else_is_there(prefix: str) -> typing.Any:
     """Returns a remedy that names the checkpoints that lie where a missing one was looked for."""
     gfile = _tensorflow.gfile()
     directory = os.path.dirname(prefix) or '.'
@@ -352,29 +356,29 @@ def _what_else_is_there(prefix):
                                 '--trained_checkpoint_prefix=' + os.path.join(directory, ''), least=0)
 
 
-def glob_escape(path):
+def glob_escape(path: typing.Any) -> str:
     """Returns ``path`` with the characters escaped that ``tf.gfile.Glob`` gives a meaning to."""
     return re.sub(r'([*?\[\]\\])', r'\\\1', path)
 
 
-def _slice_of(variable):
+def _slice_of(variable: typing.Any) -> typing.Any:
     """Returns what a part of a partitioned variable is a part of, else None; saved is the whole."""
     return getattr(variable, '_save_slice_info', None)
 
 
-def _are(count):
+def _are(count: int) -> str:
     return '1 is' if count == 1 else '{} are'.format(count)
 
 
-def _scope(name):
+def _scope(name: str) -> str:
     """Returns the first two parts of a variable's name, enough to tell which part of the model it is in."""
     parts = name.split('/')
     return '/'.join(parts[:2]) if len(parts) > 2 else parts[0]
 
 
-def _mismatch_table(missing, reshaped):
+def _mismatch_table(missing: typing.List[str], reshaped: _Reshaped) -> str:
     """Returns the mismatches as lines of text, grouped by scope, with an example of each kind."""
-    rows = collections.OrderedDict()
+    rows: typing.Dict[str, typing.Tuple[typing.List[str], _Reshaped]] = collections.OrderedDict()
     for name in missing:
         rows.setdefault(_scope(name), ([], []))[0].append(name)
     for mismatch in reshaped:
@@ -391,18 +395,15 @@ def _mismatch_table(missing, reshaped):
     return '\n'.join(lines)
 
 
-# What the likely cause is told in the words of, beside what does not fit.
-_Model = collections.namedtuple('_Model', ['config', 'channels', 'variables'])
-_Model.__doc__ = """The graph that the checkpoint does not fit.
+class _Model(typing.NamedTuple):
+    """The graph that a checkpoint does not fit; the likely cause is told in its words."""
 
-Attributes:
-    config: ``TrainEvalPipelineConfig`` that it was built from, or None.
-    channels: int, of its images.
-    variables: list of str, its variables.
-"""
+    config: typing.Any  # ``TrainEvalPipelineConfig`` that it was built from, or None
+    channels: int  # of its images
+    variables: typing.List[str]
 
 
-def _channels(graph):
+def _channels(graph: _tensorflow.Graph) -> int:
     """Returns how many channels the images of an inference graph have."""
     try:
         shape = graph.get_tensor_by_name('image_tensor:0').get_shape()
@@ -411,7 +412,9 @@ def _channels(graph):
     return _pixels.channels_of(shape.as_list() if shape.ndims is not None else None)
 
 
-def _likely_cause(missing, reshaped, inventory, use_moving_averages, model):
+def _likely_cause(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> str:
     """Returns the first of ``_CAUSES`` that fits, in words and with what to do."""
     for fits in _CAUSES:
         cause = fits(missing, reshaped, inventory, use_moving_averages, model)
@@ -425,29 +428,33 @@ def _likely_cause(missing, reshaped, inventory, use_moving_averages, model):
             'Use the pipeline.config that lies beside the checkpoint.')
 
 
-def tensorflow_2_command(folder):
+def tensorflow_2_command(folder: str) -> str:
     """Returns the command that exports a model of TensorFlow 2, whose checkpoints lie in ``folder``."""
     return ('  python -m object_detection.exporter_main_v2 --input_type=image_tensor --pipeline_config_path=… '
             '--trained_checkpoint_dir={} --output_directory=…'.format(folder))
 
 
-def _is_of_tensorflow_2(inventory):
+def _is_of_tensorflow_2(inventory: Inventory) -> bool:
     """Returns whether ``tf.train.Checkpoint`` wrote a checkpoint, as TensorFlow 2 trains, and no ``Saver``."""
     return _OBJECTS in inventory.shapes
 
 
-def _of_tensorflow_2(missing, reshaped, inventory, use_moving_averages, model):
+def _of_tensorflow_2(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     del reshaped, use_moving_averages, model
     return _of_tensorflow_2_in_words(inventory) if missing and _is_of_tensorflow_2(inventory) else None
 
 
-def _of_tensorflow_2_in_words(inventory):
+def _of_tensorflow_2_in_words(inventory: Inventory) -> str:
     return ('the checkpoint is one of TensorFlow 2 (it holds {}), which names variables by the objects that have '
             'them. A model of TensorFlow 2 has its own exporter:\n{}'.format(
                 _OBJECTS, tensorflow_2_command(os.path.dirname(inventory.prefix) or '.')))
 
 
-def _averages_absent(missing, reshaped, inventory, use_moving_averages, model):
+def _averages_absent(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     del reshaped
     if any(name + AVERAGE_SUFFIX in inventory.shapes for name in model.variables):
         return None
@@ -458,7 +465,9 @@ def _averages_absent(missing, reshaped, inventory, use_moving_averages, model):
     return None
 
 
-def _quantized_graph(missing, reshaped, inventory, use_moving_averages, model):
+def _quantized_graph(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     del reshaped, use_moving_averages
     quantized = [name for name in missing if re.search(r'(act_quant|weights_quant|/quant)', name)]
     if not quantized or len(quantized) != len(missing):
@@ -477,14 +486,16 @@ def _quantized_graph(missing, reshaped, inventory, use_moving_averages, model):
                     delay, 'tells no step' if inventory.step is None else 'is of step {:,}'.format(inventory.step))))
 
 
-def _delay(config):
+def _delay(config: typing.Any) -> typing.Optional[int]:
     """Returns after how many steps a training quantizes, by its config; None where that is not known."""
     if config is None or not config.HasField('graph_rewriter') or not config.graph_rewriter.HasField('quantization'):
         return None
     return config.graph_rewriter.quantization.delay
 
 
-def _other_channels(missing, reshaped, inventory, use_moving_averages, model):
+def _other_channels(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     """The layers that see the image have other inputs, and nothing else differs."""
     del inventory, use_moving_averages
     seen = [row for row in reshaped if len(row[1]) == len(row[2]) == 4 and 'FeatureExtractor' in row[0] and
@@ -503,14 +514,16 @@ _PREDICTOR = re.compile(r'(?P<stage>FirstStage|SecondStage|WeightSharedConvoluti
 _BOXES, _CLASSES = ('BoxEncodingPredictor', 'BoxPredictor'), 'ClassPredictor'
 
 
-def _anchors_or_classes(missing, reshaped, inventory, use_moving_averages, model):
+def _anchors_or_classes(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     """What box predictors put out: a number for each anchor, corner and class."""
     del use_moving_averages
     if missing or not reshaped:
         return None
-    found = [(_PREDICTOR.search(row[0]), row) for row in reshaped]
-    others = [row for predictor, row in found if predictor is None]
-    found = [(predictor, row) for predictor, row in found if predictor and _only_last_differs(row)]
+    searched = [(_PREDICTOR.search(row[0]), row) for row in reshaped]
+    others = [row for predictor, row in searched if predictor is None]
+    found = [(predictor, row) for predictor, row in searched if predictor and _only_last_differs(row)]
     if len(found) + len(others) != len(reshaped) or any(not _is_of_classes(row) for row in others):
         return None
     first_stage = [(predictor, row) for predictor, row in found if predictor.group('stage') == 'FirstStage']
@@ -529,7 +542,7 @@ def _anchors_or_classes(missing, reshaped, inventory, use_moving_averages, model
     return ' And '.join(causes) + ' Set it with --config_override, or use the config of the training.'
 
 
-def _agreeing_classes(boxes, reshaped, inventory, model):
+def _agreeing_classes(boxes: typing.Any, reshaped: _Reshaped, inventory: Inventory, model: _Model) -> typing.Any:
     """Returns class predictors that are of one shape in graph and checkpoint where those of their boxes are not.
 
     Two anchors of three scores each have as many numbers as three anchors of two.
@@ -545,16 +558,18 @@ def _agreeing_classes(boxes, reshaped, inventory, model):
     return found
 
 
-def _only_last_differs(row):
+def _only_last_differs(row: typing.Tuple[str, typing.List[int], typing.List[int]]) -> bool:
     return len(row[1]) == len(row[2]) and row[1][:-1] == row[2][:-1]
 
 
-def _is_of_classes(row):
+def _is_of_classes(row: typing.Tuple[str, typing.List[int], typing.List[int]]) -> bool:
     """Whether a variable outside of the usual heads has as many outputs as there are classes: masks', R-FCN's maps."""
     return _only_last_differs(row) and re.search(r'BoxPredictor/|[Cc]lass|logits', row[0]) is not None
 
 
-def _anchors_in_words(predictor, row, levels, model):
+def _anchors_in_words(
+        predictor: typing.Any, row: typing.Tuple[str, typing.List[int], typing.List[int]], levels: typing.Any,
+        model: _Model) -> typing.Any:
     name, graph_shape, checkpoint_shape = row
     code_size = _code_size(model.config) if predictor.group('head') in _BOXES else 2  # object or not, of a first stage
     counts = [shape[-1] // code_size if shape[-1] % code_size == 0 else '{}/{}'.format(shape[-1], code_size)
@@ -565,7 +580,7 @@ def _anchors_in_words(predictor, row, levels, model):
                 _anchor_fields(predictor, levels, model.config)))
 
 
-def _code_size(config):
+def _code_size(config: typing.Any) -> int:
     """Returns how many numbers encode a box: four, and two more for each keypoint."""
     keypoints = 0
     try:
@@ -577,7 +592,7 @@ def _code_size(config):
     return 4 + 2 * keypoints
 
 
-def _anchor_fields(predictor, levels, config):
+def _anchor_fields(predictor: typing.Any, levels: typing.Any, config: typing.Any) -> typing.Any:
     """Returns which fields of the config say how many anchors there are, as a sentence without its end."""
     if predictor.group('stage') == 'FirstStage':
         return ('Other scales or aspect_ratios of first_stage_anchor_generator {{ grid_anchor_generator {{ … }} }}: '
@@ -593,7 +608,7 @@ def _anchor_fields(predictor, levels, config):
             'interpolated scale{}'.format(_generated(config)))
 
 
-def _generated(config):
+def _generated(config: typing.Any) -> typing.Any:
     """Returns what the config's anchor generator says, in brackets; '' where that is not known."""
     if config is None:
         return ''
@@ -609,7 +624,7 @@ def _generated(config):
     return ' (the config has {})'.format(', '.join(words))
 
 
-def _class_counts(found, others, inventory, model):
+def _class_counts(found: typing.Any, others: typing.Any, inventory: Inventory, model: _Model) -> typing.Any:
     """Returns in words that the class counts differ; None where they do not, or cannot be told."""
     configured = _num_classes(model.config)
     for predictor, (name, graph_shape, checkpoint_shape) in found:
@@ -620,17 +635,20 @@ def _class_counts(found, others, inventory, model):
             anchors = _anchors_of(name, found, inventory, _code_size(model.config))
         slots = [shape[-1] // count if count and shape[-1] % count == 0 else None
                  for shape, count in zip((graph_shape, checkpoint_shape), anchors)]
-        if None in slots or slots[0] == slots[1]:
+        in_graph, in_checkpoint = slots
+        if in_graph is None or in_checkpoint is None or in_graph == in_checkpoint:
             continue
-        background = 1 if configured is None else slots[0] - configured
-        return _counted(slots[0] - background, slots[1] - background, name, graph_shape, checkpoint_shape, anchors)
+        background = 1 if configured is None else in_graph - configured
+        return _counted(in_graph - background, in_checkpoint - background, name, graph_shape, checkpoint_shape, anchors)
     for name, graph_shape, checkpoint_shape in others + [
             row for predictor, row in found if predictor.group('stage') == 'SecondStage']:
         return _counted_by(configured, name, graph_shape, checkpoint_shape)
     return None
 
 
-def _counted_by(configured, name, graph_shape, checkpoint_shape):
+def _counted_by(
+        configured: typing.Any, name: str, graph_shape: typing.Sequence[int],
+        checkpoint_shape: typing.Sequence[int]) -> typing.Any:
     """As ``_counted``, where one variable of some numbers for each class is all that is known."""
     in_checkpoint = None
     if configured:
@@ -642,7 +660,7 @@ def _counted_by(configured, name, graph_shape, checkpoint_shape):
     return _counted(configured, in_checkpoint, name, graph_shape, checkpoint_shape)
 
 
-def _anchors_of(name, found, inventory, code_size):
+def _anchors_of(name: str, found: typing.Any, inventory: Inventory, code_size: int) -> typing.Any:
     """(anchors in the graph, anchors in the checkpoint) of the class predictor ``name``, by its sister for boxes."""
     for boxes in _BOXES:
         sister = name.replace(_CLASSES, boxes)
@@ -653,7 +671,9 @@ def _anchors_of(name, found, inventory, code_size):
     return (None, None)
 
 
-def _counted(in_graph, in_checkpoint, name, graph_shape, checkpoint_shape, anchors=(1, 1)):
+def _counted(
+        in_graph: int, in_checkpoint: typing.Optional[int], name: str, graph_shape: typing.Sequence[int],
+        checkpoint_shape: typing.Sequence[int], anchors: typing.Any = (1, 1)) -> typing.Any:
     """Returns the words for another class count."""
     count = '' if in_graph is None else ' (num_classes: {})'.format(in_graph)
     if graph_shape[-1] == checkpoint_shape[-1]:
@@ -665,14 +685,16 @@ def _counted(in_graph, in_checkpoint, name, graph_shape, checkpoint_shape, ancho
             '({}: {}).'.format(count, 'another number' if in_checkpoint is None else in_checkpoint, name, seen))
 
 
-def _num_classes(config):
+def _num_classes(config: typing.Any) -> typing.Any:
     """Returns num_classes of a config; None where it is not known."""
     if config is None:
         return None
     return getattr(getattr(config.model, config.model.WhichOneof('model')), 'num_classes', None)
 
 
-def _class_count(missing, reshaped, inventory, use_moving_averages, model):
+def _class_count(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     """Box predictors only, in a layout that ``_anchors_or_classes`` does not know."""
     del inventory, use_moving_averages
     predictors = [row for row in reshaped if re.search(r'Predictor|logits|Conv2d_\w*cls', row[0])]
@@ -684,7 +706,9 @@ def _class_count(missing, reshaped, inventory, use_moving_averages, model):
         ' Set it with --config_override, or use the config of the training.'
 
 
-def _layers(missing, reshaped, inventory, use_moving_averages, model):
+def _layers(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     """More feature maps than the training had: their box predictors are missing."""
     del reshaped, use_moving_averages
     levels = [sorted({int(found.group(1)) for found in map(re.compile(r'BoxPredictor_(\d+)/').search, names) if found})
@@ -699,7 +723,9 @@ def _layers(missing, reshaped, inventory, use_moving_averages, model):
                 len(levels[0]), levels[0][-1], len(levels[1]), _generated(model.config)))
 
 
-def _predictor_layout(missing, reshaped, inventory, use_moving_averages, model):
+def _predictor_layout(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     """Box predictors of other kernels, depth, or of depthwise convolutions."""
     del use_moving_averages
     names = missing + [row[0] for row in reshaped]
@@ -730,7 +756,9 @@ def _predictor_layout(missing, reshaped, inventory, use_moving_averages, model):
     return None
 
 
-def _stages(missing, reshaped, inventory, use_moving_averages, model):
+def _stages(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     """No second stage in the checkpoint."""
     del use_moving_averages, model
     if reshaped or not missing or not all(name.startswith('SecondStage') for name in missing) or any(
@@ -740,7 +768,9 @@ def _stages(missing, reshaped, inventory, use_moving_averages, model):
             'number_of_stages: 1 write it. Take a checkpoint of a training with both.')
 
 
-def _architecture(missing, reshaped, inventory, use_moving_averages, model):
+def _architecture(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     """Box predictors of another kind: SSD, one for all feature maps, or two stages."""
     del reshaped, use_moving_averages
     kinds = [{found.group(1) for found in map(re.compile(r'^(\w*?BoxPredictor)(?:_\d+)?/').match, names) if found}
@@ -752,7 +782,9 @@ def _architecture(missing, reshaped, inventory, use_moving_averages, model):
                 ', '.join(sorted(kinds[0])), ', '.join(sorted(kinds[1]))))
 
 
-def _widths(missing, reshaped, inventory, use_moving_averages, model):
+def _widths(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     """All of the feature extractor is of other widths."""
     del inventory, use_moving_averages, model
     inside = [row for row in reshaped if 'FeatureExtractor/' in row[0]]
@@ -764,14 +796,16 @@ def _widths(missing, reshaped, inventory, use_moving_averages, model):
                 name, graph_shape, checkpoint_shape))
 
 
-def _batch_norm(missing, reshaped, inventory, use_moving_averages, model):
+def _batch_norm(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     """Only the scales, or all, of batch normalizations are missing."""
     del use_moving_averages, inventory, model
     names = missing
     if reshaped or not names or not all('/BatchNorm/' in name for name in names):
         return None
     lost = sorted({name.rpartition('/')[2] for name in names})
-    field = {('gamma',): 'scale', ('beta',): 'center'}.get(tuple(lost))
+    field = {'gamma': 'scale', 'beta': 'center'}.get(','.join(lost))
     if field:
         return ('the batch normalization: the checkpoint has no {} ({}), so {} was false in batch_norm {{ … }} of the '
                 'training. Use the config of the training.'.format(lost[0], names[0], field))
@@ -780,7 +814,9 @@ def _batch_norm(missing, reshaped, inventory, use_moving_averages, model):
                 ', '.join(lost), len(names), names[0]))
 
 
-def _classification_checkpoint(missing, reshaped, inventory, use_moving_averages, model):
+def _classification_checkpoint(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     del reshaped, use_moving_averages, model
     stems = [re.sub(r'^(FirstStage|SecondStage)?FeatureExtractor/', '', name) for name in missing]
     if any(stem != name and stem in inventory.shapes for stem, name in zip(stems, missing)):
@@ -789,7 +825,9 @@ def _classification_checkpoint(missing, reshaped, inventory, use_moving_averages
     return None
 
 
-def _feature_extractor(missing, reshaped, inventory, use_moving_averages, model):
+def _feature_extractor(
+        missing: typing.List[str], reshaped: _Reshaped, inventory: Inventory, use_moving_averages: bool,
+        model: _Model) -> typing.Optional[str]:
     del reshaped, use_moving_averages, model
     pattern = re.compile(r'FeatureExtractor/([^/]+)/')
     in_graph = collections.Counter(found.group(1) for found in map(pattern.search, missing) if found)
@@ -802,12 +840,12 @@ def _feature_extractor(missing, reshaped, inventory, use_moving_averages, model)
     return None
 
 
-def _bare(name):
+def _bare(name: str) -> str:
     """Returns the name of the variable that a moving average is one of."""
     return name[:-len(AVERAGE_SUFFIX)] if name.endswith(AVERAGE_SUFFIX) else name
 
 
-def _few(names, most=3):
+def _few(names: typing.Sequence[str], most: int = 3) -> str:
     return ', '.join(names[:most]) + (', …' if len(names) > most else '')
 
 
@@ -817,7 +855,7 @@ _CAUSES = (_of_tensorflow_2, _averages_absent, _quantized_graph, _other_channels
            _architecture, _widths)
 
 
-def no_averages_remedy(inventory):
+def no_averages_remedy(inventory: Inventory) -> str:
     """Returns what to do where moving averages are asked for and the checkpoint has none."""
     if _is_of_tensorflow_2(inventory):
         return 'Likely cause: ' + _of_tensorflow_2_in_words(inventory)

@@ -148,7 +148,7 @@ def freeze(graph_def, prefix, outputs, where):
 
 
 def _origin(nodes, tensor, ops):
-    """The name of the tensor that ``tensor`` is handed on from, through nodes of ``ops``; a circle ends where it began."""
+    """The tensor that ``tensor`` is handed on from, by name, through nodes of ``ops``; a circle ends at its head."""
     seen = set()
     while True:
         name = tensor.split(':')[0]

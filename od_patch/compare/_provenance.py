@@ -231,7 +231,8 @@ def of(source, graph, loads=None):
             result.markers.append(marker.name)
             since = max(since, marker.since)
             until = min(until, marker.until) if until and marker.until else until or marker.until
-    if until and since > until:  # what a tool was not told to keep is missing, whatever the revision; else it is made of two
+    # What a tool was not told to keep is missing, whatever the revision; else it is made of two.
+    if until and since > until:
         since, until = (since if 'no output raw_detection_boxes' in result.markers else ''), ''
     result.od_api = (since, until)
     result.traces, result.quantized = _transforms.traces(graph, order)

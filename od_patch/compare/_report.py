@@ -174,8 +174,8 @@ def optimised(provenance):
 
 def show_provenance(source, graph, provenance, out, checkpoint=None):
     """Prints what ``od-patch inspect`` tells."""
-    out.print(rich.text.Text('{}: {}, {:,} nodes, {}'.format(source.path, source.kind, len(graph), rich.filesize.decimal(source.bytes)),
-                             style='bold'))
+    out.print(rich.text.Text('{}: {}, {:,} nodes, {}'.format(
+        source.path, source.kind, len(graph), rich.filesize.decimal(source.bytes)), style='bold'))
     table = _table(None, ('', {'no_wrap': True}), ('', {'overflow': 'fold', 'ratio': 1}))
     table.show_header = False
 

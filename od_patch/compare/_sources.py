@@ -232,7 +232,8 @@ def _refuse_opencv(file, graph_def):
     if weightless or any(node.op in _OPENCVS for node in graph_def.node):
         if not any(node.op == 'Const' and node.attr['value'].tensor.ByteSize() > 1000 for node in graph_def.node):
             raise InputRefused(
-                '{}: is a description of a graph without its weights, such as OpenCV reads beside the .pb.'.format(file),
+                '{}: is a description of a graph without its weights, such as OpenCV reads beside the .pb.'.format(
+                    file),
                 'Give the frozen .pb that the .pbtxt was made for.')
 
 

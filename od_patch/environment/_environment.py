@@ -73,8 +73,8 @@ def problems():
     package = legacy.missing_layers()
     if package:
         yield _errors.EnvironmentRefused(
-            'TensorFlow {} looks for the layers of tf.compat.v1, which the Object Detection API uses, in the package {}, '
-            'which is not installed or has none.'.format(_tensorflow_version(), package),
+            'TensorFlow {} looks for the layers of tf.compat.v1, which the Object Detection API uses, in the package '
+            '{}, which is not installed or has none.'.format(_tensorflow_version(), package),
             'Install the one of the same version: "python -m pip install \'{}=={}.*\'".'.format(
                 package, '.'.join(_tensorflow_version().split('.')[:2])))
 

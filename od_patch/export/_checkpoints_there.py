@@ -3,6 +3,7 @@ import collections
 import glob
 import os
 import re
+import typing
 
 from od_patch import _tensorflow
 from od_patch.checkpoint import _bundle
@@ -20,7 +21,7 @@ class Listing:
         names: dict of prefix -> names of the files of that checkpoint; None where the path is a pattern of folders.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         gfile = _tensorflow.gfile()
         self._folder = path if gfile.IsDirectory(path) else os.path.dirname(path) or '.'
         self.names = None
@@ -30,7 +31,7 @@ class Listing:
         for name in gfile.ListDirectory(self._folder) if gfile.IsDirectory(self._folder) else []:
             self.names[_checkpoint.without_suffix(name)].append(name)
 
-    def files(self, prefix):
+    def files(self, prefix: str) -> typing.Optional[typing.List[str]]:
         """Returns the paths of a checkpoint's files that are there, the index first; None where it cannot tell."""
         folder, name = os.path.split(prefix)
         if self.names is None or (folder or '.') != self._folder.rstrip('/'):
@@ -42,7 +43,7 @@ class Listing:
         return [prefix + '.index'] + [os.path.join(folder, file) for file in sorted(there) if _DATA_FILE.search(file)]
 
 
-def find(path, listing=None):
+def find(path: str, listing: typing.Optional[Listing] = None) -> typing.List[str]:
     """Returns the prefixes of all checkpoints that a path means, by the number in their names and then by name.
 
     Args:
@@ -58,19 +59,19 @@ def find(path, listing=None):
         names = []  # Glob raises for a folder that is not there, in some releases
     else:
         names = gfile.Glob(path) + gfile.Glob(path + '.index')
-    names = {name.rstrip('/') for name in names}
-    prefixes = {_checkpoint.without_suffix(name) for name in names}
-    found = [prefix for prefix in prefixes if _has_index(prefix, names, listing) or (
-        prefix in names and _NUMBERED.match(os.path.basename(prefix)) and not gfile.IsDirectory(prefix))]
+    there = {name.rstrip('/') for name in names}
+    prefixes = {_checkpoint.without_suffix(name) for name in there}
+    found = [prefix for prefix in prefixes if _has_index(prefix, there, listing) or (
+        prefix in there and _NUMBERED.match(os.path.basename(prefix)) and not gfile.IsDirectory(prefix))]
     return sorted(found, key=lambda prefix: (_checkpoint.step_in_name(prefix) or 0, prefix))
 
 
-def _has_index(prefix, names, listing):
+def _has_index(prefix: str, names: typing.Set[str], listing: Listing) -> bool:
     files = [prefix + '.index'] if prefix + '.index' in names else listing.files(prefix)
     return _tensorflow.gfile().Exists(prefix + '.index') if files is None else files[0] == prefix + '.index'
 
 
-def step_of(prefix):
+def step_of(prefix: str) -> typing.Optional[int]:
     """Returns the global step of a checkpoint: what it holds, else what its name says, else None."""
     tf = _tensorflow.tf1()
     try:
@@ -82,7 +83,7 @@ def step_of(prefix):
     return _checkpoint.step_in_name(prefix)
 
 
-def files_of(prefix):
+def files_of(prefix: str) -> typing.List[str]:
     """Returns the paths of a checkpoint's files; the data files as far as they are there."""
     gfile = _tensorflow.gfile()
     if not gfile.Exists(prefix + '.index'):
@@ -90,7 +91,7 @@ def files_of(prefix):
     return [prefix + '.index'] + sorted(gfile.Glob(_checkpoint.glob_escape(prefix) + '.data-?????-of-?????'))
 
 
-def looks(prefix, listing):
+def looks(prefix: str, listing: Listing) -> typing.Optional[typing.List[typing.Tuple[str, int, int]]]:
     """Returns the names, sizes and times of a checkpoint's files; None where one goes away meanwhile."""
     gfile = _tensorflow.gfile()
     files = listing.files(prefix)
@@ -110,7 +111,7 @@ def looks(prefix, listing):
         return None
 
 
-def is_whole(prefix):
+def is_whole(prefix: str) -> bool:
     """Returns whether all bytes of a V2 checkpoint are there; a V1 one cannot tell."""
     gfile = _tensorflow.gfile()
     if not gfile.Exists(prefix + '.index'):

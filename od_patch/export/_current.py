@@ -1,6 +1,7 @@
 """What a thread is at. The release calls the replacements back by their names, so they have to find it here."""
 import contextlib
 import threading
+import typing
 
 from od_patch.export import _observer
 from od_patch.export import _request
@@ -9,25 +10,25 @@ from od_patch.export import _request
 class _Thread(threading.local):
     """What is current in one thread."""
 
-    asked = None  # (``_request.Options``, ``_observer.Observer``) of its innermost ``patched()``
-    run = None
+    asked: typing.Optional[typing.Tuple[_request.Options, _observer.Observer]] = None  # of its innermost ``patched()``
+    run: typing.Any = None
 
 
 _thread = _Thread()
 
 
-def run():
+def run() -> typing.Any:
     """Returns the ``_run.Run`` of this thread, or None."""
     return _thread.run
 
 
-def asked():
-    """Returns the ``_request.Options`` and the ``_observer.Observer`` of the innermost ``patched()``, else the defaults."""
+def asked() -> typing.Tuple[_request.Options, _observer.Observer]:
+    """Returns the options and the observer of the innermost ``patched()``, else the defaults."""
     return _thread.asked or (_request.Options(), _observer.Observer())
 
 
 @contextlib.contextmanager
-def asking(options, observer):
+def asking(options: _request.Options, observer: _observer.Observer) -> typing.Iterator[None]:
     """Context in which exports of this thread have these options."""
     before = _thread.asked
     _thread.asked = (options, observer)
@@ -38,7 +39,7 @@ def asking(options, observer):
 
 
 @contextlib.contextmanager
-def running(current):
+def running(current: typing.Any) -> typing.Iterator[None]:
     """Context in which a ``_run.Run`` is the current one of this thread."""
     _thread.run = current
     try:

@@ -1,16 +1,21 @@
 """The way of every export, of one checkpoint and of many: what happens instead of a call of the release's function."""
 import contextlib
+import typing
 
 from od_patch import _errors
 from od_patch import steps
 from od_patch.export import _export
+from od_patch.export import _observer
 from od_patch.export import _request
+from od_patch.export import _run
 from od_patch.export import _series
 from od_patch.staging import _store
 
 
 @contextlib.contextmanager
-def around(options, observer, release_text, arguments):
+def around(
+        options: _request.Options, observer: _observer.Observer, release_text: str,
+        arguments: typing.Dict[str, typing.Any]) -> typing.Iterator[_run.Run]:
     """Context around the release's export function: checks what it is asked for, and brings about what comes of it.
 
     Args:

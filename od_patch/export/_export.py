@@ -8,8 +8,8 @@ import contextlib
 import json
 import os
 import re
+import typing
 
-from od_patch import _digest
 from od_patch import _errors
 from od_patch import _garbage
 from od_patch import _tensorflow
@@ -19,11 +19,14 @@ from od_patch.config import _config
 from od_patch.export import _artifacts
 from od_patch.export import _current
 from od_patch.export import _reports
+from od_patch.export import _request
 from od_patch.export import _run
 from od_patch.export import _target
 from od_patch.saved_model import _record
 from od_patch.saved_model import _saved_model
+from od_patch.staging import _digest
 from od_patch.staging import _staging
+from od_patch.steps import _step
 
 _RECORD_FORMAT = 1
 _DATA_FILE = re.compile(r'\.data-\d+-of-\d+$')
@@ -46,7 +49,8 @@ class Export(_run.Run):
         report: ``_reports.Report``; None before it is finished.
     """
 
-    def __init__(self, request, checkpoint_prefix, staged, replaces):
+    def __init__(
+            self, request: _request.Request, checkpoint_prefix: str, staged: _staging.Staged, replaces: bool) -> None:
         super().__init__(request, request.options.artifacts, staged.temporary)
         self._staged = staged
         self._replaces = replaces
@@ -60,20 +64,20 @@ class Export(_run.Run):
         self.staged_directory = staged.export
         self.saved_model_directory = os.path.join(staged.export, 'saved_model')
         self.signature = None
-        self.digests = collections.OrderedDict()
+        self.digests: typing.Dict[str, str] = {}
         self.written = None
-        self.results = {}
-        self.report = None
+        self.results: typing.Dict[str, typing.Any] = {}
+        self.report: typing.Optional[_reports.Report] = None
 
     @property
-    def is_in_place(self):
+    def is_in_place(self) -> bool:
         """Whether it has been moved into place."""
         return self._staged.in_place
 
-    def places(self):
+    def places(self) -> typing.Dict[str, str]:
         return {'trained_checkpoint_prefix': self.restored_prefix, 'output_directory': self.staged_directory}
 
-    def check(self):
+    def check(self) -> None:
         """Refuses, before the graph, what cannot be made of this checkpoint or put where it is to go."""
         for step in self.steps:
             step.check_export(self)
@@ -81,7 +85,7 @@ class Export(_run.Run):
         if self.config is not None:
             self._check_config()
 
-    def _check_config(self):
+    def _check_config(self) -> None:
         """Refuses a config that cannot be exported here, and averages that the checkpoint lacks."""
         _config.check(self.config)
         if self.config.eval_config.use_moving_averages and not _checkpoint.has_averages(self.inventory):
@@ -90,12 +94,12 @@ class Export(_run.Run):
                 'holds no moving averages.'.format(self.inventory.prefix),
                 _checkpoint.no_averages_remedy(self.inventory))
 
-    def check_graph(self, graph):
+    def check_graph(self, graph: _tensorflow.Graph) -> None:
         super().check_graph(graph)
         _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages, self.config)
         self._check_size(graph)
 
-    def _check_size(self, graph):
+    def _check_size(self, graph: _tensorflow.Graph) -> None:
         """Declines a frozen graph that could not be written, before anything is computed for it."""
         if not self.freezes:
             return
@@ -111,7 +115,8 @@ class Export(_run.Run):
             raise _errors.UsageError(problem, 'Use --artifacts=saved_model: variables have no such limit.')
         self.observer.note(problem + ' It is left out.')
 
-    def write_saved_model(self, original, arguments):
+    def write_saved_model(
+            self, original: typing.Any, arguments: typing.Dict[str, typing.Any]) -> None:
         inputs, outputs = self.choose(arguments['inputs'], arguments['outputs'])
         self.signature = _saved_model.signature(inputs, outputs)
         if _artifacts.SAVED_MODEL not in self.artifacts:
@@ -133,18 +138,21 @@ class Export(_run.Run):
             graph = next(iter(outputs.values())).graph
             self.place(composed, self.restored_prefix, _checkpoint.sources(graph, self.use_moving_averages))
 
-    def _revise(self):
+    def _revise(self) -> None:
         """Gives the release's own SavedModel what the steps have for it; where that is nothing, it stays as it is."""
         changes = self.changes()
         if not changes:
             return
 
-        def sign(meta_graph):
+        def sign(meta_graph: _tensorflow.MetaGraph) -> None:
             meta_graph.signature_def[_saved_model.SIGNATURE].CopyFrom(self.signature)
         for note in _saved_model.revise(self.saved_model_directory, [sign] + changes, self.assets()):
             self.observer.note(note)
 
-    def place(self, composed, checkpoint_prefix, sources, more=()):
+    def place(
+            self, composed: _saved_model.Composed, checkpoint_prefix: str,
+            sources: typing.Optional[typing.Dict[str, str]],
+            more: typing.Sequence[typing.Tuple[str, typing.Any]] = ()) -> None:
         """Writes the SavedModel; see ``_saved_model.place``.
 
         Args:
@@ -153,14 +161,14 @@ class Export(_run.Run):
         self.written = _saved_model.place(self.saved_model_directory, composed, checkpoint_prefix, sources,
                                           extra_assets={_record.NAME: self._made_from(more)}, assets=self.assets())
 
-    def remove_unasked(self):
+    def remove_unasked(self) -> None:
         """Removes what was only written on the way to something else, such as the graph of a frozen SavedModel."""
         for name in os.listdir(self.staged_directory):
             for artifact, pattern in _artifacts.ARTIFACTS.items():
                 if pattern.match(name) and artifact not in self.artifacts:
                     os.unlink(os.path.join(self.staged_directory, name))
 
-    def finish(self):
+    def finish(self) -> None:
         """The last thing that happens to every export before it is moved into place; its ``report`` is there then."""
         self.remove_unasked()
         for step in self.steps:
@@ -181,19 +189,20 @@ class Export(_run.Run):
             lines=[])
         self.observer.stage('moving into place')
 
-    def placed(self):
+    def placed(self) -> None:
         """What happens to an export that is in its place; what the steps say of it goes into its ``report``."""
         self.results = {}
         for step in self.steps:
             self.results[step.name] = step.placed(self)
+        assert self.report is not None, 'it is in place, so it was finished'
         self.report = self.report._replace(
             lines=[line for step, result in self._results_there_are() for line in [''] + step.lines(result)])
 
-    def _results_there_are(self):
+    def _results_there_are(self) -> typing.List[typing.Tuple[_step.Step, typing.Any]]:
         """Returns [(step, its result)] of the steps that have one."""
         return [(step, self.results[step.name]) for step in self.steps if self.results[step.name] is not None]
 
-    def _made_from(self, more):
+    def _made_from(self, more: typing.Sequence[typing.Tuple[str, typing.Any]]) -> bytes:
         """Returns the record of what made this export, as JSON bytes, for ``assets.extra/od_patch.json``."""
         version, git_version = _tensorflow.versions()
         record = collections.OrderedDict([
@@ -212,7 +221,7 @@ class Export(_run.Run):
 
 
 @contextlib.contextmanager
-def one_checkpoint(request):
+def one_checkpoint(request: _request.Request) -> typing.Iterator[Export]:
     """Context around the release's export function that exports one checkpoint: checks, stages, moves into place.
 
     Args:
@@ -244,7 +253,9 @@ def one_checkpoint(request):
 
 
 @contextlib.contextmanager
-def made(request, prefix, check, parts=_staging.OF_AN_EXPORT):
+def made(
+        request: _request.Request, prefix: str, check: typing.Callable[[], bool],
+        parts: typing.Any = _staging.OF_AN_EXPORT) -> typing.Iterator[Export]:
     """Context in which an export is made, of whose body the last is ``Export.finish``; then it is moved into place.
 
     Args:
@@ -267,7 +278,7 @@ def made(request, prefix, check, parts=_staging.OF_AN_EXPORT):
     export.placed()
 
 
-def _files(directory):
+def _files(directory: str) -> typing.List[typing.Tuple[str, int]]:
     """Returns [(path below ``directory``, bytes)], sorted."""
     found = []
     for folder, _, names in os.walk(directory):
@@ -277,7 +288,7 @@ def _files(directory):
     return sorted(found)
 
 
-def _digests(directory):
+def _digests(directory: str) -> typing.Dict[str, str]:
     """Returns {path: SHA-256 in hex} of the files that the exporter has written so far.
 
     A checkpoint's data files are left out, which are as large as all others: its index has a checksum of every tensor.

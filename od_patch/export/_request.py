@@ -2,7 +2,9 @@
 import typing
 
 from od_patch.export import _artifacts
+from od_patch.export import _observer
 from od_patch.saved_model import _saved_model
+from od_patch.steps import _step
 
 
 class Options(typing.NamedTuple):
@@ -56,8 +58,8 @@ class Request(typing.NamedTuple):
     """
 
     options: Options
-    observer: object
+    observer: _observer.Observer
     release_text: str
-    arguments: dict
+    arguments: typing.Dict[str, typing.Any]
     output_directory: str
-    steps: list
+    steps: typing.List[_step.Step]

@@ -2,9 +2,14 @@
 
 Not for: replacing anything on the exporter module (``patch``), nor for terminals (``_shown``, ``_summary``).
 """
+import typing
+
+from od_patch import _tensorflow
 from od_patch.export import _artifacts
+from od_patch.export import _request
 from od_patch.releases import _release_errors
 from od_patch.saved_model import _saved_model
+from od_patch.steps import _step
 
 
 class Run:
@@ -19,7 +24,7 @@ class Run:
         config: ``TrainEvalPipelineConfig`` of the model; None where it is not known.
     """
 
-    def __init__(self, request, artifacts, temporary_directory):
+    def __init__(self, request: _request.Request, artifacts: typing.Iterable[str], temporary_directory: str) -> None:
         self.request = request
         self.options = request.options
         self.observer = request.observer
@@ -28,10 +33,10 @@ class Run:
         self.temporary_directory = temporary_directory
         self.use_moving_averages = False
         self.write_inference_graph = False
-        self.config = None
+        self.config: typing.Any = None
         self._graph_checked = False
 
-    def arguments_for(self, arguments):
+    def arguments_for(self, arguments: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
         """Takes note of what a function of the release is called with; returns what it is to be called with instead.
 
         Args:
@@ -45,21 +50,21 @@ class Run:
             instead = step.arguments(instead)
         return instead
 
-    def places(self):
+    def places(self) -> typing.Dict[str, str]:
         """Returns the arguments that say what the release reads and where it writes, a dict."""
         raise NotImplementedError
 
-    def has_work(self):
+    def has_work(self) -> bool:
         """Returns whether the release is to build the graph at all."""
         return True
 
-    def graph_is_built(self, graph):
+    def graph_is_built(self, graph: _tensorflow.Graph) -> None:
         """Checks the finished graph, once, before upstream restores anything."""
         if not self._graph_checked:
             self._graph_checked = True
             self.check_graph(graph)
 
-    def check_graph(self, graph):
+    def check_graph(self, graph: _tensorflow.Graph) -> None:
         """Refuses what the steps ask for and the graph does not have; upstream would, if at all, after freezing."""
         for defect in _release_errors.defects(graph):
             self.observer.note(defect)
@@ -68,7 +73,7 @@ class Run:
         for step in self.steps:
             step.check_graph(graph, names)
 
-    def compose(self, inputs, outputs):
+    def compose(self, inputs: typing.Any, outputs: _step.Tensors) -> _saved_model.Composed:
         """Returns the ``_saved_model.Composed`` of the graph that these tensors are of."""
         composed = _saved_model.compose(
             next(iter(outputs.values())).graph, inputs, outputs, self.options.saved_model_variables,
@@ -77,7 +82,9 @@ class Run:
             self.observer.note(note)
         return composed
 
-    def choose(self, inputs, outputs):
+    def choose(
+            self, inputs: typing.Any,
+            outputs: _step.Tensors) -> typing.Tuple[_step.Tensors, _step.Tensors]:
         """Returns (inputs, outputs) of ``serving_default``, dicts, of those that upstream would give it."""
         if not isinstance(inputs, dict):
             inputs = {_saved_model.INPUT: inputs}
@@ -85,15 +92,16 @@ class Run:
             inputs, outputs = step.choose(inputs, outputs)
         return inputs, outputs
 
-    def changes(self):
+    def changes(self) -> typing.List[_step.Change]:
         """Returns what changes the SavedModel from what upstream writes, for ``_saved_model.compose``."""
         return [change for step in self.steps for change in step.changes()]
 
-    def assets(self):
+    def assets(self) -> typing.Dict[str, bytes]:
         """Returns the files of its ``assets/``, a dict from name to bytes."""
         return {name: content for step in self.steps for name, content in step.assets().items()}
 
-    def write_saved_model(self, original, arguments):
+    def write_saved_model(
+            self, original: typing.Any, arguments: typing.Dict[str, typing.Any]) -> None:
         """Does what upstream's ``write_saved_model`` is called for.
 
         Args:
@@ -104,24 +112,24 @@ class Run:
         raise NotImplementedError
 
     @property
-    def profiles(self):
+    def profiles(self) -> bool:
         """Whether the release is to print its profile of the graph."""
         if self.options.profile_graph is None:
             return self.observer.keeps_output and set(self.options.artifacts) == set(_artifacts.ARTIFACTS)
         return self.options.profile_graph
 
     @property
-    def freezes(self):
+    def freezes(self) -> bool:
         """Whether a frozen graph is needed."""
         return _artifacts.FROZEN_GRAPH in self.artifacts or (
             _artifacts.SAVED_MODEL in self.artifacts and self.options.saved_model_variables == _artifacts.FROZEN)
 
     @property
-    def restores(self):
+    def restores(self) -> bool:
         """Whether a checkpoint in the export's own form is needed, which TensorFlow restores in a session."""
         return self.freezes or _artifacts.CHECKPOINT in self.artifacts
 
     @property
-    def needs_only_the_graph(self):
+    def needs_only_the_graph(self) -> bool:
         """Whether nothing of what the release does with its finished graph is asked for."""
         return not (self.restores or self.profiles or self.write_inference_graph)

@@ -15,8 +15,8 @@ import shutil
 import signal
 import tempfile
 import threading
+import typing
 
-from od_patch import _digest
 from od_patch import _errors
 from od_patch import _tensorflow
 from od_patch import _version
@@ -27,9 +27,11 @@ from od_patch.export import _current
 from od_patch.export import _export
 from od_patch.export import _observer
 from od_patch.export import _reports
+from od_patch.export import _request
 from od_patch.export import _run
 from od_patch.saved_model import _record
 from od_patch.saved_model import _saved_model
+from od_patch.staging import _digest
 from od_patch.staging import _staging
 from od_patch.staging import _store
 
@@ -41,34 +43,40 @@ class Series(_run.Run):
         recipe: str, digest of all but the weights that the SavedModels depend on.
     """
 
-    def __init__(self, request, temporary_directory):
+    def __init__(self, request: _request.Request, temporary_directory: str) -> None:
         super().__init__(request, [_artifacts.SAVED_MODEL], temporary_directory)
+        self._wanted = typing.cast(_request.Series, request.options.series)
         self._path = _store.plain(request.arguments['trained_checkpoint_prefix'])
         self.recipe = _recipe(request)
-        self._results = collections.OrderedDict()  # prefix -> _reports.Result
-        self._files = None  # what lies in the folder of the checkpoints at this look; None before there was one
-        self._seen = {}  # prefix -> what its files looked like when it was last looked at
-        self._missed = set()  # prefixes that were there at a look, and gone at a later one, without an export
-        self._handled = {}  # prefix -> what its files looked like when it was exported, skipped, or failed
+        self._results: typing.Dict[str, _reports.Result] = collections.OrderedDict()  # by prefix
+        # What lies in the folder of the checkpoints at this look; None before there was one.
+        self._files: typing.Any = None
+        # What the files of a prefix looked like when it was last looked at.
+        self._seen: typing.Dict[str, typing.Any] = {}
+        # Prefixes that were there at a look, and gone at a later one, without an export.
+        self._missed: typing.Set[str] = set()
+        # What the files of a prefix looked like when it was exported, skipped, or failed.
+        self._handled: typing.Dict[str, typing.Any] = {}
         self._stop = threading.Event()
 
-    def places(self):
+    def places(self) -> typing.Dict[str, str]:
         return {'output_directory': self.temporary_directory}  # for the release's pipeline.config, which has no place
 
     @property
-    def profiles(self):
+    def profiles(self) -> bool:
         return bool(self.options.profile_graph)
 
-    def has_work(self):
+    def has_work(self) -> bool:
         """Looks at what is there; returns whether the graph is needed."""
-        if self.options.series.watch:
+        if self._wanted.watch:
             return True
         prefixes = self._wanted_now()
         for prefix in prefixes:
             self._skip_if_done(prefix)
         return any(prefix not in self._results for prefix in prefixes)
 
-    def write_saved_model(self, original, arguments):
+    def write_saved_model(
+            self, original: typing.Any, arguments: typing.Dict[str, typing.Any]) -> None:
         """The graph is built: exports what there is, and goes on while it is told to watch."""
         inputs, outputs = self.choose(arguments['inputs'], arguments['outputs'])
         graph = next(iter(outputs.values())).graph
@@ -78,24 +86,24 @@ class Series(_run.Run):
         with self._stopped_by_signals():
             while True:
                 self._export_what_there_is(one)
-                if not self.options.series.watch or self._stop.wait(self.options.series.interval):
+                if not self._wanted.watch or self._stop.wait(self._wanted.interval):
                     break
 
-    def report(self):
+    def report(self) -> _reports.SeriesReport:
         """Returns the ``_reports.SeriesReport``."""
         waiting = sorted(prefix for prefix in self._seen if prefix not in self._handled and prefix not in self._missed)
         return _reports.SeriesReport(
             self.request.output_directory, list(self._results.values()), waiting, sorted(self._missed),
             self.request.release_text)
 
-    def _wanted_now(self):
+    def _wanted_now(self) -> typing.List[str]:
         """Returns the prefixes of the checkpoints to export that are there, by step.
 
         Raises:
             od_patch.InputRefused: there are none, or not all that were asked for,
                 and there is no waiting for them.
         """
-        wanted = self.options.series
+        wanted = self._wanted
         self._files = _checkpoints_there.Listing(self._path)
         found = _checkpoints_there.find(self._path, self._files)
         self._missed.update(set(self._seen) - set(self._handled) - set(found))
@@ -116,12 +124,12 @@ class Series(_run.Run):
                 '"training/model.ckpt-*".')
         return found
 
-    def _step_to_choose_by(self, prefix):
+    def _step_to_choose_by(self, prefix: str) -> typing.Optional[int]:
         """Returns the step in a name, which tells without reading what may still be being written."""
         step = _checkpoint.step_in_name(prefix)
-        return _checkpoints_there.step_of(prefix) if step is None and not self.options.series.watch else step
+        return _checkpoints_there.step_of(prefix) if step is None and not self._wanted.watch else step
 
-    def _export_what_there_is(self, one):
+    def _export_what_there_is(self, one: 'SeriesModel') -> None:
         prefixes = [prefix for prefix in self._wanted_now() if self._is_ready(prefix)]
         for number, prefix in enumerate(prefixes):
             if self._stop.is_set():
@@ -132,7 +140,7 @@ class Series(_run.Run):
         if prefixes:
             self.observer.progress(len(prefixes), len(prefixes), '')
 
-    def _is_ready(self, prefix):
+    def _is_ready(self, prefix: str) -> bool:
         """Returns whether a checkpoint is to be exported now.
 
         While watching, one whose files have changed since the last look, or
@@ -142,14 +150,14 @@ class Series(_run.Run):
         looks = _checkpoints_there.looks(prefix, self._files)
         if looks is None or self._handled.get(prefix) == looks:
             return False
-        if self.options.series.watch:
+        if self._wanted.watch:
             before, self._seen[prefix] = self._seen.get(prefix), looks
             if before != looks or not _checkpoints_there.is_whole(prefix):
                 return False
         self._handled[prefix] = looks
         return True
 
-    def _skip_if_done(self, prefix):
+    def _skip_if_done(self, prefix: str) -> bool:
         """Takes note of a checkpoint whose export is there already; returns whether it is."""
         if self.options.overwrite or prefix in self._results and self._results[prefix].outcome != _reports.SKIPPED:
             return False
@@ -159,7 +167,7 @@ class Series(_run.Run):
         self._keep(_reports.Result(prefix, step, _reports.SKIPPED, None, None))
         return True
 
-    def _is_done(self, prefix, step):
+    def _is_done(self, prefix: str, step: int) -> bool:
         place = os.path.join(self.request.output_directory, str(step))
         record = _record.read(place)
         try:
@@ -170,7 +178,7 @@ class Series(_run.Run):
         except _tensorflow.tf1().errors.OpError:
             return False
 
-    def _result_of(self, one, prefix):
+    def _result_of(self, one: 'SeriesModel', prefix: str) -> _reports.Result:
         """Exports one checkpoint; what goes wrong with it is part of the result, and ends nothing."""
         step = None
         try:
@@ -188,8 +196,8 @@ class Series(_run.Run):
         except Exception as error:  # pylint: disable=broad-except
             return _reports.Result(prefix, step, _reports.FAILED, None, error)
 
-    def _keep(self, result):
-        if (result.outcome == _reports.FAILED and self.options.series.watch and
+    def _keep(self, result: _reports.Result) -> None:
+        if (result.outcome == _reports.FAILED and self._wanted.watch and
                 not _tensorflow.gfile().Exists(result.prefix + '.index')):
             self.observer.note('{} was removed before it could be exported'.format(result.prefix))
             self._missed.add(result.prefix)
@@ -201,14 +209,14 @@ class Series(_run.Run):
         self.observer.checkpoint(result)
 
     @contextlib.contextmanager
-    def _stopped_by_signals(self):
+    def _stopped_by_signals(self) -> typing.Iterator[None]:
         """While watching, the first SIGINT or SIGTERM lets the checkpoint under way be finished, and ends the watch."""
-        if not self.options.series.watch or threading.current_thread() is not threading.main_thread():
+        if not self._wanted.watch or threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {}
+        before: typing.Dict[int, typing.Any] = {}
 
-        def stop(number, frame):
+        def stop(number: int, frame: typing.Any) -> None:
             del frame
             self._stop.set()
             signal.signal(number, before[number])  # a second one is obeyed at once
@@ -218,21 +226,23 @@ class Series(_run.Run):
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for stopped, handler in before.items():
+                signal.signal(stopped, handler)
 
 
 class SeriesModel:
     """What all checkpoints of a series have in common: the graph, its SavedModel, and which tensors go into it."""
 
-    def __init__(self, series, graph, composed, signature, sources):
+    def __init__(
+            self, series: Series, graph: _tensorflow.Graph, composed: _saved_model.Composed, signature: typing.Any,
+            sources: typing.Dict[str, str]) -> None:
         self._series = series
         self._graph = graph
         self._composed = composed
         self._signature = signature
         self._sources = sources
 
-    def export(self, prefix, step):
+    def export(self, prefix: str, step: int) -> _reports.Report:
         """Exports one checkpoint; returns its ``_reports.Report``."""
         series = self._series
         place = os.path.join(series.request.output_directory, str(step))
@@ -247,9 +257,9 @@ class SeriesModel:
             export.place(self._composed, export.restored_prefix, self._sources, [
                 ('checkpoint_sha256', _digest_of(prefix)), ('recipe', series.recipe)])
             export.finish()
-        return export.report
+        return typing.cast(_reports.Report, export.report)
 
-    def _check_free(self, place):
+    def _check_free(self, place: str) -> bool:
         """Refuses to replace what od-patch has not made; returns whether there is anything."""
         gfile = _tensorflow.gfile()
         there = gfile.Exists(place) and set(gfile.ListDirectory(place)) - {_staging.INSIDE}
@@ -263,12 +273,15 @@ class SeriesModel:
 class _NotesOnly(_observer.Observer):
     """Passes on what one of many exports has to say, but for its stages."""
 
-    def __init__(self, observer):
-        self.note = observer.note
+    def __init__(self, observer: _observer.Observer) -> None:
+        self._observer = observer
+
+    def note(self, text: str) -> None:
+        self._observer.note(text)
 
 
 @contextlib.contextmanager
-def many_checkpoints(request):
+def many_checkpoints(request: _request.Request) -> typing.Iterator[Series]:
     """Context around the release's export function, as ``_export.one_checkpoint``, for many checkpoints.
 
     Yields:
@@ -299,12 +312,12 @@ def many_checkpoints(request):
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _digest_of(prefix):
+def _digest_of(prefix: str) -> str:
     """Returns the SHA-256 in hex of a checkpoint's index, which has every tensor's checksum; of all of a V1 one."""
     return _digest.sha256(_checkpoints_there.files_of(prefix)[0])
 
 
-def _recipe(request):
+def _recipe(request: _request.Request) -> str:
     """Returns a digest of all but the weights that a SavedModel depends on, so that a change of it is noticed."""
     ingredients = [_version.__version__, _tensorflow.versions()[0], request.release_text]
     ingredients += request.options.ingredients

@@ -6,7 +6,7 @@ from od_patch import _errors
 from od_patch import _tensorflow
 
 
-def check_free(output_directory, overwrite):
+def check_free(output_directory: str, overwrite: bool) -> bool:
     """Refuses an output directory that holds a SavedModel already, unless it may be replaced; returns whether it does.
 
     Upstream's builder refuses it as well, at the very end of the export.
@@ -26,7 +26,7 @@ def check_free(output_directory, overwrite):
             'Check the path, and that its store can be reached from here.')
 
 
-def _check_free(output_directory):
+def _check_free(output_directory: str) -> None:
     gfile = _tensorflow.gfile()
     saved_model = os.path.join(output_directory, 'saved_model')
     if _is_training_directory(output_directory):
@@ -43,7 +43,7 @@ def _check_free(output_directory):
         'Add --overwrite to replace it, or give another --output_directory.')
 
 
-def _is_training_directory(directory):
+def _is_training_directory(directory: str) -> bool:
     """Returns whether a directory holds a ``checkpoint`` file that names others than an export's model.ckpt."""
     gfile = _tensorflow.gfile()
     path = os.path.join(directory, 'checkpoint')

@@ -67,7 +67,7 @@ def needed():
 
 
 def missing_layers():
-    """Returns the package that ``tf.compat.v1.layers`` would be loaded from and that has none; None where it is fine."""
+    """Returns the package that ``tf.compat.v1.layers`` would be loaded from and that has none; None where it has."""
     return _legacy_layers.missing_package() if _versions.at_least('tensorflow', '2.12') else None
 
 

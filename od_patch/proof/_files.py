@@ -8,7 +8,6 @@ import os
 
 import rich.filesize
 
-from od_patch import _digest
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.checkpoint import _bundle
@@ -16,6 +15,7 @@ from od_patch.compare import _freezing
 from od_patch.compare import _tensors
 from od_patch.proof import _answer
 from od_patch.proof._answer import Check
+from od_patch.staging import _digest
 
 _PART = 'files'
 
@@ -38,8 +38,9 @@ def check(subject, servable, refused):
         checks.append(Check(_PART, 'saved_model.pb', _answer.NOTE, 'there is no SavedModel in it'))
     if subject.frozen_graph:
         error = refused.get('frozen_graph')
+        size = rich.filesize.decimal(os.path.getsize(subject.frozen_graph))
         checks.append(_wrong('frozen graph', error.problem) if error else
-                      _ok('frozen graph', '{}, parses'.format(rich.filesize.decimal(os.path.getsize(subject.frozen_graph)))))
+                      _ok('frozen graph', '{}, parses'.format(size)))
     if subject.checkpoint:
         checks.append(_bundle_check('model.ckpt', subject.checkpoint))
     if subject.record and subject.export:  # of an export that is being made, nothing can have changed since

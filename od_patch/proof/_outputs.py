@@ -334,8 +334,8 @@ def _images(run):
 def _all_equal(run, name):
     text = 'all {} are equal bit for bit'.format(_answer.number(len(run.rows), 'output'))
     if run.matchings and not run.paired()['left']:
-        return Check(_PART, name, _answer.NOTE, '{}, but nothing was detected in {}: --images that show something prove '
-                     'more'.format(text, _answer.number(run.images, 'image')))
+        return Check(_PART, name, _answer.NOTE, '{}, but nothing was detected in {}: --images that show something '
+                     'prove more'.format(text, _answer.number(run.images, 'image')))
     return Check(_PART, name, _answer.OK, '{} ({})'.format(text, _images(run)))
 
 

@@ -166,8 +166,8 @@ def first_dimensions(servable, runs):
         if not info.tensor_shape.unknown_rank and not info.tensor_shape.dim:
             wrong.setdefault(output, 'a scalar')
     if wrong and set(wrong) <= _models.additional(servable.signature.outputs):
-        return Check(_PART, name, _answer.NOTE, 'not the batch in {}, which the model has beside its own outputs: requests '
-                     'go in columns, and a server cannot batch them'.format(_answer.few(sorted(wrong))),
+        return Check(_PART, name, _answer.NOTE, 'not the batch in {}, which the model has beside its own outputs: '
+                     'requests go in columns, and a server cannot batch them'.format(_answer.few(sorted(wrong))),
                      tuple('{}: {}'.format(*row) for row in sorted(wrong.items())))
     if wrong:
         return Check(_PART, name, _answer.WRONG, 'not the batch in {}: these break REST rows and server batching'

@@ -13,7 +13,7 @@ from od_patch.compare import _freezing
 from od_patch.compare import _sources
 
 Restored = collections.namedtuple('Restored', ['key', 'slice_spec'])
-Restored.__doc__ = """What a variable is filled with: a tensor's name in the bundle, and which slice of it ('' for all)."""
+Restored.__doc__ = """What fills a variable: a tensor's name in the bundle, and which slice of it ('' for all)."""
 
 
 class Servable:

@@ -1,7 +1,7 @@
 """Every variable of the export against the checkpoint tensor it came from, bit for bit, one tensor at a time.
 
-Two checkpoints are compared as the bytes in their files, a piece at a time; tensors are only made where these differ, to
-say by how much, and of what is no checkpoint.
+Two checkpoints are compared as the bytes in their files, a piece at a time; tensors are only made where these differ,
+to say by how much, and of what is no checkpoint.
 
 What is compared: the SavedModel's variables (or its constants, where it is
 frozen), the frozen graph's constants, the export's own model.ckpt, and the

@@ -16,13 +16,13 @@ import shutil
 import tarfile
 import tempfile
 
-from od_patch import _digest
 from od_patch import _errors
 from od_patch import _tensorflow
 from od_patch import _text
 from od_patch.saved_model import _record
 from od_patch.serving import _content
 from od_patch.serving import _publish
+from od_patch.staging import _digest
 from od_patch.staging import _staging
 from od_patch.staging import _store
 

@@ -6,6 +6,9 @@ what a series compares follow from what they declare.
 
 Not for: how an export is made, which is ``_export``.
 """
+import typing
+
+from od_patch.steps import _step
 from od_patch.steps import additional_outputs
 from od_patch.steps import example
 from od_patch.steps import labels
@@ -27,7 +30,7 @@ STEPS = (
 )
 
 
-def active(given):
+def active(given: typing.Mapping[str, typing.Any]) -> typing.List[_step.Step]:
     """Returns the steps that options ask for, ready for one export.
 
     Args:
@@ -36,7 +39,7 @@ def active(given):
     Raises:
         od_patch.UsageError: a value that cannot be meant.
     """
-    found = []
+    found: typing.List[_step.Step] = []
     for step in STEPS:
         own = {option.name: given.get(option.name, option.default) for option in step.options}
         if step.always or any(own[option.name] != option.default for option in step.options):

@@ -5,6 +5,7 @@ import typing
 
 from od_patch import _errors
 from od_patch import _option
+from od_patch import _tensorflow
 from od_patch.steps import _step
 
 _FLAG = 'additional_output_tensor_names'
@@ -18,11 +19,11 @@ class _Asked(typing.NamedTuple):
     key: str  # of ``serving_default``
     chosen: bool  # whether the user gave the key
     node: str
-    index: int  # which of the node's tensors
+    number: int  # which of the node's tensors
 
     @property
-    def tensor(self):
-        return '{}:{}'.format(self.node, self.index)
+    def tensor(self) -> str:
+        return '{}:{}'.format(self.node, self.number)
 
 
 class AdditionalOutputs(_step.Step):
@@ -40,26 +41,26 @@ class AdditionalOutputs(_step.Step):
             'Comma-separated names of further nodes to export, and to serve: serving_default has them as outputs. '
             'NAME:1 is a node\'s second tensor, KEY=NAME gives the output a key; default: the name.'),)
 
-    def __init__(self, additional_output_tensor_names):
+    def __init__(self, additional_output_tensor_names: typing.Optional[typing.List[str]]) -> None:
         self._given = _parsed(additional_output_tensor_names or ())
         self._asked = self._given
-        self._left_out = []
+        self._left_out: typing.List[typing.Tuple[_Asked, str]] = []
 
-    def check(self, arguments):
+    def check(self, arguments: _step.Arguments) -> None:
         self._asked = _parsed(list(arguments.get(_FLAG) or ()), self._given)
 
-    def arguments(self, arguments):
+    def arguments(self, arguments: _step.Arguments) -> _step.Arguments:
         if not self._asked:
             return arguments
         return dict(arguments, **{_FLAG: _Names(self.nodes())})
 
-    def nodes(self):
+    def nodes(self) -> typing.List[str]:
         return list(collections.OrderedDict.fromkeys(asked.node for asked in self._asked))
 
-    def keys(self):
+    def keys(self) -> typing.List[str]:
         return [asked.key for asked in self._asked]
 
-    def check_graph(self, graph, names):
+    def check_graph(self, graph: _tensorflow.Graph, names: typing.List[str]) -> None:
         operations = {operation.name: operation for operation in graph.get_operations()}
         for asked in self._asked:
             if asked.node not in operations:
@@ -68,7 +69,7 @@ class AdditionalOutputs(_step.Step):
                     _errors.did_you_mean(asked.node, operations) or
                     '--write_inference_graph writes the graph with all of its names.')
             operation = operations[asked.node]
-            if asked.index and asked.index >= len(operation.outputs):
+            if asked.number and asked.number >= len(operation.outputs):
                 raise _errors.UsageError(
                     '--{} asks for {}, and the node has {} tensors.'.format(
                         _FLAG, asked.tensor, len(operation.outputs) or 'no'),
@@ -77,35 +78,35 @@ class AdditionalOutputs(_step.Step):
             # The release names each output by its key.
             if asked.chosen and taken is not None and taken is not operation and taken.type == 'Identity':
                 raise _key_taken(asked)
-            reason = _why_not_served(graph, operation, asked.index)
+            reason = _why_not_served(graph, operation, asked.number)
             if reason and asked.chosen:
                 raise _errors.UsageError(
                     '--{} gives {} the key {}, and it cannot be an output that is served: {}.'.format(
                         _FLAG, asked.tensor, asked.key, reason),
                     'Without a key it is exported, and not served. Or ask for another node.')
 
-    def choose(self, inputs, outputs):
+    def choose(self, inputs: _step.Tensors, outputs: _step.Tensors) -> typing.Tuple[_step.Tensors, _step.Tensors]:
         found = collections.OrderedDict(outputs)
         self._left_out = []
         graph = next(iter(outputs.values())).graph
         for asked in self._asked:
             operation = graph.get_operation_by_name(asked.node)
-            reason = _why_not_served(graph, operation, asked.index)
+            reason = _why_not_served(graph, operation, asked.number)
             if not reason and any(tensor.op is operation for tensor in inputs.values()):
                 reason = 'it is an input'  # no server hands out what it was given
             if reason:
                 self._left_out.append((asked, reason))
                 continue
-            tensor = operation.outputs[asked.index]
+            tensor = operation.outputs[asked.number]
             if found.get(asked.key, tensor) is not tensor:
                 raise _key_taken(asked)
             found[asked.key] = tensor
         return inputs, found
 
-    def changes(self):
+    def changes(self) -> typing.List[_step.Change]:
         return [self._notes] if self._asked else []
 
-    def _notes(self, meta_graph):
+    def _notes(self, meta_graph: _tensorflow.MetaGraph) -> typing.List[str]:
         del meta_graph
         return ['{} is exported, but is no output of serving_default: {}'.format(asked.tensor, reason)
                 for asked, reason in self._left_out]
@@ -118,11 +119,11 @@ class _Names(list):
     2020-05-26, which Python 3 refuses, unless the right operand knows how.
     """
 
-    def __radd__(self, keys):
+    def __radd__(self, keys: typing.Iterable[str]) -> typing.List[str]:
         return list(keys) + list(self)
 
 
-def _parsed(entries, before=()):
+def _parsed(entries: typing.Iterable[str], before: typing.Iterable[_Asked] = ()) -> typing.List[_Asked]:
     """Returns a list of ``_Asked``, each once: those of ``before``, then those that were typed.
 
     Args:
@@ -149,20 +150,20 @@ def _parsed(entries, before=()):
         number = int(index.group(1)) if index else 0
         asked = _Asked(key or (tensor if number else node), bool(equals), node, number)
         other = found.setdefault(asked.key, asked)
-        if (other.node, other.index) != (asked.node, asked.index):
+        if (other.node, other.number) != (asked.node, asked.number):
             raise _errors.UsageError(
                 '--{} gives the key {} to both {} and {}.'.format(_FLAG, asked.key, other.tensor, asked.tensor),
                 'Give each a key of its own.')
     return list(found.values())
 
 
-def _key_taken(asked):
+def _key_taken(asked: _Asked) -> _errors.UsageError:
     return _errors.UsageError(
         '--{} gives the key {} to {}, and the model has an output of that key.'.format(_FLAG, asked.key, asked.tensor),
         'Give it another key, such as my_{}={}.'.format(asked.key.rpartition('/')[2], asked.tensor))
 
 
-def _why_not_served(graph, operation, index):
+def _why_not_served(graph: _tensorflow.Graph, operation: typing.Any, index: int) -> typing.Optional[str]:
     """Returns why a server could not answer with a tensor, in words; None where it can."""
     if not operation.outputs:
         return 'the node computes nothing'

@@ -1,5 +1,6 @@
 """``--example_request``: a request for the model and a client program, of the SavedModel that was just exported."""
 import os
+import typing
 
 from od_patch import _errors
 from od_patch import _option
@@ -18,19 +19,19 @@ class Example(_step.Step):
             'A folder: also write a request for the model and a client program for REST and gRPC there.',
             ingredient=False),)  # it is written beside the export
 
-    def __init__(self, example_request):
+    def __init__(self, example_request: str) -> None:
         self._folder = example_request
 
-    def check_options(self, options):
+    def check_options(self, options: _step.Options) -> None:
         if options.series or 'saved_model' not in options.artifacts:
             raise _errors.UsageError('--example_request is for the one SavedModel of an export.',
                                      'Leave it out; "od-patch request" writes one for any SavedModel.')
 
-    def check_export(self, export):
+    def check_export(self, export: _step.Export) -> None:
         from od_patch.serving import _requests
         _requests.check(export.output_directory, self._folder, export.options.overwrite)
 
-    def placed(self, export):
+    def placed(self, export: _step.Export) -> typing.Any:
         from od_patch.serving import _requests
         export.observer.stage(self.name)
         published = export.results.get(publish.Publish.name)
@@ -41,6 +42,6 @@ class Example(_step.Step):
             raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch request writes one.'.format(
                 error.remedy, export.output_directory).lstrip())
 
-    def lines(self, result):
+    def lines(self, result: typing.Any) -> typing.List[str]:
         from od_patch.serving import _requests
         return _requests.lines(result)

@@ -1,4 +1,6 @@
 """``--label_map_path``: the label map goes with the SavedModel."""
+import typing
+
 from od_patch import _option
 from od_patch.serving import _labels
 from od_patch.steps import _step
@@ -15,18 +17,18 @@ class Labels(_step.Step):
             'The label map of the detector: it becomes assets/label_map.pbtxt of the SavedModel.',
             ingredient=False),)  # its content is one
 
-    def __init__(self, label_map_path):
+    def __init__(self, label_map_path: str) -> None:
         self._path = label_map_path
-        self._content = None
+        self._content = b''
 
-    def check(self, arguments):
+    def check(self, arguments: _step.Arguments) -> None:
         self._content = _labels.read(self._path, arguments.get('pipeline_config'))
 
-    def ingredients(self):
+    def ingredients(self) -> typing.Any:
         return self._content
 
-    def changes(self):
+    def changes(self) -> typing.List[_step.Change]:
         return [_labels.adder()]
 
-    def assets(self):
+    def assets(self) -> typing.Dict[str, bytes]:
         return {_labels.FILE: self._content}

@@ -1,4 +1,6 @@
 """Every export is proved before it is moved into place, files and weights; with ``--verify``, outputs too."""
+import typing
+
 from od_patch import _option
 from od_patch import proof
 from od_patch.steps import _step
@@ -16,20 +18,20 @@ class Proof(_step.Step):
             'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
             'nothing behind where they differ. Files and weights are always checked.'),)
 
-    def __init__(self, verify):
+    def __init__(self, verify: bool) -> None:
         self.runs_models = verify
 
-    def check(self, arguments):
+    def check(self, arguments: _step.Arguments) -> None:
         if self.runs_models:
             proof.require()
 
-    def staged(self, export):
+    def staged(self, export: _step.Export) -> typing.Any:
         # One of many is copied tensor by tensor, each with its checksum compared: it is proved once more on request.
         if export.options.series and not self.runs_models:
             return None
         return proof.staged(export, self.runs_models)
 
-    def facts(self, result):
+    def facts(self, result: typing.Any) -> typing.List[typing.Tuple[str, str]]:
         words = ', '.join('{} {}'.format(result.counts[status], status) for status in ('ok', 'note', 'not checked')
                           if result.counts[status])
         if self.runs_models and not result.runs:  # they were to be run, and were not

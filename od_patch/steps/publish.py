@@ -1,5 +1,6 @@
 """``--serving_directory``: the SavedModel also becomes the next version of a served model."""
 import os
+import typing
 
 from od_patch import _errors
 from od_patch import _option
@@ -30,13 +31,15 @@ class Publish(_step.Step):
             'model_name', _option.TEXT, None,
             'What requests call the model; default: the last part of --serving_directory.', ingredient=False))
 
-    def __init__(self, serving_directory, model_version, keep, model_name):
+    def __init__(
+            self, serving_directory: typing.Optional[str], model_version: typing.Optional[str],
+            keep: typing.Optional[int], model_name: typing.Optional[str]) -> None:
         if serving_directory is None:
             raise _errors.UsageError('--model_version, --keep and --model_name are for what is published.',
                                      'Give --serving_directory, too.')
         self._wish = _publish.Wish(serving_directory, model_version, keep, model_name)
 
-    def check_options(self, options):
+    def check_options(self, options: _step.Options) -> None:
         if options.series:
             raise _errors.UsageError(
                 'Many checkpoints are exported as versions already, named by their global steps: --output_directory is '
@@ -44,7 +47,7 @@ class Publish(_step.Step):
                 'Leave out --serving_directory.')
         _step.need_saved_model('--serving_directory', options)
 
-    def check_export(self, export):
+    def check_export(self, export: _step.Export) -> None:
         if self._wish.version == _publish.STEP:
             if export.inventory.step is None:
                 raise _errors.InputRefused('The checkpoint tells no global step, which is to be the version.',
@@ -53,7 +56,7 @@ class Publish(_step.Step):
         _publish.check(self._wish)
         _publish.check_apart(os.path.join(export.output_directory, 'saved_model'), self._wish.base)
 
-    def placed(self, export):
+    def placed(self, export: _step.Export) -> typing.Any:
         export.observer.stage(self.name)
         try:
             return _publish.publish(os.path.join(export.output_directory, 'saved_model'), self._wish)
@@ -61,5 +64,5 @@ class Publish(_step.Step):
             raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch publish publishes it.'.format(
                 error.remedy, export.output_directory).lstrip())
 
-    def lines(self, result):
+    def lines(self, result: typing.Any) -> typing.List[str]:
         return _commands.lines(result)

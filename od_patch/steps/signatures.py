@@ -1,5 +1,8 @@
 """``--extra_signatures``, ``--signature_outputs``, ``--signature_input_name``: what the SavedModel takes and gives."""
+import typing
+
 from od_patch import _option
+from od_patch import _tensorflow
 from od_patch.serving import _signatures
 from od_patch.steps import _step
 
@@ -21,17 +24,19 @@ class Signatures(_step.Step):
             'signature_input_name', _option.TEXT, None,
             'The key of the image input in serving_default; default: inputs, as upstream has it.'))
 
-    def __init__(self, extra_signatures, signature_outputs, signature_input_name):
+    def __init__(
+            self, extra_signatures: typing.Optional[typing.List[str]],
+            signature_outputs: typing.Optional[typing.List[str]], signature_input_name: typing.Optional[str]) -> None:
         self._wish = _signatures.wish(signature_input_name, signature_outputs, extra_signatures)
 
-    def check(self, arguments):
+    def check(self, arguments: _step.Arguments) -> None:
         _signatures.check_input_type(self._wish, arguments.get('input_type', ''))
 
-    def check_graph(self, graph, names):
+    def check_graph(self, graph: _tensorflow.Graph, names: typing.List[str]) -> None:
         _signatures.check_outputs(self._wish, names)
 
-    def choose(self, inputs, outputs):
+    def choose(self, inputs: _step.Tensors, outputs: _step.Tensors) -> typing.Tuple[_step.Tensors, _step.Tensors]:
         return _signatures.chosen(self._wish, inputs, outputs)
 
-    def changes(self):
+    def changes(self) -> typing.List[_step.Change]:
         return [_signatures.adder(self._wish)]

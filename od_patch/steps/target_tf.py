@@ -1,6 +1,9 @@
 """``--target_tf``: the SavedModel in the ops of an earlier TensorFlow."""
+import typing
+
 from od_patch import _errors
 from od_patch import _option
+from od_patch import _tensorflow
 from od_patch.saved_model import _lowering
 from od_patch.steps import _step
 
@@ -16,20 +19,20 @@ class TargetTf(_step.Step):
             'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops '
             'that it lacks are put back to those that it has, or the export is refused.'),)
 
-    def __init__(self, target_tf):
+    def __init__(self, target_tf: str) -> None:
         if target_tf:  # an empty one asks for nothing, so that scripts can pass a variable on
             _lowering.release_of(target_tf)
         self._target = target_tf
 
-    def check_options(self, options):
+    def check_options(self, options: _step.Options) -> None:
         if self._target and options.saved_model_variables == 'frozen':
             raise _errors.UsageError(
                 '--target_tf is for a SavedModel with variables; the frozen one is the release\'s own.',
                 'Leave out --target_tf, or --saved_model_variables=frozen.')
 
-    def changes(self):
+    def changes(self) -> typing.List[_step.Change]:
         return [self._lower] if self._target else []
 
-    def _lower(self, meta_graph):
+    def _lower(self, meta_graph: _tensorflow.MetaGraph) -> typing.List[str]:
         return ['for TensorFlow {}: {}'.format(self._target, what)
                 for what in _lowering.lower(meta_graph.graph_def, self._target)]

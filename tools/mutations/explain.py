@@ -36,7 +36,7 @@ MUTATIONS = (
              "            if predictor.group('stage') != 'SecondStage']",
              [_CAUSES + 'test_anchors_and_classes_are_told_apart_and_their_numbers_named'],
              'another class count is blamed on the anchors', on='any'),
-    Mutation('checkpoint/_checkpoint.py', 'background = 1 if configured is None else slots[0] - configured', 'background = 0',
+    Mutation('checkpoint/_checkpoint.py', 'background = 1 if configured is None else in_graph - configured', 'background = 0',
              [_CAUSES + 'test_anchors_and_classes_are_told_apart_and_their_numbers_named'],
              'the class counts that are named have one too many', on='any'),
     Mutation('checkpoint/_checkpoint.py', 'return whole.group(1) if whole else', 'return',

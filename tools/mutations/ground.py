@@ -5,7 +5,7 @@ _GROUND = 'tests/test_ground.py::'
 _FULL_LOG = 'tests/test_standard_streams.py::test_a_log_that_has_no_room_hides_nothing_and_shows_nothing'
 
 MUTATIONS = (
-    Mutation('_digest.py', 'iter(lambda: content.read(1 << 20), b\'\')', '[content.read(1 << 20)]',
+    Mutation('staging/_digest.py', 'iter(lambda: content.read(1 << 20), b\'\')', '[content.read(1 << 20)]',
              ['tests/test_digest.py'],
              'two files whose first MiB is the same count as the same file'),
     Mutation('_text.py', '\\u2028-\\u202e', '\\u202a-\\u202e',

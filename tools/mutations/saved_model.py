@@ -56,7 +56,7 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
     ('checkpoint/_bundle_writer.py', 'if _crc32c.stored(crc) != expected:', 'if False:',
      _WRITER + 'test_a_changed_byte_is_noticed',
      'damaged weights are exported'),
-    ('checkpoint/_bundle_writer.py', 'if known is not None and not known.slices:', 'if known is not None:',
+    ('checkpoint/_bundle_writer.py', 'if index is not None and known is not None and not known.slices:', 'if known is not None:',
      _WRITER + 'test_a_tensor_that_was_saved_in_slices_is_written_whole', 'a tensor in slices is written as none'),
     ('checkpoint/_bundle_writer.py', 'if key[position] + 1 < next_key[position]:', 'if key[position] + 1 <= next_key[position]:',
      _WRITER + 'test_the_files_are_those_that_tensorflow_writes', 'a tensor at the end of a block is not found'),
