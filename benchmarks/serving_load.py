@@ -44,7 +44,7 @@ def published(folder):
     from od_patch.serving import _warmup
     export = readers.export('resource', os.path.join(folder, 'export'))
     base = os.path.join(folder, 'models', _MODEL)
-    _publish.publish(export, _publish.Wish(base), lambda copy: _warmup.write(copy, []))
+    _publish.publish(export, _publish.PublishRequest(base), lambda copy: _warmup.write(copy, []))
     requests = []
     for record in _tensorflow.tf1().python_io.tf_record_iterator(os.path.join(base, '1', _warmup.FILE)):
         request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request

@@ -456,7 +456,7 @@ def publish(export, base, model_version, keep, model_name, warmup_images, exampl
         _warmup.require(images)
     if example_request is not None:
         _requests.check(base, example_request)
-    published = _publish.publish(export, _publish.Wish(base, model_version, keep, model_name),
+    published = _publish.publish(export, _publish.PublishRequest(base, model_version, keep, model_name),
                                  prepare if warmup_images else None)
     example = None
     if example_request is not None:

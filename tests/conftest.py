@@ -41,9 +41,10 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get('OD_PATCH_RESULTS') and not hasattr(config, 'workerinput'):
         config.pluginmanager.register(results.Results(os.environ['OD_PATCH_RESULTS']))
-    if os.environ.get('OD_PATCH_COUNTED') and os.environ.get('COVERAGE_PROCESS_START'):
+    if os.environ.get('OD_PATCH_COUNTED'):
         from tests.support import counting  # late: by hand, there need be no coverage.py
-        config.pluginmanager.register(counting.Counting(os.environ['OD_PATCH_COUNTED']))
+        if counting.is_on():
+            config.pluginmanager.register(counting.Counting(os.environ['OD_PATCH_COUNTED']))
     try:
         import tensorflow
     except ImportError:

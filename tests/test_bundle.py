@@ -79,7 +79,7 @@ def _lies(change):
     """Rewrites the index of a small checkpoint, whose entries ``change`` has changed, with right checksums."""
     def make(folder):
         from tensorflow.core.protobuf import tensor_bundle_pb2
-        from tests.faults import tables
+        from tests.support import tables
         prefix = str(folder / 'model')
         checkpoints.write_v2(prefix, {'a': np.ones((2, 3), np.float32), 'b': np.int64(7)})
         with open(prefix + '.index', 'rb') as index_file:
@@ -124,7 +124,7 @@ def test_entries_that_lie_are_refused_before_tensorflow_sees_them(tmp_path, chan
 
 
 def test_an_entry_that_is_parsed_only_in_part_is_refused(tmp_path):
-    from tests.faults import tables
+    from tests.support import tables
     prefix = _lies(lambda header, entry: None)(tmp_path)
     with open(prefix + '.index', 'rb') as index_file:
         items = dict(tables.items(index_file.read()))
@@ -148,7 +148,7 @@ def test_an_entry_that_is_parsed_only_in_part_is_refused(tmp_path):
 ])
 def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_sees_it(tmp_path, change, words):
     from tensorflow.core.util import saved_tensor_slice_pb2
-    from tests.faults import tables
+    from tests.support import tables
     path = str(tmp_path / 'model')
     checkpoints.write_v1(path, {'a': np.ones((2, 3), np.float32), 'b': np.int64(7)})
     with open(path, 'rb') as table_file:
@@ -187,7 +187,7 @@ def test_a_number_without_an_end_is_refused():
                   hypothesis.strategies.binary(max_size=40))
 def test_a_table_of_anything_is_read_or_refused(values, tail):
     """With right checksums, so that what is in it gets to the parsers."""
-    from tests.faults import tables
+    from tests.support import tables
     pairs = [(b'%d' % number if number else b'', value) for number, value in enumerate(values)]
     with tempfile.TemporaryDirectory() as folder:
         prefix = os.path.join(folder, 'model')

@@ -89,7 +89,7 @@ def test_a_request_has_its_channels_and_is_answered(saved_model, channels, tmp_p
 
 
 def test_the_line_to_try_it_has_its_channels(saved_model, channels, tmp_path):
-    published = _publish.publish(saved_model, _publish.Wish(str(tmp_path / 'models')))
+    published = _publish.publish(saved_model, _publish.PublishRequest(str(tmp_path / 'models')))
     line = _commands.trial(published)
     assert json.dumps({'instances': [[[[0] * channels]]]}) in line
     large = published._replace(input=published.input._replace(shape=[2, 9, 20, channels]))
@@ -155,12 +155,12 @@ def test_a_signature_for_encoded_images_has_as_many_channels(count, tmp_path):
 
 @pytest.mark.parametrize('count', [2, 5, 6])
 def test_a_signature_for_encoded_images_is_refused_where_no_file_has_these_channels(count):
-    wish = _signatures.wish(extra=['encoded_image_bytes'])
+    wish = _signatures.signature_options(extra=['encoded_image_bytes'])
     with pytest.raises(_errors.UsageError, match='--input_shape has {}'.format(count)):
         _signatures.check_input_type(wish, 'image_tensor', [None, None, None, count])
     with pytest.raises(_errors.UsageError, match='--input_shape has {}'.format(count)):
         models.signed([None, None, None, count])
-    _signatures.check_input_type(_signatures.wish(), 'image_tensor', [None, None, None, count])
+    _signatures.check_input_type(_signatures.signature_options(), 'image_tensor', [None, None, None, count])
 
 
 # Pictures
@@ -320,7 +320,7 @@ def _of_one_image(shape):
 def test_a_model_of_one_image_is_tried_with_columns_as_it_is_asked(shape, form, tmp_path):
     """TensorFlow Serving takes rows only of inputs that have a batch."""
     folder = models.write(_of_one_image(shape), tmp_path / 'one' / 'saved_model')
-    published = _publish.publish(folder, _publish.Wish(str(tmp_path / 'models')))
+    published = _publish.publish(folder, _publish.PublishRequest(str(tmp_path / 'models')))
     words = shlex.split(_commands.trial(published))
     body = json.loads(words[words.index('-d') + 1])
     assert list(body) == [form] and isinstance(body[form], list) == bool(shape)

@@ -69,7 +69,7 @@ def test_inventory_of_a_v1_checkpoint(tmp_path):
 def test_a_v1_checkpoint_that_lies_is_refused_before_tensorflow_reads_it(tmp_path, sharded):
     """Of one file or of several. TensorFlow takes this lie for the truth; for others it aborts the process."""
     from tensorflow.core.util import saved_tensor_slice_pb2
-    from tests.faults import tables
+    from tests.support import tables
     path = str(tmp_path / 'model')
     checkpoints.write_v1(path, _VALUES)
     with open(path, 'rb') as table_file:

@@ -21,6 +21,7 @@ from od_patch.export import _summary
 from od_patch.options import _flags
 from od_patch.options import _options
 from tests.support import exports
+from tools import flag_table
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _FLAGS = pytest.importorskip('absl.flags')
@@ -168,11 +169,6 @@ def test_the_core_knows_moments_and_no_capability(module):
 
 @pytest.mark.parametrize('option', OPTIONS)
 def test_the_readme_has_a_row_for_every_option(option):
-    sys.path.insert(0, os.path.join(_ROOT, 'tools'))
-    try:
-        import flag_table
-    finally:
-        del sys.path[0]
     with open(os.path.join(_ROOT, 'README.md'), encoding='utf-8') as readme:
         assert flag_table.row(option) in readme.read().splitlines(), 'python tools/flag_table.py writes it'
 

@@ -1,7 +1,6 @@
 """What the project says of itself: the README's commands, the table of pins, the version."""
 import os
 import re
-import sys
 
 import od_patch
 from od_patch.releases import _releases
@@ -40,11 +39,7 @@ def test_where_pins_were_run():
 
 
 def test_the_readmes_table_of_versions_has_what_ci_runs():
-    sys.path.insert(0, os.path.join(_ROOT, 'tools'))
-    try:
-        import lock_files
-    finally:
-        sys.path.pop(0)
+    from tools import lock_files
     rows = re.findall(r'^\| ([\d.]+) \| ([\d.]+) \| ([A-D, ]+) \| \[([\w-]+)\]\(requirements/([\w-]+)\.txt\) \|$',
                       _read('README.md'), re.MULTILINE)
     assert rows == [(pair.python, pair.tensorflow, ', '.join(pair.vintages), pair.name, pair.name)

@@ -88,7 +88,7 @@ def test_a_version_is_not_named_by_it(tmp_path, text):
     record = _record.read(str(tmp_path))
     assert record is None
     with pytest.raises(od_patch.InputRefused, match='does not say at which global step'):
-        _publish.choose(_publish.Wish(str(tmp_path), 'step'), record or {}, {})
+        _publish.choose(_publish.PublishRequest(str(tmp_path), 'step'), record or {}, {})
 
 
 def test_a_folder_or_a_pipe_in_its_place_is_no_record(tmp_path):

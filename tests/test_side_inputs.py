@@ -100,7 +100,7 @@ def test_images_alone_do_not_make_a_request_of_it(tmp_path):
     folder = models.write(_model(_CONTEXT), tmp_path / 'saved_model')
     with pytest.raises(_errors.InputRefused, match='3 inputs'):
         _requests.write(folder, str(tmp_path / 'request'), model_name='context')
-    assert _publish.publish(folder, _publish.Wish(str(tmp_path / 'models'))).input is None
+    assert _publish.publish(folder, _publish.PublishRequest(str(tmp_path / 'models'))).input is None
 
 
 @pytest.mark.skipif(os.environ.get('OD_PATCH_VINTAGE') != 'D', reason='side inputs came with the releases of 2020')

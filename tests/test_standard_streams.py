@@ -18,7 +18,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 def made(tmp_path_factory):
     """Small graphs and SavedModels; nobody may change them."""
     folder = tmp_path_factory.mktemp('made')
-    program = 'import sys; from tests.faults import inputs; inputs.make(sys.argv[1])'
+    program = 'import sys; from tests.support import inputs; inputs.make(sys.argv[1])'
     subprocess.check_call([sys.executable, '-c', program, str(folder)], cwd=_ROOT, stderr=subprocess.DEVNULL)
     data = (folder / 'frozen.pb').read_bytes()
     (folder / 'equal.pb').write_bytes(data)

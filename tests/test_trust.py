@@ -104,7 +104,7 @@ def test_a_saved_model_that_names_files_elsewhere_gets_none_written(tmp_path):
     from tensorflow.core.protobuf import saved_model_pb2
     made = tmp_path / 'made'
     made.mkdir()
-    program = 'import sys; from tests.faults import inputs; inputs.make(sys.argv[1])'
+    program = 'import sys; from tests.support import inputs; inputs.make(sys.argv[1])'
     subprocess.check_call([sys.executable, '-c', program, str(made)],
                           cwd=os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                           stderr=subprocess.DEVNULL)

@@ -8,6 +8,7 @@ gave the op. What a graph computes is not this module's business.
 """
 import collections
 import re
+import typing
 
 from od_patch.compare import _optable
 
@@ -25,15 +26,15 @@ _IGNORE_SINCE = '2.8.0'  # the earliest release that is known to ignore attribut
 _LARGE = 1 << 12  # bytes of a Const that shape inference has no use for
 _REFERENCES = 100  # DataType numbers above are references to those below
 
-Loads = collections.namedtuple('Loads', 'releases why refusal advice')
-Loads.__doc__ = """What can load a graph.
 
-Attributes:
-    releases: tuple of release strings; empty where none does. With a refusal: those that ignore what is refused.
-    why: list of str, what keeps other releases from it.
-    refusal: str, why no release does, or the one at hand does not although it should; empty where all is well.
-    advice: str, what to do about it.
-"""
+class Loads(typing.NamedTuple):
+    """What can load a graph."""
+
+    # tuple of release strings; empty where none does. With a refusal: those that ignore what is refused.
+    releases: typing.Any
+    why: typing.List[str]  # what keeps other releases from it
+    refusal: str  # why no release does, or the one at hand does not although it should; empty where all is well
+    advice: str  # what to do about it
 
 
 class _Refused(Exception):

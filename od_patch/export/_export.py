@@ -14,6 +14,7 @@ from od_patch import _errors
 from od_patch import _garbage
 from od_patch import _tensorflow
 from od_patch import _version
+from od_patch import steps
 from od_patch.checkpoint import _checkpoint
 from od_patch.config import _config
 from od_patch.export import _artifacts
@@ -26,7 +27,6 @@ from od_patch.saved_model import _record
 from od_patch.saved_model import _saved_model
 from od_patch.staging import _digest
 from od_patch.staging import _staging
-from od_patch.steps import _step
 
 _RECORD_FORMAT = 1
 _DATA_FILE = re.compile(r'\.data-\d+-of-\d+$')
@@ -198,7 +198,7 @@ class Export(_run.Run):
         self.report = self.report._replace(
             lines=[line for step, result in self._results_there_are() for line in [''] + step.lines(result)])
 
-    def _results_there_are(self) -> typing.List[typing.Tuple[_step.Step, typing.Any]]:
+    def _results_there_are(self) -> typing.List[typing.Tuple[steps.Step, typing.Any]]:
         """Returns [(step, its result)] of the steps that have one."""
         return [(step, self.results[step.name]) for step in self.steps if self.results[step.name] is not None]
 

@@ -1,10 +1,10 @@
 """What one call of the release's export function asks for: its arguments, and the options beyond them."""
 import typing
 
+from od_patch import steps as all_steps
 from od_patch.export import _artifacts
 from od_patch.export import _observer
 from od_patch.saved_model import _saved_model
-from od_patch.steps import _step
 
 
 class Options(typing.NamedTuple):
@@ -54,7 +54,7 @@ class Request(typing.NamedTuple):
         release_text: the exporter's pin in words.
         arguments: from parameter name to value, as the release's function was called.
         output_directory: where it is to go, without the scheme ``file://``.
-        steps: ``steps._step.Step``, those that were asked for.
+        steps: ``steps.Step``, those that were asked for.
     """
 
     options: Options
@@ -62,4 +62,4 @@ class Request(typing.NamedTuple):
     release_text: str
     arguments: typing.Dict[str, typing.Any]
     output_directory: str
-    steps: typing.List[_step.Step]
+    steps: typing.List[all_steps.Step]

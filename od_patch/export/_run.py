@@ -5,11 +5,11 @@ Not for: replacing anything on the exporter module (``patch``), nor for terminal
 import typing
 
 from od_patch import _tensorflow
+from od_patch import steps
 from od_patch.export import _artifacts
 from od_patch.export import _request
 from od_patch.releases import _release_errors
 from od_patch.saved_model import _saved_model
-from od_patch.steps import _step
 
 
 class Run:
@@ -73,7 +73,7 @@ class Run:
         for step in self.steps:
             step.check_graph(graph, names)
 
-    def compose(self, inputs: typing.Any, outputs: _step.Tensors) -> _saved_model.Composed:
+    def compose(self, inputs: typing.Any, outputs: steps.Tensors) -> _saved_model.Composed:
         """Returns the ``_saved_model.Composed`` of the graph that these tensors are of."""
         composed = _saved_model.compose(
             next(iter(outputs.values())).graph, inputs, outputs, self.options.saved_model_variables,
@@ -82,9 +82,7 @@ class Run:
             self.observer.note(note)
         return composed
 
-    def choose(
-            self, inputs: typing.Any,
-            outputs: _step.Tensors) -> typing.Tuple[_step.Tensors, _step.Tensors]:
+    def choose(self, inputs: typing.Any, outputs: steps.Tensors) -> typing.Tuple[steps.Tensors, steps.Tensors]:
         """Returns (inputs, outputs) of ``serving_default``, dicts, of those that upstream would give it."""
         if not isinstance(inputs, dict):
             inputs = {_saved_model.INPUT: inputs}
@@ -92,7 +90,7 @@ class Run:
             inputs, outputs = step.choose(inputs, outputs)
         return inputs, outputs
 
-    def changes(self) -> typing.List[_step.Change]:
+    def changes(self) -> typing.List[steps.Change]:
         """Returns what changes the SavedModel from what upstream writes, for ``_saved_model.compose``."""
         return [change for step in self.steps for change in step.changes()]
 

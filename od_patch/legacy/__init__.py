@@ -9,9 +9,9 @@ there, with ``quick_imports``.
 Not for: changing what a model computes, nor for releases that need the real
 ``tf.contrib``; those are refused by ``_environment``.
 """
-import collections
 import contextlib
 import threading
+import typing
 
 from od_patch.legacy import _contrib
 from od_patch.legacy import _graph_mode
@@ -29,16 +29,17 @@ __all__ = ['BRIDGES', 'Bridge', 'missing_layers', 'needed', 'on', 'put_on', 'qui
 tf1_behaviour = _graph_mode.tf1_behaviour
 quick_imports = _quick_imports.quick_imports
 
-Bridge = collections.namedtuple('Bridge', ['name', 'applies_to', 'mends', 'module'])
-Bridge.__doc__ = """One thing that was dropped, and is there while the bridge is on.
 
-Attributes:
-    name: str.
-    applies_to: dict from package to the first version that needs the bridge; all must be met.
-    mends: str, what fails without it.
-    module: has ``is_needed() -> bool``, which looks at what is installed, and
-        ``put_on() -> callable`` that takes it off again.
-"""
+class Bridge(typing.NamedTuple):
+    """One thing that was dropped, and is there while the bridge is on."""
+
+    name: str
+    applies_to: typing.Any  # dict from package to the first version that needs the bridge; all must be met
+    mends: str  # what fails without it
+    # has ``is_needed() -> bool``, which looks at what is installed, and ``put_on() -> callable`` that takes it off
+    # again.
+    module: typing.Any
+
 
 # In the order in which they are put on.
 BRIDGES = (

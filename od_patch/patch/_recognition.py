@@ -5,20 +5,22 @@ Not for: replacing anything; that is ``_patch``.
 import collections
 import inspect
 import os
+import typing
 
 from od_patch import _errors
 from od_patch.releases import _releases
 
-Recognised = collections.namedtuple('Recognised', ['module', 'names', 'release', 'blob_id'])
-Recognised.__doc__ = """An exporter module that can be patched.
 
-Attributes:
-    module: the module.
-    names: dict from role (the public name of a function) to the attribute that
-        has it in this release; roles that it does not have are absent.
-    release: ``_releases.Release``, or None for an unpinned exporter of known shape.
-    blob_id: str, git blob id of its source; None where there is no source.
-"""
+class Recognised(typing.NamedTuple):
+    """An exporter module that can be patched."""
+
+    module: typing.Any  # the module
+    # dict from role (the public name of a function) to the attribute that has it in this release; roles that it does
+    # not have are absent.
+    names: typing.Any
+    release: typing.Any  # ``_releases.Release``, or None for an unpinned exporter of known shape
+    blob_id: str  # git blob id of its source; None where there is no source
+
 
 # role -> the attribute names it has had, newest first. Until 2018-02-09 the helpers carried an underscore.
 _ROLES = collections.OrderedDict([

@@ -3,6 +3,7 @@
 Not for: finding it, nor for showing it.
 """
 import collections
+import typing
 
 from od_patch import _version
 
@@ -18,17 +19,15 @@ SAME = 'the same'
 NOT_THE_SAME = 'not the same'
 NOTHING = 'nothing to compare'
 
-Check = collections.namedtuple('Check', ['part', 'name', 'status', 'text', 'details'])
-Check.__new__.__defaults__ = ((),)
-Check.__doc__ = """One question and its answer.
 
-Attributes:
-    part: one of ``PARTS``.
-    name: str, what was looked at, such as 'saved_model.pb'.
-    status: 'ok'; 'note' (worth knowing, and no fault); 'wrong'; 'not checked'.
-    text: str, what was found, in words.
-    details: tuple of str, one a line: the variables, nodes or outputs that it is about.
-"""
+class Check(typing.NamedTuple):
+    """One question and its answer."""
+
+    part: str  # one of ``PARTS``
+    name: str  # what was looked at, such as 'saved_model.pb'
+    status: str  # 'ok'; 'note' (worth knowing, and no fault); 'wrong'; 'not checked'
+    text: str  # what was found, in words
+    details: typing.Tuple[str, ...] = ()  # one a line: the variables, nodes or outputs that it is about
 
 
 class Answer:

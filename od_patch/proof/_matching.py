@@ -6,23 +6,22 @@ another box; paired, it is what it is.
 
 Not for: running models, nor for judging how much of a difference is too much.
 """
-import collections
 
 import numpy
+import typing
 
 _LEAST_IOU = 0.5
 _NEAR_TIE = 1e-3  # two scores no further apart than this may come in either order
 
-Matching = collections.namedtuple('Matching', ['pairs', 'swapped', 'moved', 'alone', 'counts'])
-Matching.__doc__ = """Detections of one image, paired.
 
-Attributes:
-    pairs: list of (row of the one, row of the other).
-    swapped: int, pairs whose rows differ where the scores between the two rows are a near-tie.
-    moved: int, pairs whose rows differ otherwise.
-    alone: pair of lists of rows without a partner.
-    counts: pair of int, how many detections each has.
-"""
+class Matching(typing.NamedTuple):
+    """Detections of one image, paired."""
+
+    pairs: typing.Any  # list of (row of the one, row of the other)
+    swapped: int  # pairs whose rows differ where the scores between the two rows are a near-tie
+    moved: int  # pairs whose rows differ otherwise
+    alone: typing.Any  # pair of lists of rows without a partner
+    counts: typing.Any  # pair of int, how many detections each has
 
 
 def match(one, other):

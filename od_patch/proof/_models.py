@@ -12,6 +12,7 @@ import copy
 import re
 
 import numpy
+import typing
 
 from od_patch import _pixels
 from od_patch import _tensorflow
@@ -25,15 +26,14 @@ _MOST_MILLISECONDS = 10 * 60 * 1000  # of one batch; a graph that is damaged may
 _OWN = re.compile(r'(raw_)?(detection|proposal)_|num_(detections|proposals)\Z')
 IMAGE, ENCODED, EXAMPLE = 'image_tensor', 'encoded_image_string_tensor', 'tf_example'
 
-Input = collections.namedtuple('Input', ['name', 'kind', 'dtype', 'shape'])
-Input.__doc__ = """What a model takes.
 
-Attributes:
-    name: str, the tensor.
-    kind: 'image_tensor', 'encoded_image_string_tensor' or 'tf_example'.
-    dtype: str, numpy's name of an image tensor's type.
-    shape: list of int or None, one a dimension; None for an unknown rank.
-"""
+class Input(typing.NamedTuple):
+    """What a model takes."""
+
+    name: str  # the tensor
+    kind: str  # 'image_tensor', 'encoded_image_string_tensor' or 'tf_example'
+    dtype: str  # numpy's name of an image tensor's type
+    shape: typing.Any  # list of int or None, one a dimension; None for an unknown rank
 
 
 Side = collections.namedtuple('Side', ['name', 'dtype', 'shape'])

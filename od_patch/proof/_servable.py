@@ -4,16 +4,20 @@ Reads ``saved_model.pb`` and no variable; opens no session.
 
 Not for: running it (``_models``), nor for saying what is wrong with it (``_files``).
 """
-import collections
 import copy
 import os
+import typing
 
 from od_patch._errors import InputRefused
 from od_patch.compare import _freezing
 from od_patch.compare import _sources
 
-Restored = collections.namedtuple('Restored', ['key', 'slice_spec'])
-Restored.__doc__ = """What fills a variable: a tensor's name in the bundle, and which slice of it ('' for all)."""
+
+class Restored(typing.NamedTuple):
+    """What fills a variable: a tensor's name in the bundle, and which slice of it ('' for all)."""
+
+    key: typing.Any
+    slice_spec: typing.Any
 
 
 class Servable:

@@ -9,23 +9,23 @@ were read from the history of the models repo.
 """
 import collections
 import hashlib
+import typing
 
-Release = collections.namedtuple(
-    'Release', ['name', 'commit', 'date', 'exporter_blob', 'script_blob', 'line_count', 'patched_blob',
-                'needs_contrib'])
-Release.__doc__ = """One pinned state of ``research/object_detection``.
 
-Attributes:
-    name: str, what people call it: a tag such as ``r1.12.0``, else the date.
-    commit: str, abbreviated commit of the models repo.
-    date: str, ISO date of the commit.
-    exporter_blob: str, git blob id of ``exporter.py``.
-    script_blob: str, git blob id of ``export_inference_graph.py``; None where it was not read.
-    line_count: int, lines of ``exporter.py``; where ``patches/`` append theirs.
-    patched_blob: str, git blob id of ``exporter.py`` with ``PATCH_TRAILER`` appended.
-    needs_contrib: bool, whether ``exporter.py`` uses ``tf.contrib``, which only
-        TensorFlow 1.x has; the others go through ``tf.compat.v1`` (1.15 and later).
-"""
+class Release(typing.NamedTuple):
+    """One pinned state of ``research/object_detection``."""
+
+    name: str  # what people call it: a tag such as ``r1.12.0``, else the date
+    commit: str  # abbreviated commit of the models repo
+    date: str  # ISO date of the commit
+    exporter_blob: str  # git blob id of ``exporter.py``
+    script_blob: str  # git blob id of ``export_inference_graph.py``; None where it was not read
+    line_count: int  # lines of ``exporter.py``; where ``patches/`` append theirs
+    patched_blob: str  # git blob id of ``exporter.py`` with ``PATCH_TRAILER`` appended
+    # whether ``exporter.py`` uses ``tf.contrib``, which only TensorFlow 1.x has; the others go through
+    # ``tf.compat.v1`` (1.15 and later).
+    needs_contrib: bool
+
 
 RELEASES = tuple(Release(*row) for row in (
     ('2017-10-27', '78cf0ae0', '2017-10-27', '2149994969333f3be4bed497d59b43be0df0a064',

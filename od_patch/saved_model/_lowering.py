@@ -8,6 +8,7 @@ attribute a release knows is looked up in the table of the releases.
 Not for: ops that compute something new; they are refused in words.
 """
 import collections
+import typing
 
 from od_patch import _errors
 from od_patch.compare import _optable
@@ -73,15 +74,14 @@ def lower(graph_def, version):
     return ['{} ({})'.format(what, count) for what, count in sorted(done.items())]
 
 
-_Rule = collections.namedtuple('_Rule', ['op', 'obstacle', 'rewrite'])
-_Rule.__doc__ = """How an op is put back.
+class _Rule(typing.NamedTuple):
+    """How an op is put back."""
 
-Attributes:
-    op: str, the earlier op.
-    obstacle: function from (node, nodes by name, GraphDef) to why the rule does not apply here, or None.
-    rewrite: function of the same arguments that changes the node's inputs and attributes, adds nodes,
-        and returns {tensor name as an input has it: the one to read instead}.
-"""
+    op: str  # the earlier op
+    obstacle: typing.Any  # function from (node, nodes by name, GraphDef) to why the rule does not apply here, or None
+    # function of the same arguments that changes the node's inputs and attributes, adds nodes, and returns {tensor
+    # name as an input has it: the one to read instead}.
+    rewrite: typing.Any
 
 
 def _batch_norm_obstacle(node, by_name, graph_def):

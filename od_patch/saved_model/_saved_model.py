@@ -11,6 +11,7 @@ Not for: deciding where to write (``_staging``) or which checkpoint (``_export``
 """
 import collections
 import os
+import typing
 
 from od_patch import _tensorflow
 from od_patch.checkpoint import _bundle
@@ -27,25 +28,26 @@ _REFERENCE_OPS = frozenset(['VariableV2', 'Variable'])
 # runs follow from the resource edges, and shapes are inferred again on loading.
 _HINTS = ('_class', '_output_shapes')
 
-Written = collections.namedtuple('Written', ['num_variables', 'num_bytes', 'num_nodes', 'kind', 'notes'])
-Written.__doc__ = """What was written.
 
-Attributes:
-    num_variables: int, variables in the SavedModel (``global_step`` among them).
-    num_bytes: int, bytes of their values.
-    num_nodes: int, nodes in its graph.
-    kind: 'resource' or 'reference'.
-    notes: list of str, what a user should know, such as why references had to stay.
-"""
+class Written(typing.NamedTuple):
+    """What was written."""
+
+    num_variables: int  # variables in the SavedModel (``global_step`` among them)
+    num_bytes: int  # bytes of their values
+    num_nodes: int  # nodes in its graph
+    kind: str  # 'resource' or 'reference'
+    notes: typing.List[str]  # what a user should know, such as why references had to stay
 
 
-Composed = collections.namedtuple('Composed', ['content', 'num_variables', 'num_nodes', 'kind', 'notes'])
-Composed.__doc__ = """A SavedModel without its values.
+class Composed(typing.NamedTuple):
+    """A SavedModel without its values."""
 
-Attributes:
-    content: bytes of ``saved_model.pb``.
-    num_variables, num_nodes, kind, notes: as those of ``Written``.
-"""
+    content: bytes  # bytes of ``saved_model.pb``
+    # These as those of ``Written``.
+    num_variables: int
+    num_nodes: int
+    kind: str
+    notes: typing.List[str]
 
 
 class _NotConvertible(Exception):

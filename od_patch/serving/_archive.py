@@ -15,6 +15,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import typing
 
 from od_patch import _errors
 from od_patch import _tensorflow
@@ -33,16 +34,17 @@ _LEFT_OUT = re.compile(r'(__pycache__|\..*|.*\.py[co])$')  # of a folder of code
 # Python's gzip writes another header for other levels, and another one in other releases; this one is the same in all.
 _LEVEL = 9
 
-Service = collections.namedtuple('Service', ['name', 'model_folder', 'takes_code', 'archived', 'next_steps'])
-Service.__doc__ = """What a service's container looks for.
 
-Attributes:
-    name: str, how it is written.
-    model_folder: str, where the SavedModel lies in the package; {name} and {version} are filled in.
-    takes_code: bool, whether Python code of the user's goes with the model.
-    archived: bool, whether the service takes archives; else it takes folders.
-    next_steps: list of command lines, or of lines of a file, to go on with; {output}, {name} are filled in.
-"""
+class Service(typing.NamedTuple):
+    """What a service's container looks for."""
+
+    name: str  # how it is written
+    model_folder: str  # where the SavedModel lies in the package; {name} and {version} are filled in
+    takes_code: bool  # whether Python code of the user's goes with the model
+    archived: bool  # whether the service takes archives; else it takes folders
+    # list of command lines, or of lines of a file, to go on with; {output}, {name} are filled in.
+    next_steps: typing.Any
+
 
 SERVICES = collections.OrderedDict([
     # Its container takes every saved_model.pb whose parent folder is all digits, older ones only below export/Servo.
@@ -62,17 +64,16 @@ SERVICES = collections.OrderedDict([
         '--container-image-uri=IMAGE'))),
 ])
 
-Packed = collections.namedtuple('Packed', ['service', 'output', 'name', 'members', 'sha256', 'next_steps'])
-Packed.__doc__ = """A package that was written.
 
-Attributes:
-    service: ``Service``.
-    output: str, the archive or the folder.
-    name: str, of the model.
-    members: list of (path in the package, bytes), sorted.
-    sha256: str, the digest of the archive; None for a folder.
-    next_steps: list of str, what to type or write next.
-"""
+class Packed(typing.NamedTuple):
+    """A package that was written."""
+
+    service: typing.Any  # ``Service``
+    output: str  # the archive or the folder
+    name: str  # of the model
+    members: typing.Any  # list of (path in the package, bytes), sorted
+    sha256: str  # the digest of the archive; None for a folder
+    next_steps: typing.List[str]  # what to type or write next
 
 
 def pack(kind, export, output, version=None, model_name=None, code=None, overwrite=False):
@@ -106,7 +107,7 @@ def pack(kind, export, output, version=None, model_name=None, code=None, overwri
         members = _content.files_below(folder)
         _publish.prove(folder, export)
         name = _model_name(model_name, source)
-        version = _publish.choose(_publish.Wish(None, version), _record.read(folder) or {}, {})
+        version = _publish.choose(_publish.PublishRequest(None, version), _record.read(folder) or {}, {})
         place = service.model_folder.format(name=name, version=version)
         if _is_archive(output):
             files = sorted([(_joined(place, path), file) for path, file in members] + _code(code))
@@ -167,7 +168,7 @@ def _model_name(given, source):
         path = source if _store.is_store(source) else os.path.realpath(source)
         folder, name = os.path.split(path.rstrip('/'))
         given = name if name != 'saved_model' else os.path.basename(folder)
-    name = _publish.model_name(_publish.Wish('.', model_name=given))
+    name = _publish.model_name(_publish.PublishRequest('.', model_name=given))
     if not name.strip('.'):  # a folder of that name is another folder
         raise _errors.UsageError('The model would be called {!r}.'.format(name), 'Give --model_name.')
     return name

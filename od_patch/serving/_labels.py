@@ -41,7 +41,7 @@ def read(path, pipeline_config):
     return text.encode('utf-8')
 
 
-def adder():
+def changer():
     """Returns a function that declares the label map as an asset of a ``MetaGraphDef``."""
     def add(meta_graph):
         from tensorflow.core.framework import types_pb2

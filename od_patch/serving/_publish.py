@@ -13,12 +13,12 @@ tensorflow_serving/sources/storage_path/file_system_storage_path_source.cc does:
 Not for: packing a model for somebody else's container (``_archive``), nor for
 making the SavedModel that is published.
 """
-import collections
 import contextlib
 import os
 import re
 import shutil
 import tempfile
+import typing
 import uuid
 
 from od_patch import _errors
@@ -38,39 +38,35 @@ _MODEL_NAME = re.compile(r'[A-Za-z0-9_.\-]+$')  # goes into a URL, a container's
 _WORKSHOP = re.compile(r'\.([0-9]+)\.od-patch$')
 _PRUNED = re.compile(r'\.[0-9]+\.od-patch-pruned-[0-9a-f]{32}$')
 
-Wish = collections.namedtuple('Wish', ['base', 'version', 'keep', 'model_name'])
-Wish.__new__.__defaults__ = (None, None, None)
-Wish.__doc__ = """What is to be published where.
 
-Attributes:
-    base: str, the folder with one folder per version.
-    version: int or its digits, 'step' for the checkpoint's global step, None for the next one.
-    keep: int, how many versions to leave there; None for all.
-    model_name: str, what requests call the model; None for the last part of ``base``.
-"""
+class PublishRequest(typing.NamedTuple):
+    """What is to be published where."""
 
-Published = collections.namedtuple('Published', [
-    'base', 'version', 'path', 'model_name', 'num_bytes', 'removed', 'notes', 'input', 'rows'])
-Published.__new__.__defaults__ = (True,)
-Published.__doc__ = """A version that was published.
-
-Attributes:
-    base, model_name: str, as in ``Wish``; the name is never None.
-    version: int.
-    path: str, its folder.
-    num_bytes: int, of all of its files.
-    removed: list of int, versions that were pruned.
-    notes: list of str, what a user should know.
-    input: ``proof._models.Input``, what requests give; None for a model that takes more than images.
-    rows: bool, whether requests may be in rows, as most are; else they are in columns.
-"""
+    base: str  # the folder with one folder per version
+    version: typing.Any = None  # int or its digits, 'step' for the checkpoint's global step, None for the next one
+    keep: typing.Optional[int] = None  # how many versions to leave there; None for all
+    model_name: typing.Optional[str] = None  # what requests call the model; None for the last part of ``base``
 
 
-def check(wish, step=None):
+class Published(typing.NamedTuple):
+    """A version that was published."""
+
+    base: str  # as in ``PublishRequest``; the name is never None
+    version: int
+    path: str  # its folder
+    model_name: str  # as in ``PublishRequest``; the name is never None
+    num_bytes: int  # of all of its files
+    removed: typing.List[int]  # versions that were pruned
+    notes: typing.List[str]  # what a user should know
+    input: typing.Any  # ``proof._models.Input``, what requests give; None for a model that takes more than images
+    rows: bool = True  # whether requests may be in rows, as most are; else they are in columns
+
+
+def check(request, step=None):
     """Refuses what can be known to fail before there is anything to publish.
 
     Args:
-        wish: ``Wish``.
+        request: ``PublishRequest``.
         step: int, the global step of what is to be published, where it is known already.
 
     Raises:
@@ -78,27 +74,28 @@ def check(wish, step=None):
         od_patch.InputRefused: the step is wanted and there is none.
         od_patch.OutputRefused: the version is there, or ``base`` is no folder for versions.
     """
-    wish = wish._replace(base=_store.plain(wish.base))
-    if not wish.base:
+    request = request._replace(base=_store.plain(request.base))
+    if not request.base:
         raise _errors.UsageError('The folder to publish into is empty.', 'Give one, such as models/detector.')
-    if wish.keep is not None and wish.keep < 1:
-        raise _errors.UsageError('--keep={}: a server needs a version to serve.'.format(wish.keep), 'Give 1 or more.')
-    version = _number(wish.version)
-    model_name(wish)
-    _check_base(wish.base)
-    _clean_up(wish.base)
+    if request.keep is not None and request.keep < 1:
+        raise _errors.UsageError(
+            '--keep={}: a server needs a version to serve.'.format(request.keep), 'Give 1 or more.')
+    version = _number(request.version)
+    model_name(request)
+    _check_base(request.base)
+    _clean_up(request.base)
     if version == STEP and step is not None:
         version = step
     if isinstance(version, int):
-        _check_free(wish.base, version, versions(wish.base))
+        _check_free(request.base, version, versions(request.base))
 
 
-def publish(export, wish, prepare=None):
+def publish(export, request, prepare=None):
     """Publishes a SavedModel as a version, and returns ``Published``.
 
     Args:
         export: str, an export directory or a folder with saved_model.pb; may have a scheme that ``tf.gfile`` knows.
-        wish: ``Wish``.
+        request: ``PublishRequest``.
         prepare: function that is called with the folder of the copy, a local one, before it is moved into place.
 
     Raises:
@@ -106,33 +103,33 @@ def publish(export, wish, prepare=None):
         od_patch.ProofFailed: it is damaged.
         od_patch.OutputRefused, od_patch.UsageError: as ``check``.
     """
-    wish = wish._replace(base=_store.plain(wish.base))
+    request = request._replace(base=_store.plain(request.base))
     source = find_saved_model(_store.plain(export))
     record = _record.read(source) or {}
-    check(wish)
-    check_apart(source, wish.base)
-    _staging.check_writable(wish.base)
+    check(request)
+    check_apart(source, request.base)
+    _staging.check_writable(request.base)
     while True:
-        version = choose(wish, record, _taken(wish.base))
-        path = os.path.join(wish.base, str(version))
+        version = choose(request, record, _taken(request.base))
+        path = os.path.join(request.base, str(version))
         try:
-            with _held(wish.base, version) as folder:
+            with _held(request.base, version) as folder:
                 _content.copy(source, folder)
                 model_input, rows = prove(folder, export)
                 if prepare is not None:
                     prepare(folder)
                 files = _files(folder)
-                _check_free(wish.base, version, versions(wish.base))  # somebody may have made it by other means
+                _check_free(request.base, version, versions(request.base))  # somebody may have made it by other means
             break
         except _claims.Overtaken:
-            if wish.version is not None:
-                _check_free(wish.base, version, versions(wish.base))
+            if request.version is not None:
+                _check_free(request.base, version, versions(request.base))
                 raise _errors.OutputRefused(
                     'Another run is publishing {}.'.format(path), 'Leave out --model_version for the next one.')
     return Published(
-        base=wish.base, version=version, path=path, model_name=model_name(wish),
+        base=request.base, version=version, path=path, model_name=model_name(request),
         num_bytes=sum(size for _, size in files), input=model_input, rows=rows,
-        **_prune(wish.base, version, wish.keep))
+        **_prune(request.base, version, request.keep))
 
 
 def _taken(base):
@@ -198,15 +195,16 @@ def versions(base):
     return found
 
 
-def model_name(wish):
+def model_name(request):
     """Returns what requests call the model.
 
     Raises:
         od_patch.UsageError: that name could not stand in a URL.
     """
-    name = wish.model_name
+    name = request.model_name
     if name is None:
-        name = os.path.basename((wish.base if _store.is_store(wish.base) else os.path.abspath(wish.base)).rstrip('/'))
+        base = request.base if _store.is_store(request.base) else os.path.abspath(request.base)
+        name = os.path.basename(base.rstrip('/'))
     if not _MODEL_NAME.match(name):
         raise _errors.UsageError(
             'The model would be called {!r}, which cannot stand in the URL of a request.'.format(name),
@@ -270,20 +268,20 @@ def _next(base, there):
     return max(largest + 1, 1)
 
 
-def choose(wish, record, there):
+def choose(request, record, there):
     """Returns the number of the version that is wanted: by default, one more than the largest there.
 
     Args:
-        wish: ``Wish``.
+        request: ``PublishRequest``.
         record: dict, what the SavedModel says of how it was made.
-        there: {version: name} of what ``wish.base`` has.
+        there: {version: name} of what ``request.base`` has.
 
     Raises:
         od_patch.UsageError, od_patch.InputRefused, od_patch.OutputRefused: as ``check``.
     """
-    version = _number(wish.version)
+    version = _number(request.version)
     if version is None:
-        return _next(wish.base, there)
+        return _next(request.base, there)
     if version == STEP:
         step = record.get('global_step')
         if not isinstance(step, int) or not 0 <= step <= _LARGEST:
@@ -292,7 +290,7 @@ def choose(wish, record, there):
                     _record.NAME, 'none' if step is None else repr(step)),
                 'Give --model_version=NUMBER.')
         version = step
-    _check_free(wish.base, version, there)
+    _check_free(request.base, version, there)
     return version
 
 

@@ -167,7 +167,7 @@ def _find(export, model_name):
         home = os.path.realpath(folder)
         if re.match(r'(saved_model|\d+)$', os.path.basename(home)):
             home = os.path.dirname(home)
-    return folder, _publish.model_name(_publish.Wish(home, model_name=model_name))
+    return folder, _publish.model_name(_publish.PublishRequest(home, model_name=model_name))
 
 
 def _servable(folder, signature):

@@ -10,6 +10,7 @@ Not for: the default signature's form, which is upstream's (``_saved_model.signa
 """
 import collections
 import re
+import typing
 
 from od_patch import _errors
 from od_patch import _pixels
@@ -27,19 +28,17 @@ _ENCODED_CHANNELS = (1, 3, 4)
 _INPUT_TYPES = ('image_tensor', _ENCODED_TYPE)
 _NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*\Z')  # TensorFlow 2 makes a keyword argument of it
 
-Wish = collections.namedtuple('Wish', ['input_name', 'outputs', 'extra'])
-Wish.__new__.__defaults__ = (INPUT, None, ())
-Wish.__doc__ = """What signatures are to be like.
 
-Attributes:
-    input_name: str, the key of the image input in ``serving_default``.
-    outputs: list of keys of outputs to keep, None for all.
-    extra: list of further signatures, some of ``EXTRA``.
-"""
+class SignatureOptions(typing.NamedTuple):
+    """What signatures are to be like."""
+
+    input_name: str = INPUT  # the key of the image input in ``serving_default``
+    outputs: typing.Optional[typing.List[str]] = None  # keys of outputs to keep, None for all
+    extra: typing.Sequence[str] = ()  # further signatures, some of ``EXTRA``
 
 
-def wish(input_name=None, outputs=None, extra=None):
-    """Returns a ``Wish``.
+def signature_options(input_name=None, outputs=None, extra=None):
+    """Returns a ``SignatureOptions``.
 
     Raises:
         od_patch.UsageError: a name that cannot be one, or an unknown signature.
@@ -59,14 +58,14 @@ def wish(input_name=None, outputs=None, extra=None):
         if name not in EXTRA:
             raise _errors.UsageError('--extra_signatures={}: there is no signature of that name to add.'.format(name),
                                      'It can be {}.'.format(', '.join(EXTRA)))
-    return Wish(input_name, outputs, extra)
+    return SignatureOptions(input_name, outputs, extra)
 
 
 def check_input_type(wanted, input_type, input_shape=None):
     """Refuses a further signature that this type of input cannot have.
 
     Args:
-        wanted: ``Wish``.
+        wanted: ``SignatureOptions``.
         input_type: str, as the release's flag has it.
         input_shape: list of int or None, one a dimension, where images have other channels than three; or None.
 
@@ -93,7 +92,7 @@ def check_outputs(wanted, names):
     """Refuses outputs that are none.
 
     Args:
-        wanted: ``Wish``.
+        wanted: ``SignatureOptions``.
         names: iterable of str, the keys that there are, or all nodes of a graph: upstream names outputs like nodes.
 
     Raises:
@@ -112,7 +111,7 @@ def chosen(wanted, inputs, outputs):
     """Returns (inputs, outputs) of ``serving_default``, dicts from key to tensor, of those that upstream would give it.
 
     Args:
-        wanted: ``Wish``.
+        wanted: ``SignatureOptions``.
         inputs: tf.Tensor, or dict from key to tf.Tensor.
         outputs: dict from key to tf.Tensor.
     """
@@ -125,7 +124,7 @@ def chosen(wanted, inputs, outputs):
                                     if wanted.outputs is None or key in wanted.outputs))
 
 
-def adder(wanted):
+def changer(wanted):
     """Returns a function that adds the further signatures to a ``MetaGraphDef`` that has the default one."""
     def add(meta_graph):
         for name in wanted.extra:

@@ -18,6 +18,11 @@ from od_patch.steps import signatures
 from od_patch.steps import target_tf
 from od_patch.steps import warmup
 
+# What the core knows of a step.
+Step = _step.Step
+Tensors = _step.Tensors
+Change = _step.Change
+
 STEPS = (
     labels.Labels,  # adds a node
     additional_outputs.AdditionalOutputs,  # before what chooses among the outputs

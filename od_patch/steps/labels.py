@@ -28,7 +28,7 @@ class Labels(_step.Step):
         return self._content
 
     def changes(self) -> typing.List[_step.Change]:
-        return [_labels.adder()]
+        return [_labels.changer()]
 
     def assets(self) -> typing.Dict[str, bytes]:
         return {_labels.FILE: self._content}

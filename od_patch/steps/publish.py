@@ -37,7 +37,7 @@ class Publish(_step.Step):
         if serving_directory is None:
             raise _errors.UsageError('--model_version, --keep and --model_name are for what is published.',
                                      'Give --serving_directory, too.')
-        self._wish = _publish.Wish(serving_directory, model_version, keep, model_name)
+        self._request = _publish.PublishRequest(serving_directory, model_version, keep, model_name)
 
     def check_options(self, options: _step.Options) -> None:
         if options.series:
@@ -48,18 +48,18 @@ class Publish(_step.Step):
         _step.need_saved_model('--serving_directory', options)
 
     def check_export(self, export: _step.Export) -> None:
-        if self._wish.version == _publish.STEP:
+        if self._request.version == _publish.STEP:
             if export.inventory.step is None:
                 raise _errors.InputRefused('The checkpoint tells no global step, which is to be the version.',
                                            'Give --model_version=NUMBER, or leave it out for the next one.')
-            self._wish = self._wish._replace(version=export.inventory.step)
-        _publish.check(self._wish)
-        _publish.check_apart(os.path.join(export.output_directory, 'saved_model'), self._wish.base)
+            self._request = self._request._replace(version=export.inventory.step)
+        _publish.check(self._request)
+        _publish.check_apart(os.path.join(export.output_directory, 'saved_model'), self._request.base)
 
     def placed(self, export: _step.Export) -> typing.Any:
         export.observer.stage(self.name)
         try:
-            return _publish.publish(os.path.join(export.output_directory, 'saved_model'), self._wish)
+            return _publish.publish(os.path.join(export.output_directory, 'saved_model'), self._request)
         except _errors.ODPatchError as error:
             raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch publish publishes it.'.format(
                 error.remedy, export.output_directory).lstrip())

@@ -27,16 +27,16 @@ class Signatures(_step.Step):
     def __init__(
             self, extra_signatures: typing.Optional[typing.List[str]],
             signature_outputs: typing.Optional[typing.List[str]], signature_input_name: typing.Optional[str]) -> None:
-        self._wish = _signatures.wish(signature_input_name, signature_outputs, extra_signatures)
+        self._wanted = _signatures.signature_options(signature_input_name, signature_outputs, extra_signatures)
 
     def check(self, arguments: _step.Arguments) -> None:
-        _signatures.check_input_type(self._wish, arguments.get('input_type', ''))
+        _signatures.check_input_type(self._wanted, arguments.get('input_type', ''))
 
     def check_graph(self, graph: _tensorflow.Graph, names: typing.List[str]) -> None:
-        _signatures.check_outputs(self._wish, names)
+        _signatures.check_outputs(self._wanted, names)
 
     def choose(self, inputs: _step.Tensors, outputs: _step.Tensors) -> typing.Tuple[_step.Tensors, _step.Tensors]:
-        return _signatures.chosen(self._wish, inputs, outputs)
+        return _signatures.chosen(self._wanted, inputs, outputs)
 
     def changes(self) -> typing.List[_step.Change]:
-        return [_signatures.adder(self._wish)]
+        return [_signatures.changer(self._wanted)]

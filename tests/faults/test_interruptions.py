@@ -1,4 +1,4 @@
-"""A small campaign of ``tests.faults.interruptions``, and proof that the harness sees what it is to see."""
+"""A small campaign of ``tools.faults.interruptions``, and proof that the harness sees what it is to see."""
 import json
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.faults import interruptions
+from tools.faults import interruptions
 
 pytest.importorskip('tensorflow')
 pytestmark = pytest.mark.xdist_group('faults')
@@ -18,7 +18,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 def test_nothing_is_lost(tmp_path):
     report = str(tmp_path / 'report.json')
     command, environment = interruptions.in_a_namespace(
-        [sys.executable, '-m', 'tests.faults.interruptions', '--count', '9', '--whole_every', '4',
+        [sys.executable, '-m', 'tools.faults.interruptions', '--count', '9', '--whole_every', '4',
          '--only', 'disk call|bytes|full disk', '--places', '^an export$', '--report', report])
     environment['TMPDIR'] = str(tmp_path)
     environment.pop('COVERAGE_PROCESS_START', None)  # what it writes at the end would meet the limits and be counted

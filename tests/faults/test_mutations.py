@@ -1,4 +1,4 @@
-"""A small campaign of ``tests.faults.mutations``; and that what must not be is seen, and said to be so."""
+"""A small campaign of ``tools.faults.mutations``; and that what must not be is seen, and said to be so."""
 import io
 import json
 import os
@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip('tensorflow')
 
-from tests.faults import mutations  # noqa: E402
+from tools.faults import mutations  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group('faults')
 
@@ -46,7 +46,7 @@ def test_the_campaign_sees_what_must_not_be(tmp_path, monkeypatch, program, outc
 # Prints the digests of twenty inputs of each way that needs no TensorFlow.
 _INPUTS = '''
 import hashlib, json
-from tests.faults import mutations
+from tools.faults import mutations
 files = {'bytes': bytes(range(256)) * 20, 'text': b'model { ssd { num_classes: 3 } } # "x" 7\\n' * 5,
          'json': json.dumps({'a': [1, {'b': 'c', 'd': None}], 'e': 2.5, 'f': ['g'] * 9}).encode()}
 found = {}

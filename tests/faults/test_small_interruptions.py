@@ -1,8 +1,8 @@
-"""A small campaign of ``tests.faults.staging``, and proof that it sees what is lost."""
+"""A small campaign of ``tools.faults.staging``, and proof that it sees what is lost."""
 import pytest
 
 from od_patch.staging import _staging
-from tests.faults import staging
+from tools.faults import staging
 
 
 def test_nothing_is_lost_and_a_run_without_leave_replaces_nothing():

@@ -2,27 +2,19 @@
 
 Verify itself needs no Object Detection API, so its tests run under TensorFlow 2, too.
 """
-import os
 import sys
 
 import pytest
 
 from tests.support import exports
 from tests.support import needs
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SHAPES = os.path.join(_ROOT, 'examples', 'shapes')
-SHAPES_CONFIG = os.path.join(SHAPES, 'shapes_ssd_mobilenet_v1.config')
-
-
-def is_tensorflow_1():
-    return pytest.importorskip('tensorflow').__version__.startswith('1.')
+from tests.support import shapes
 
 
 @pytest.fixture(scope='session')
 def tf1_python():
     """A Python that can export; skips where there is none."""
-    if is_tensorflow_1():
+    if exports.HAS_CONTRIB:
         return sys.executable
     return needs.python('OD_PATCH_TF1_PYTHON', 'TensorFlow 1')
 
@@ -38,7 +30,7 @@ def exported(tmp_path_factory, tf1_python, checkpoint_of):
         key = (config, form, tuple(sorted(flags.items())))
         if key not in made:
             output = str(tmp_path_factory.mktemp('exported') / 'export')
-            given = (SHAPES_CONFIG, SHAPES) if config == 'shapes' else (
+            given = (shapes.CONFIG, shapes.FOLDER) if config == 'shapes' else (
                 exports.config_path(config), checkpoint_of(config, form))
             result = exports.ours(*given + (output,), _python=tf1_python, **flags)
             assert result.exit_code == 0, result.stderr

@@ -10,7 +10,7 @@ from od_patch import proof
 from tests.proof import defects
 from tests.proof import mutations
 from tests.proof import proved
-from tests.proof.conftest import is_tensorflow_1
+from tests.support import exports
 
 pytestmark = pytest.mark.xdist_group('proof shapes')
 
@@ -138,7 +138,7 @@ def test_files_changed_at_random_end_in_no_crash(exported):
     assert found['not the same'] > 20
 
 
-@pytest.mark.skipif(is_tensorflow_1(), reason='test_export verifies every architecture there')
+@pytest.mark.skipif(exports.HAS_CONTRIB, reason='test_export verifies every architecture there')
 @pytest.mark.parametrize('config, form, flags', [
     pytest.param('ssd', 'plain', {'input_type': 'tf_example'}, id='ssd, tf_example'),
     pytest.param('mask_rcnn', 'training', {'config_override': 'eval_config { use_moving_averages: true }'},

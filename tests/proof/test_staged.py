@@ -5,14 +5,14 @@ import shutil
 import pytest
 
 from tests.proof import defects
-from tests.proof.conftest import SHAPES_CONFIG
 from tests.support import exports
+from tests.support import shapes
 
 pytestmark = pytest.mark.xdist_group('proof shapes')
 
 
 def _export(python, output, defect, *flags):
-    return exports.fork('tests.proof.planting', exports.flags_of(SHAPES_CONFIG, defects.SHAPES_CHECKPOINT, output)
+    return exports.fork('tests.proof.planting', exports.flags_of(shapes.CONFIG, defects.SHAPES_CHECKPOINT, output)
                         + list(flags) + [defect], python=python)
 
 

@@ -1,17 +1,10 @@
 """Exports of the shapes detector, made by the Python that runs the tests; each is made once."""
-import os
-
 import pytest
 
 from od_patch import legacy
 from tests.support import exports
 from tests.support import needs
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SHAPES = os.path.join(_ROOT, 'examples', 'shapes')
-SHAPES_CONFIG = os.path.join(SHAPES, 'shapes_ssd_mobilenet_v1.config')
-OUTPUTS = ['detection_boxes', 'detection_classes', 'detection_scores', 'num_detections']
-LABEL_MAP = os.path.join(SHAPES, 'shapes_label_map.pbtxt')
+from tests.support import shapes
 
 
 @pytest.fixture(scope='session')
@@ -24,7 +17,7 @@ def exported(tmp_path_factory):
         if key not in made:
             output = str(tmp_path_factory.mktemp('exported') / 'export')
             with legacy.on(), legacy.tf1_behaviour():
-                made[key] = exports.in_process(SHAPES_CONFIG, SHAPES, output, artifacts=['saved_model'], **options)
+                made[key] = exports.in_process(shapes.CONFIG, shapes.FOLDER, output, artifacts=['saved_model'], **options)
         return made[key]
     return export
 
@@ -41,8 +34,8 @@ def full(tmp_path_factory, full_base):
     needs.module('tensorflow_serving')
     output = str(tmp_path_factory.mktemp('exported') / 'export')
     result = exports.ours(
-        SHAPES_CONFIG, SHAPES, output, extra_signatures='encoded_image_bytes', signature_input_name='image',
-        signature_outputs=','.join(OUTPUTS), label_map_path=LABEL_MAP, warmup_images='', verify=True,
+        shapes.CONFIG, shapes.FOLDER, output, extra_signatures='encoded_image_bytes', signature_input_name='image',
+        signature_outputs=','.join(shapes.OUTPUTS), label_map_path=shapes.LABEL_MAP, warmup_images='', verify=True,
         serving_directory=full_base, model_version='step')
     assert result.exit_code == 0, result.stderr
     assert 'Published version 4100 of shapes: {}/4100'.format(full_base) in result.stdout

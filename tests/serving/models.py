@@ -19,7 +19,7 @@ from od_patch.serving import _signatures
 
 def publish(export, base, prepare=None, **wish):
     """Publishes with a wish in keywords; returns ``_publish.Published``."""
-    return _publish.publish(export, _publish.Wish(base=str(base), **wish), prepare)
+    return _publish.publish(export, _publish.PublishRequest(base=str(base), **wish), prepare)
 
 
 def files(folder):
@@ -65,7 +65,7 @@ def sums(shape):
 def signed(shape):
     """The same, with a signature for encoded images."""
     meta_graph = sums(shape)
-    _signatures.adder(_signatures.wish(extra=['encoded_image_bytes']))(meta_graph)
+    _signatures.changer(_signatures.signature_options(extra=['encoded_image_bytes']))(meta_graph)
     return meta_graph
 
 

@@ -57,7 +57,7 @@ def test_a_sagemaker_archive_has_the_model_where_new_and_old_containers_look(ser
     with tarfile.open(output) as archive:
         archive.extractall(str(tmp_path / 'extracted'))
     assert _publish.publish(str(tmp_path / 'extracted' / 'export' / 'Servo' / '7'),
-                            _publish.Wish(str(tmp_path / 'models'))).version == 1  # it is proved there
+                            _publish.PublishRequest(str(tmp_path / 'models'))).version == 1  # it is proved there
 
 
 def test_the_same_export_gives_the_same_bytes_wherever_and_whenever(served, saved_model, script, tmp_path):

@@ -9,8 +9,8 @@ from od_patch.export import _observer
 from od_patch.proof import _servable
 from od_patch.serving import _labels
 from od_patch.serving import _publish
-from tests.serving import conftest
 from tests.support import exports
+from tests.support import shapes
 
 tensorflow = pytest.importorskip('tensorflow')
 from od_patch.config import _config  # pylint: disable=wrong-import-position
@@ -33,7 +33,7 @@ def _read(path):
 
 def test_it_is_an_asset_and_the_file_that_was_given(full):
     folder = os.path.join(full, 'saved_model')
-    assert _read(os.path.join(folder, 'assets', 'label_map.pbtxt')) == _read(conftest.LABEL_MAP)
+    assert _read(os.path.join(folder, 'assets', 'label_map.pbtxt')) == _read(shapes.LABEL_MAP)
     tf = _tensorflow.tf1()
     with tf.Graph().as_default() as graph, tf.Session() as session:
         tf.saved_model.loader.load(session, ['serve'], folder)
@@ -57,7 +57,7 @@ def test_one_that_got_lost_is_noticed_before_it_is_published(full, tmp_path):
     os.remove(os.path.join(copy, 'assets', 'label_map.pbtxt'))
     assert [check.name for check in proof.verify(saved_model=copy, quick=True).wrong] == ['assets']
     with pytest.raises(_errors.ProofFailed, match='missing from the folder assets'):
-        _publish.publish(copy, _publish.Wish(str(tmp_path / 'shapes')))
+        _publish.publish(copy, _publish.PublishRequest(str(tmp_path / 'shapes')))
 
 
 @pytest.mark.parametrize('text, problem', [
@@ -71,7 +71,7 @@ def test_one_that_is_not_the_detectors_is_refused(tmp_path, text, problem):
     path = tmp_path / 'labels.pbtxt'
     path.write_bytes(text if isinstance(text, bytes) else text.encode('utf-8'))
     with pytest.raises(_errors.InputRefused, match=problem):
-        _labels.read(str(path), _config.read(conftest.SHAPES_CONFIG))
+        _labels.read(str(path), _config.read(shapes.CONFIG))
 
 
 @pytest.mark.parametrize('text', [
@@ -80,13 +80,13 @@ def test_one_that_is_not_the_detectors_is_refused(tmp_path, text, problem):
 def test_one_that_leaves_ids_out_or_names_the_background_is_taken_as_it_is(tmp_path, text):
     path = tmp_path / 'labels.pbtxt'
     path.write_text(text)
-    assert _labels.read(str(path), _config.read(conftest.SHAPES_CONFIG)) == text.encode('utf-8')
+    assert _labels.read(str(path), _config.read(shapes.CONFIG)) == text.encode('utf-8')
 
 
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_it_is_refused_before_the_graph_and_the_disk_is_as_it_was(tmp_path):
     with pytest.raises(_errors.InputRefused, match="There is no label map 'missing.pbtxt'"):
-        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=Stages(),
+        exports.in_process(shapes.CONFIG, shapes.FOLDER, str(tmp_path / 'out'), _observer=Stages(),
                            label_map_path='missing.pbtxt')
     assert os.listdir(str(tmp_path)) == []
 
@@ -136,7 +136,7 @@ def test_the_asset_is_declared_in_every_way_that_loaders_look_for(taken, name):
     meta_graph = meta_graph_pb2.MetaGraphDef()
     for other in taken:
         meta_graph.graph_def.node.add(name=other, op='NoOp')
-    _labels.adder()(meta_graph)
+    _labels.changer()(meta_graph)
     node, = [node for node in meta_graph.graph_def.node if node.op == 'Const']
     assert node.name == name and node.attr['dtype'].type == 7
     assert node.attr['value'].tensor.string_val == [b'label_map.pbtxt']

@@ -18,9 +18,9 @@ from od_patch.export import _observer
 from od_patch.proof import _models
 from od_patch.serving import _commands
 from od_patch.serving import _publish
-from tests.serving import conftest
 from tests.serving import models
 from tests.support import exports
+from tests.support import shapes
 
 tensorflow = pytest.importorskip('tensorflow')
 
@@ -139,7 +139,7 @@ def test_a_run_that_is_killed_leaves_no_version_and_the_next_removes_the_rest(se
     result = exports.run(['-c', (
         'import os, signal, sys\n'
         'from od_patch.serving import _publish\n'
-        'wish = _publish.Wish(sys.argv[2], 7)\n'
+        'wish = _publish.PublishRequest(sys.argv[2], 7)\n'
         '_publish.publish(sys.argv[1], wish, lambda folder: os.kill(os.getpid(), signal.SIGKILL))\n'),
         served, tmp_path])
     assert result.exit_code == -signal.SIGKILL
@@ -290,7 +290,7 @@ def test_a_version_without_a_folder_to_publish_into_is_refused():
 def test_a_version_that_cannot_be_is_refused_before_the_graph(tmp_path, version, problem):
     (tmp_path / 'shapes' / '4100').mkdir(parents=True)
     with pytest.raises(_errors.ODPatchError, match=problem):
-        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'),
+        exports.in_process(shapes.CONFIG, shapes.FOLDER, str(tmp_path / 'out'),
                            serving_directory=str(tmp_path / 'shapes'), model_version=version, _observer=_Checks())
     assert os.listdir(str(tmp_path)) == ['shapes']
 
@@ -298,7 +298,7 @@ def test_a_version_that_cannot_be_is_refused_before_the_graph(tmp_path, version,
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_an_export_is_not_published_into_itself(tmp_path):
     with pytest.raises(_errors.OutputRefused, match='lies in the SavedModel'):
-        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=_Checks(),
+        exports.in_process(shapes.CONFIG, shapes.FOLDER, str(tmp_path / 'out'), _observer=_Checks(),
                            serving_directory=str(tmp_path / 'out' / 'saved_model'))
     assert os.listdir(str(tmp_path)) == []
 
@@ -316,7 +316,7 @@ def test_an_export_that_is_not_published_after_all_says_that_it_is_complete(tmp_
             if name == 'publishing':
                 (tmp_path / 'shapes' / '7').mkdir(parents=True)
     with pytest.raises(_errors.OutputRefused, match='7 is there already(.|\n)*The export in .*out is complete'):
-        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), artifacts=['saved_model'],
+        exports.in_process(shapes.CONFIG, shapes.FOLDER, str(tmp_path / 'out'), artifacts=['saved_model'],
                            serving_directory=str(tmp_path / 'shapes'), model_version=7, _observer=Overtaken())
     assert os.path.isfile(str(tmp_path / 'out' / 'saved_model' / 'saved_model.pb'))
 

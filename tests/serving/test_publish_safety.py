@@ -22,7 +22,7 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 def model(tmp_path_factory):
     """The folder of a small SavedModel; nobody may change it."""
     folder = tmp_path_factory.mktemp('model')
-    program = 'import sys; from tests.faults import inputs; inputs.make(sys.argv[1])'
+    program = 'import sys; from tests.support import inputs; inputs.make(sys.argv[1])'
     subprocess.check_call([sys.executable, '-c', program, str(folder)], cwd=_ROOT, stderr=subprocess.DEVNULL)
     return str(folder / 'resource')
 
@@ -35,7 +35,7 @@ def changed(model, tmp_path):
 
 
 def publish(export, base, prepare=None, **wish):
-    return _publish.publish(str(export), _publish.Wish(base=str(base), **wish), prepare)
+    return _publish.publish(str(export), _publish.PublishRequest(base=str(base), **wish), prepare)
 
 
 def files(folder):

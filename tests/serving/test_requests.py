@@ -19,9 +19,9 @@ from od_patch.serving import _client
 from od_patch.serving import _names
 from od_patch.serving import _publish
 from od_patch.serving import _requests
-from tests.serving.conftest import LABEL_MAP, SHAPES, SHAPES_CONFIG
 from tests.support import exports
 from tests.support import needs
+from tests.support import shapes
 
 tensorflow = pytest.importorskip('tensorflow')
 
@@ -54,7 +54,7 @@ def labelled(served, tmp_path):
     folder = str(tmp_path / 'shapes' / 'saved_model')
     shutil.copytree(os.path.join(served, 'saved_model'), folder)
     os.makedirs(os.path.join(folder, 'assets'))
-    shutil.copyfile(LABEL_MAP, os.path.join(folder, 'assets', 'label_map.pbtxt'))
+    shutil.copyfile(shapes.LABEL_MAP, os.path.join(folder, 'assets', 'label_map.pbtxt'))
     return folder
 
 
@@ -177,8 +177,8 @@ def test_label_maps_are_read_without_the_object_detection_api():
 
 def test_a_folder_of_versions_means_the_largest_and_gives_the_name(served, labelled, tmp_path):
     base = str(tmp_path / 'models' / 'detector')
-    _publish.publish(served, _publish.Wish(base, 9))
-    _publish.publish(labelled, _publish.Wish(base, 10))
+    _publish.publish(served, _publish.PublishRequest(base, 9))
+    _publish.publish(labelled, _publish.PublishRequest(base, 10))
     example = _requests.write(base, str(tmp_path / 'try'))
     assert example.model_name == 'detector' and example.names and example.saved_model == os.path.join(base, '10')
     assert _requests.write(os.path.join(base, '9'), str(tmp_path / 'nine')).model_name == 'detector'
@@ -200,7 +200,7 @@ def test_what_cannot_be_asked_is_refused(served, tmp_path):
     with pytest.raises(_errors.InputRefused, match='has no signature \'x\' \\(it has .*serving_default'):
         _requests.write(served, str(tmp_path), signature='x')
     with pytest.raises(_errors.InputRefused, match='is no image'):
-        _requests.write(served, str(tmp_path), image=LABEL_MAP)
+        _requests.write(served, str(tmp_path), image=shapes.LABEL_MAP)
     with pytest.raises(_errors.UsageError, match='cannot stand in the URL'):
         _requests.write(served, str(tmp_path), model_name='a/b')
     assert not os.listdir(str(tmp_path))
@@ -237,9 +237,9 @@ def test_rows_have_names_but_for_a_model_with_one_output(monkeypatch):
 
 
 def test_an_export_and_a_publication_write_the_request_too(tmp_path):
-    flags = dict(artifacts='saved_model', label_map_path=LABEL_MAP, extra_signatures='encoded_image_bytes',
+    flags = dict(artifacts='saved_model', label_map_path=shapes.LABEL_MAP, extra_signatures='encoded_image_bytes',
                  example_request=tmp_path / 'try')
-    result = exports.ours(SHAPES_CONFIG, SHAPES, tmp_path / 'shapes', **flags)
+    result = exports.ours(shapes.CONFIG, shapes.FOLDER, tmp_path / 'shapes', **flags)
     assert result.exit_code == 0, result.stderr
     assert 'Classes: 1 circle, 2 square, 3 triangle, 4 star' in result.stdout
     assert "'model': 'shapes'" in (tmp_path / 'try' / 'client.py').read_text()
@@ -263,6 +263,6 @@ def test_an_export_and_a_publication_write_the_request_too(tmp_path):
     ({'artifacts': 'frozen_graph'}, 'the one SavedModel')])
 def test_an_export_whose_request_cannot_be_written_is_refused_before(tmp_path, flags, problem):
     (tmp_path / 'client.py').write_text('mine')
-    result = exports.ours(SHAPES_CONFIG, SHAPES, tmp_path / 'shapes', example_request=tmp_path, **flags)
+    result = exports.ours(shapes.CONFIG, shapes.FOLDER, tmp_path / 'shapes', example_request=tmp_path, **flags)
     assert result.exit_code in (2, 7) and problem in result.stderr
     assert os.listdir(str(tmp_path)) == ['client.py']

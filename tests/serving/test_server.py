@@ -145,7 +145,7 @@ def publish_as_users_do(export, base):
 
 def test_a_server_takes_a_new_version_while_requests_run_and_none_fails(first, second, tmp_path):
     base = str(tmp_path / 'models' / 'shapes')
-    assert _publish.publish(first, _publish.Wish(base)).version == 1
+    assert _publish.publish(first, _publish.PublishRequest(base)).version == 1
     (tmp_path / 'server').mkdir()
     with servers.simple_tensorflow_serving({'shapes': base}, str(tmp_path / 'server'), 'debug') as server:
         def ask(version):
@@ -159,7 +159,7 @@ def test_a_server_takes_a_new_version_while_requests_run_and_none_fails(first, s
             # to import TensorFlow first.
             looks = server.printed().count('Watch the model path')
             server.wait(lambda: server.printed().count('Watch the model path') > looks)
-            assert _publish.publish(second, _publish.Wish(base)).version == 2
+            assert _publish.publish(second, _publish.PublishRequest(base)).version == 2
             before = len(requests.answers)
             server.wait(lambda: ask(2)[0] == 200, _LONGEST)
             server.wait(lambda: len(requests.answers) >= before + 20)
@@ -189,7 +189,7 @@ def test_tensorflow_model_server_goes_over_to_a_new_version_and_no_request_fails
 
 
 def test_a_server_decodes_the_base64_of_an_encoded_image(encoded, picture, expected, tmp_path):
-    _publish.publish(encoded, _publish.Wish(str(tmp_path / 'models' / 'encoded')))
+    _publish.publish(encoded, _publish.PublishRequest(str(tmp_path / 'models' / 'encoded')))
     _requests.write(encoded, str(tmp_path / 'try'), image=picture)
     with open(str(tmp_path / 'try' / 'request.columns.json')) as file:
         body = json.load(file)
@@ -209,10 +209,10 @@ def grpc_server(request, first, encoded, additional, of_channels):
         os.chmod(folder, 0o755)  # started by root, tfserver works as nobody, who may not look into pytest's folders
         bases = {name: os.path.join(folder, 'models', name)
                  for name in ('pixels', 'encoded', 'additional', 'of_1', 'of_4')}
-        _publish.publish(first, _publish.Wish(bases['pixels'], 3))
+        _publish.publish(first, _publish.PublishRequest(bases['pixels'], 3))
         for name, export in (('encoded', encoded), ('additional', additional), ('of_1', of_channels[1]),
                              ('of_4', of_channels[4])):
-            _publish.publish(export, _publish.Wish(bases[name]))
+            _publish.publish(export, _publish.PublishRequest(bases[name]))
         work = os.path.join(folder, 'server')
         os.mkdir(work)
         if request.param == 'tfserver':
@@ -285,8 +285,8 @@ def test_the_client_asks_over_rest(grpc_server, first, picture, expected, tmp_pa
 
 
 def test_the_client_prints_the_names_of_what_it_found(grpc_server, exported, tmp_path):
-    from tests.serving.conftest import SHAPES
-    image = os.path.join(SHAPES, 'held-out-1000001.png')
+    from tests.support import shapes
+    image = os.path.join(shapes.FOLDER, 'held-out-1000001.png')
     _requests.write(exported(), str(tmp_path / 'try'), model_name='pixels')
     path = tmp_path / 'try' / 'client.py'
     path.write_text(path.read_text().replace(
@@ -344,7 +344,7 @@ def test_the_curl_line_and_the_clients_rows_are_what_the_rest_api_documents(
 def test_the_curl_line_and_base64_are_what_tensorflow_model_server_takes(first, encoded, picture, expected, tmp_path):
     models = {name: str(tmp_path / 'models' / name) for name in ('pixels', 'encoded')}
     for name, export in (('pixels', first), ('encoded', encoded)):
-        _publish.publish(export, _publish.Wish(models[name]))
+        _publish.publish(export, _publish.PublishRequest(models[name]))
         _requests.write(export, str(tmp_path / name), model_name=name, image=picture)
     (tmp_path / 'server').mkdir()
     with servers.tensorflow_model_server(models, str(tmp_path / 'server')) as server:

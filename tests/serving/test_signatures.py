@@ -10,9 +10,9 @@ from od_patch import _errors
 from od_patch import proof
 from od_patch.export import _observer
 from od_patch.serving import _signatures
-from tests.serving import conftest
 from tests.serving import models
 from tests.support import exports
+from tests.support import shapes
 
 tensorflow = pytest.importorskip('tensorflow')
 from od_patch.saved_model import _saved_model  # pylint: disable=wrong-import-position
@@ -25,7 +25,7 @@ from od_patch.proof import _servable  # pylint: disable=wrong-import-position
 pytestmark = pytest.mark.xdist_group('serving')
 
 SIGNED = {'extra_signatures': ['encoded_image_bytes'], 'signature_input_name': 'image',
-          'signature_outputs': conftest.OUTPUTS, 'label_map_path': conftest.LABEL_MAP}
+          'signature_outputs': shapes.OUTPUTS, 'label_map_path': shapes.LABEL_MAP}
 
 
 @pytest.fixture(params=['resource', 'reference', 'frozen'])
@@ -39,7 +39,7 @@ def test_encoded_images_are_answered_as_their_pixels_are(signed):
     batch = [models.noise(120, 90, seed) for seed in (1, 2)]
     pixels, encoded = models.run(folder, [
         ('serving_default', numpy.stack(batch)), ('encoded_image_bytes', [models.png(image) for image in batch])])
-    assert sorted(pixels) == sorted(encoded) == conftest.OUTPUTS
+    assert sorted(pixels) == sorted(encoded) == shapes.OUTPUTS
     for key in pixels:
         assert numpy.array_equal(pixels[key], encoded[key]), key
     assert len(pixels['detection_boxes']) == 2 and pixels['detection_scores'].any()
@@ -69,7 +69,7 @@ def test_the_weights_are_in_it_once(signed, exported):
 def test_jpeg_is_decoded_as_tensorflow_does(signed):
     _, folder = signed
     tf = _tensorflow.tf1()
-    with open(os.path.join(conftest.SHAPES, '..', '..', 'docs', 'shapes.png'), 'rb') as file:
+    with open(os.path.join(shapes.FOLDER, '..', '..', 'docs', 'shapes.png'), 'rb') as file:
         drawing = file.read()
     with tf.Graph().as_default(), tf.Session() as session:
         small = tf.image.decode_png(drawing, channels=3)[:200, :300]
@@ -94,12 +94,12 @@ def test_only_the_outputs_that_are_listed_are_in_the_graph(signed, served):
     kind, folder = signed
     signature = _servable.Servable(folder).meta_graph.signature_def
     for key in ('serving_default', 'encoded_image_bytes'):
-        assert sorted(signature[key].outputs) == conftest.OUTPUTS
+        assert sorted(signature[key].outputs) == shapes.OUTPUTS
     assert list(signature['serving_default'].inputs) == ['image']
     everything = _servable.Servable(os.path.join(served, 'saved_model')).meta_graph.signature_def['serving_default']
-    assert set(conftest.OUTPUTS) < set(everything.outputs)
+    assert set(shapes.OUTPUTS) < set(everything.outputs)
     dropped = {info.name.split(':')[0] for key, info in everything.outputs.items()
-               if key not in conftest.OUTPUTS}
+               if key not in shapes.OUTPUTS}
     if kind != 'frozen':  # that graph is the release's
         assert not dropped & {node.name for node in _servable.Servable(folder).meta_graph.graph_def.node}
 
@@ -108,7 +108,7 @@ def test_verify_accepts_it(full):
     answer = proof.verify(full)
     assert not answer.wrong
     assert {'unoptimized', 'defaults'} <= {run.mode for run in answer.runs}
-    assert {row.name for run in answer.runs for row in run.rows} >= set(conftest.OUTPUTS)
+    assert {row.name for run in answer.runs for row in run.rows} >= set(shapes.OUTPUTS)
     check, = [check for check in answer.checks if check.name == 'signature encoded_image_bytes']
     assert (check.status, check.text) == ('ok', 'all 4 outputs are equal to those of serving_default, bit for bit')
 
@@ -129,7 +129,7 @@ def test_freeze_gives_the_graph_of_the_pixels(full, tmp_path):
     frozen = str(tmp_path / 'frozen.pb')
     result = exports.run(['-m', 'od_patch.cli', 'freeze', os.path.join(full, 'saved_model'), '--output', frozen])
     assert result.exit_code == 0, result.stderr
-    answer = _verdict.compare(os.path.join(full, 'frozen_inference_graph.pb'), frozen, conftest.OUTPUTS)
+    answer = _verdict.compare(os.path.join(full, 'frozen_inference_graph.pb'), frozen, shapes.OUTPUTS)
     assert answer.verdict == 'equivalent'
 
 
@@ -147,7 +147,7 @@ def test_tensorflow_2_loads_both(signed):
         '      len(model.variables), [asset.asset_path.numpy().decode() for asset in model.asset_paths])\n'), folder])
     assert result.exit_code == 0, result.stderr
     assert result.stdout.strip() == '{} {} {}'.format(
-        [conftest.OUTPUTS, True], {'resource': 200}.get(kind, 0),
+        [shapes.OUTPUTS, True], {'resource': 200}.get(kind, 0),
         [os.path.join(folder, 'assets', 'label_map.pbtxt')])
 
 
@@ -206,7 +206,7 @@ def test_what_cannot_be_a_signature_is_refused_at_once(flags, problem):
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_an_output_that_there_is_not_is_refused_with_the_one_that_is_meant(tmp_path):
     with pytest.raises(_errors.UsageError, match="'detection_score'(.|\n)*Did you mean detection_scores ?"):
-        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), artifacts=['saved_model'],
+        exports.in_process(shapes.CONFIG, shapes.FOLDER, str(tmp_path / 'out'), artifacts=['saved_model'],
                            signature_outputs=['detection_boxes', 'detection_score'])
     assert os.listdir(str(tmp_path)) == []
 
@@ -228,7 +228,7 @@ def test_every_checkpoint_of_a_series_has_them_and_is_made_anew_where_they_chang
     observer = _Outcomes()
     for text in ("item { id: 1 name: 'circle' }", "item { id: 1 name: 'circle' }", "item { id: 1 name: 'Kreis' }"):
         labels.write_text(text)
-        exports.in_process(conftest.SHAPES_CONFIG, conftest.SHAPES, str(tmp_path / 'out'), _observer=observer,
+        exports.in_process(shapes.CONFIG, shapes.FOLDER, str(tmp_path / 'out'), _observer=observer,
                            all_checkpoints=True, extra_signatures=['encoded_image_bytes'], label_map_path=str(labels),
                            signature_input_name='image')
     assert observer.found == ['exported', 'done before', 'exported']
@@ -241,7 +241,7 @@ def test_every_checkpoint_of_a_series_has_them_and_is_made_anew_where_they_chang
 
 def test_records_with_images_of_their_own_get_no_such_signature():
     with pytest.raises(_errors.UsageError, match='--input_type=image_tensor'):
-        _signatures.check_input_type(_signatures.wish(extra=['encoded_image_bytes']), 'tf_example')
+        _signatures.check_input_type(_signatures.signature_options(extra=['encoded_image_bytes']), 'tf_example')
 
 
 def _signed_by_hand(shape=(None, None, None, 3), dtype='uint8', taken=(), **options):
@@ -255,8 +255,8 @@ def _signed_by_hand(shape=(None, None, None, 3), dtype='uint8', taken=(), **opti
         before = tf.train.export_meta_graph(graph=graph)
     before.signature_def['serving_default'].CopyFrom(_saved_model.signature({'pixels': images}, {'total': total}))
     after = type(before).FromString(before.SerializeToString())
-    wanted = _signatures.wish(input_name='pixels', extra=['encoded_image_bytes'], **options)
-    _signatures.adder(wanted)(after)
+    wanted = _signatures.signature_options(input_name='pixels', extra=['encoded_image_bytes'], **options)
+    _signatures.changer(wanted)(after)
     return before, after
 
 
@@ -302,15 +302,15 @@ def test_an_input_of_strings_is_the_encoded_one_already():
     ('a b', False), ('a\n', False), ('ä', False), ('a.b', False)])
 def test_a_name_of_an_input_is_one_that_python_has(name, fits):
     if fits:
-        assert _signatures.wish(input_name=name).input_name == name
+        assert _signatures.signature_options(input_name=name).input_name == name
         return
     with pytest.raises(_errors.UsageError, match='is no name'):
-        _signatures.wish(input_name=name)
+        _signatures.signature_options(input_name=name)
 
 
 def test_what_is_not_wished_for_is_as_the_release_has_it():
-    assert _signatures.wish() == ('inputs', None, []) and _signatures.Wish() == ('inputs', None, ())
-    wanted = _signatures.wish(outputs=iter(['b', 'a']), extra=['encoded_image_bytes'] * 2)
+    assert _signatures.signature_options() == ('inputs', None, []) and _signatures.SignatureOptions() == ('inputs', None, ())
+    wanted = _signatures.signature_options(outputs=iter(['b', 'a']), extra=['encoded_image_bytes'] * 2)
     assert (wanted.outputs, wanted.extra) == (['b', 'a'], ['encoded_image_bytes'])
 
 
@@ -318,24 +318,24 @@ def test_what_is_not_wished_for_is_as_the_release_has_it():
     ({}, ['inputs', 'side'], ['b', 'a', 'c']), ({'input_name': 'image'}, ['image', 'side'], ['b', 'a', 'c']),
     ({'outputs': ['a', 'b']}, ['inputs', 'side'], ['b', 'a'])])
 def test_inputs_are_renamed_and_outputs_left_out_in_the_order_that_they_have(wanted, inputs, outputs):
-    chosen = _signatures.chosen(_signatures.wish(**wanted), {'inputs': 1, 'side': 2}, {'b': 3, 'a': 4, 'c': 5})
+    chosen = _signatures.chosen(_signatures.signature_options(**wanted), {'inputs': 1, 'side': 2}, {'b': 3, 'a': 4, 'c': 5})
     assert [list(part) for part in chosen] == [inputs, outputs]
     assert list(chosen[0].values()) == [1, 2] and chosen[1]['b'] == 3
-    assert _signatures.chosen(_signatures.wish(**wanted), 1, {'b': 3, 'a': 4, 'c': 5})[0] == {inputs[0]: 1}
+    assert _signatures.chosen(_signatures.signature_options(**wanted), 1, {'b': 3, 'a': 4, 'c': 5})[0] == {inputs[0]: 1}
 
 
 @pytest.mark.parametrize('wanted, known', [(None, ''), (['a', 'b'], 'ab'), (['a'], 'abc')])
 def test_outputs_that_there_are_can_be_wished_for(wanted, known):
-    _signatures.check_outputs(_signatures.wish(outputs=wanted), known)
+    _signatures.check_outputs(_signatures.signature_options(outputs=wanted), known)
     with pytest.raises(_errors.UsageError, match="no output 'z'"):
-        _signatures.check_outputs(_signatures.wish(outputs=(wanted or []) + ['z']), known)
+        _signatures.check_outputs(_signatures.signature_options(outputs=(wanted or []) + ['z']), known)
 
 
 @pytest.mark.parametrize('input_type, takes', [
     ('image_tensor', True), ('encoded_image_string_tensor', True), ('tf_example', False), ('', False)])
 def test_which_inputs_can_have_a_signature_for_encoded_images(input_type, takes):
-    _signatures.check_input_type(_signatures.wish(), input_type)
-    wanted = _signatures.wish(extra=['encoded_image_bytes'])
+    _signatures.check_input_type(_signatures.signature_options(), input_type)
+    wanted = _signatures.signature_options(extra=['encoded_image_bytes'])
     if takes:
         _signatures.check_input_type(wanted, input_type)
     else:

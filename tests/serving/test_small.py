@@ -106,7 +106,7 @@ def sums_of_five_columns():
 @pytest.mark.parametrize('extra', [[], ['encoded_image_bytes']])
 def test_a_model_that_fails_on_the_second_picture_names_that_and_keeps_what_it_had(messages, tmp_path, extra):
     meta_graph = sums_of_five_columns()
-    _signatures.adder(_signatures.wish(extra=extra))(meta_graph)
+    _signatures.changer(_signatures.signature_options(extra=extra))(meta_graph)
     folder = models.write(meta_graph, tmp_path / 'model')
     good, bad, last = pictures(tmp_path, 1) + pictures(tmp_path, 1, (4, 6), 7) + pictures(tmp_path, 1, (4, 5), 8)
     _warmup.write(folder, [good])

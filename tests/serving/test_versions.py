@@ -159,17 +159,17 @@ def test_a_version_may_be_any_whole_number_of_63_bits_and_its_folder_has_its_pla
     (dict(model_name='a/b'), 'cannot stand')])
 def test_what_cannot_be_meant_is_refused_before_anything_is_read(tmp_path, wish, problem):
     with pytest.raises(_errors.UsageError, match=problem):
-        _publish.check(_publish.Wish(base=str(tmp_path / 'base'), **wish))
+        _publish.check(_publish.PublishRequest(base=str(tmp_path / 'base'), **wish))
     assert os.listdir(str(tmp_path)) == []
 
 
 def test_a_step_that_is_known_is_looked_for_before_there_is_anything_to_publish(tmp_path):
     (tmp_path / '7').mkdir()
-    _publish.check(_publish.Wish(str(tmp_path), 'step'), 8)
-    _publish.check(_publish.Wish(str(tmp_path), 'step'))
-    _publish.check(_publish.Wish(str(tmp_path)), 7)
-    for wish, step in ((_publish.Wish(str(tmp_path), 'step'), 7), (_publish.Wish(str(tmp_path), '7'), None),
-                       (_publish.Wish(str(tmp_path), 7), 8)):
+    _publish.check(_publish.PublishRequest(str(tmp_path), 'step'), 8)
+    _publish.check(_publish.PublishRequest(str(tmp_path), 'step'))
+    _publish.check(_publish.PublishRequest(str(tmp_path)), 7)
+    for wish, step in ((_publish.PublishRequest(str(tmp_path), 'step'), 7), (_publish.PublishRequest(str(tmp_path), '7'), None),
+                       (_publish.PublishRequest(str(tmp_path), 7), 8)):
         with pytest.raises(_errors.OutputRefused, match='7 is there already'):
             _publish.check(wish, step)
 
@@ -178,20 +178,20 @@ def test_a_step_that_is_known_is_looked_for_before_there_is_anything_to_publish(
 def test_a_savedmodel_is_no_folder_of_versions(tmp_path, name):
     (tmp_path / name).write_text('')
     with pytest.raises(_errors.OutputRefused, match='is a SavedModel itself'):
-        _publish.check(_publish.Wish(str(tmp_path)))
+        _publish.check(_publish.PublishRequest(str(tmp_path)))
 
 
 @pytest.mark.parametrize('base, given, expected', [
     ('models/detector', None, 'detector'), ('models/detector/', None, 'detector'), ('a-b_c.9', None, 'a-b_c.9'),
     ('gs://bucket/models/detector/', None, 'detector'), ('models/detector', 'other', 'other')])
 def test_a_model_is_called_by_the_last_part_of_its_folder(base, given, expected):
-    assert _publish.model_name(_publish.Wish(base, model_name=given)) == expected
+    assert _publish.model_name(_publish.PublishRequest(base, model_name=given)) == expected
 
 
 def test_the_folder_that_one_is_in_has_a_name_too(tmp_path, monkeypatch):
     (tmp_path / 'detector').mkdir()
     monkeypatch.chdir(str(tmp_path / 'detector'))
-    assert _publish.model_name(_publish.Wish('.')) == 'detector'
+    assert _publish.model_name(_publish.PublishRequest('.')) == 'detector'
 
 
 def test_an_export_and_its_saved_model_are_the_same_to_publish(small, tmp_path):

@@ -116,7 +116,7 @@ def test_an_image_that_is_none_is_refused_and_nothing_is_published(served, tmp_p
     def prepare(folder):
         _warmup.write(folder, [str(tmp_path / 'image.jpg')])
     with pytest.raises(_errors.InputRefused, match='is no image that can be read'):
-        _publish.publish(served, _publish.Wish(str(tmp_path / 'shapes')), prepare)
+        _publish.publish(served, _publish.PublishRequest(str(tmp_path / 'shapes')), prepare)
     assert not (tmp_path / 'shapes').exists()
 
 

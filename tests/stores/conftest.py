@@ -136,7 +136,7 @@ def _commands():
 def exports(tmp_path_factory):
     """Two small exports, ``old`` and ``new``, that share no file; only the new one is fit for anything."""
     folder = tmp_path_factory.mktemp('exports')
-    program = 'import sys; from tests.faults import inputs; inputs.make(sys.argv[1])'
+    program = 'import sys; from tests.support import inputs; inputs.make(sys.argv[1])'
     made = folder / 'made'
     made.mkdir()
     subprocess.check_call([sys.executable, '-c', program, str(made)], cwd=_ROOT, stderr=subprocess.DEVNULL)
@@ -167,14 +167,3 @@ def store(_store):
     _store.new_bucket()
     yield _store
     _store.proxy.reset()
-
-
-def files(folder, below=''):
-    """{path: bytes} of a local folder, each path behind ``below``."""
-    found = {}
-    for place, _, names in os.walk(str(folder)):
-        for name in names:
-            path = os.path.join(place, name)
-            with open(path, 'rb') as file:
-                found[below + os.path.relpath(path, str(folder))] = file.read()
-    return found

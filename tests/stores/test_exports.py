@@ -6,9 +6,8 @@ import threading
 
 import pytest
 
-from tests.stores import conftest
+from tests.stores.content import files
 
-files = conftest.files
 # How many of the requests are disturbed, spread evenly over them; all of them take minutes.
 _POSITIONS = int(os.environ.get('OD_PATCH_STORES_POSITIONS', '5'))
 

@@ -5,9 +5,7 @@ import threading
 
 import pytest
 
-from tests.stores import conftest
-
-files = conftest.files
+from tests.stores.content import files
 
 
 @pytest.fixture

@@ -13,6 +13,11 @@ import coverage
 import pytest
 
 
+def is_on():
+    """Returns whether lines are counted in this process; what gets another PYTHONPATH from its test does not count."""
+    return getattr(coverage.process_startup, 'coverage', None) is not None
+
+
 class Counting:
     """A pytest plugin."""
 

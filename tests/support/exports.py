@@ -23,6 +23,7 @@ except ImportError:  # the tests that need it are skipped, and say so
     tensorflow = None
 
 from tests.support import server as fork_server
+from tools import assemble_models
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CONFIGS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'configs')
@@ -38,11 +39,6 @@ Result = collections.namedtuple('Result', ['exit_code', 'stdout', 'stderr'])
 
 def research(vintage):
     """Returns what to put on the path for a vintage of the OD API, as a list; assembled where it is not there yet."""
-    sys.path.insert(0, os.path.join(_ROOT, 'tools'))
-    try:
-        import assemble_models
-    finally:
-        sys.path.pop(0)
     return assemble_models.assemble(vintage, os.path.join(_ROOT, '.tox', 'research', vintage))
 
 

@@ -18,7 +18,7 @@ MUTATIONS = (
     Mutation('staging/_store.py', '    if gfile.Stat(destination).length != gfile.Stat(source).length:', '    if False:',
              [_VERSIONS + 'test_a_store_that_keeps_something_else_has_no_version'],
              'a version of which a store has half'),
-    Mutation('serving/_publish.py', '                _check_free(wish.base, version, versions(wish.base))  # somebody',
+    Mutation('serving/_publish.py', '                _check_free(request.base, version, versions(request.base))  # somebody',
              '                # somebody',
              [_VERSIONS + 'test_a_version_that_somebody_else_has_in_a_store_is_not_removed_when_ours_is_refused'],
              "somebody else's version in a store is replaced"),

@@ -1,6 +1,6 @@
 """The reading parts of an export as commands of their own, so that thousands of inputs can be tried.
 
-``python -m tests.faults.readers checkpoint PREFIX``, ``… config FILE``. They end
+``python -m tools.faults.readers checkpoint PREFIX``, ``… config FILE``. They end
 as the entry point does: a refusal is words and its exit code, and anything else
 a traceback.
 

@@ -16,7 +16,7 @@ _SHAPES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 
 
 def make(folder):
-    """Writes all of them below ``folder``: see ``tests.faults.mutations.READERS`` for what reads which."""
+    """Writes all of them below ``folder``: see ``tools.faults.mutations.READERS`` for what reads which."""
     from google.protobuf import text_format
     from od_patch.saved_model import _saved_model
     from od_patch import _tensorflow

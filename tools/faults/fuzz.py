@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the parts that read bytes in Python, with atheris where it can be installed.
 
     python -m pip install atheris
-    python -m tests.faults.fuzz index --seconds 60
+    python -m tools.faults.fuzz index --seconds 60
 
 ``mutations`` damages files of which it knows the form, and tries whole commands;
 this looks for inputs that reach what no such damage reaches. It ends with a

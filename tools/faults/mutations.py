@@ -1,6 +1,6 @@
 """Damages every file that od-patch reads in thousands of ways, and looks at how each is received.
 
-``python -m tests.faults.mutations --count 10000 --report out.json``
+``python -m tools.faults.mutations --count 10000 --report out.json``
 
 Every input is read in a process of its own, with limits on time and memory. What
 may come of it: it is refused in words; it is accepted, and what comes out is
@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 
-from tests.faults import mutators
+from tools.faults import mutators
 from tests.support import server as fork_server
 
 _SECONDS = 30  # of processor time, for one input
@@ -38,7 +38,7 @@ Reader.__doc__ = """One way to read one kind of file; a row of ``READERS``.
 Attributes:
     name: str.
     share: int, how many of the inputs it gets, in proportion.
-    inputs: str, the file or folder below the folder of good inputs (``tests.faults.inputs``) that is copied.
+    inputs: str, the file or folder below the folder of good inputs (``tests.support.inputs``) that is copied.
     file: str, the file in it that is damaged; '' where ``inputs`` is that file.
     how: tuple of names of ``_WAYS``, of which one is drawn.
     module: str, the command's module.
@@ -47,7 +47,7 @@ Attributes:
     output: bool, whether ``{out}`` is written where the input is accepted.
 """
 _CLI = 'od_patch.cli'
-_OUR = 'tests.faults.readers'
+_OUR = 'tools.faults.readers'
 _VERIFY = ['verify', '{bad}', '--quick']
 READERS = [
     Reader('frozen graph, compare', 16, 'frozen.pb', '', ('bytes', 'graph', 'graph'), _CLI,
@@ -139,7 +139,7 @@ def _v1(draw, data, other):
 
 
 def _table(draw, data, of_header, of_entry):
-    from tests.faults import tables
+    from tests.support import tables
     items = list(tables.items(data))
     for _ in range(draw.choice([1, 1, 3])):
         place = draw.choice([0, draw.randrange(len(items))])
@@ -190,7 +190,7 @@ class Campaign:
         self.servers, self.folder, self.keep = servers, folder, keep
         self.good = os.path.join(folder, 'good')
         os.mkdir(self.good)
-        from tests.faults import inputs
+        from tests.support import inputs
         inputs.make(self.good)
         self.whole = {}
         for reader in READERS:

@@ -1,6 +1,6 @@
 """Interrupts real exports in every way at hand, and looks at what is left.
 
-``python -m tests.faults.interruptions --count 200 --report out.json``
+``python -m tools.faults.interruptions --count 200 --report out.json``
 
 One interruption is: a place to export into, prepared; an export in a process of
 its own, interrupted; a second run, which is refused for its checkpoint and so
@@ -734,7 +734,7 @@ def main():
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if _NAMESPACE not in os.environ:
-        command, environment = in_a_namespace([sys.executable, '-m', 'tests.faults.interruptions'] + sys.argv[1:])
+        command, environment = in_a_namespace([sys.executable, '-m', 'tools.faults.interruptions'] + sys.argv[1:])
         os.execvpe(command[0], command, environment)
     rows = run(given.count, given.report, given.only, given.offset, seconds=given.seconds,
                whole_every=given.whole_every, places=given.places)

@@ -1,6 +1,6 @@
 """Kills runs that stage small files, at every call that changes the disk, and then the runs that put things in order.
 
-``python -m tests.faults.staging --count 300 --report out.json``
+``python -m tools.faults.staging --count 300 --report out.json``
 
 One interruption is: a place, prepared; an export into it that is killed at its n-th call; in every second case, a
 run after it that is killed, too; then a run *without* leave to replace anything, and one with it. Forked and without

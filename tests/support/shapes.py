@@ -1,0 +1,9 @@
+"""The shapes detector of ``examples/shapes``: a trained model, small enough for tests."""
+import os
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+FOLDER = os.path.join(_ROOT, 'examples', 'shapes')  # stands for its checkpoint, too
+CONFIG = os.path.join(FOLDER, 'shapes_ssd_mobilenet_v1.config')
+LABEL_MAP = os.path.join(FOLDER, 'shapes_label_map.pbtxt')
+OUTPUTS = ['detection_boxes', 'detection_classes', 'detection_scores', 'num_detections']
