@@ -342,6 +342,16 @@ def test_the_summary_of_a_series_counts_what_became_of_them():
         'out: 1 done before', lines[2]]
 
 
+def test_the_summary_of_a_series_says_what_its_steps_tell_of_each():
+    proved = ('proof', 'files and weights: 7 ok')
+    made = [report(facts=[proved, ('warm-up', '4 requests, {}.0 kB'.format(size))]) for size in (2, 2, 3)]
+    results = [_reports.Result(str(step), step, _reports.EXPORTED, one, None) for step, one in enumerate(made)]
+    lines = summary(_reports.SeriesReport('out', results, [], [], 'release C'))
+    assert lines[lines.index('  saved_model  1,234 resource variables, 5.0 kB each') + 1:][:4] == [
+        '  proof        files and weights: 7 ok', '  warm-up      4 requests, 2.0 kB (2 of 3)',
+        '  warm-up      4 requests, 3.0 kB (1 of 3)', '']
+
+
 @pytest.mark.parametrize('missed, line', [
     (['a'], '  1 checkpoint was removed before it could be exported: a'),
     (list('abcd'), '  4 checkpoints were removed before they could be exported: a, b, c, d'),

@@ -2,6 +2,7 @@
 
 Not for: refusals; ``_terminal`` shows those.
 """
+import collections
 import os
 
 import rich.filesize
@@ -72,6 +73,10 @@ def _show_series(report, seconds, console):
         console.print()
         facts = [('weights', 'moving averages' if made[-1].use_moving_averages else 'raw weights'),
                  ('saved_model', _variables(made[-1]) + ' each')]
+        told = collections.Counter(fact for one in made for fact in one.facts)
+        for name, text in collections.OrderedDict.fromkeys(fact for one in made for fact in one.facts):
+            count = told[name, text]
+            facts.append((name, text if count == len(made) else '{} ({} of {})'.format(text, count, len(made))))
         for name, fact in facts:
             console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
         console.print()
