@@ -128,4 +128,10 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
     ('export_inference_graph.py', '    progress.keeps_output = early.verbose or early.log_file is not None\n', '',
      'tests/test_command_line.py::test_the_profile_is_computed_where_the_log_is_kept_and_not_where_it_is_thrown_away',
      'the profile is computed for a log that is thrown away'),
+    ('export/_summary.py', 'if count == len(made) else', 'if made else',
+     'tests/test_ground.py::test_the_summary_of_a_series_says_what_its_steps_tell_of_each',
+     'what was proved of one checkpoint is said of all'),
+    ('terminal/_log_file.py', '                stream.close()\n', '                pass\n',
+     'tests/test_ground.py::test_a_log_leaves_no_descriptors_open',
+     "who calls the command in a process of their own has its streams open still"),
 ))
