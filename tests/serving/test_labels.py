@@ -114,7 +114,8 @@ def test_what_keeps_a_label_map_from_being_the_detectors(pairs, num_classes, wro
 
 @pytest.mark.usefixtures('tf1_behaviour')
 def test_an_item_without_id_is_told_apart_from_one_with_0():
-    items = _items((1, 'a'))
+    items = _items((0, 'background'), (1, 'a'))
+    assert _labels._misfit(items, 4) == ''
     items.item.add(name='b')
     assert _labels._misfit(items, 4) == "has no id for 'b'"
 
