@@ -5,20 +5,21 @@ import typing
 
 from od_patch.export import _observer
 from od_patch.export import _request
+from od_patch.export import _run
 
 
 class _Thread(threading.local):
     """What is current in one thread."""
 
     asked: typing.Optional[typing.Tuple[_request.Options, _observer.Observer]] = None  # of its innermost ``patched()``
-    run: typing.Any = None
+    run: typing.Optional[_run.Run] = None
 
 
 _thread = _Thread()
 
 
-def run() -> typing.Any:
-    """Returns the ``_run.Run`` of this thread, or None."""
+def run() -> typing.Optional[_run.Run]:
+    """Returns what this thread's export function is running; None outside of an export."""
     return _thread.run
 
 
@@ -39,7 +40,7 @@ def asking(options: _request.Options, observer: _observer.Observer) -> typing.It
 
 
 @contextlib.contextmanager
-def running(current: typing.Any) -> typing.Iterator[None]:
+def running(current: _run.Run) -> typing.Iterator[None]:
     """Context in which a ``_run.Run`` is the current one of this thread."""
     _thread.run = current
     try:

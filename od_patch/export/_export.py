@@ -234,10 +234,14 @@ def one_checkpoint(request: _request.Request) -> typing.Iterator[Export]:
     prefix = _checkpoint.resolve(given)
     if prefix != os.fspath(given):
         request.observer.note('checkpoint: {}'.format(prefix))
+    place = request.output_directory
+    _staging.clear(place)  # or what a killed run had moved away would not be seen to be there
+    replaces = _target.check_free(place, request.options.overwrite)
+    _staging.check_writable(place)
     export = None
     try:
-        with made(request, prefix, lambda: _target.check_free(
-                request.output_directory, request.options.overwrite)) as export, contextlib.ExitStack() as pause:
+        with made(request, prefix, replaces, lambda: _target.check_free(
+                place, request.options.overwrite)) as export, contextlib.ExitStack() as pause:
             # It would go over the growing graph again and again, a seventh of the time that building takes, and
             # find 2,000 objects among half a million.
             pause.enter_context(_garbage.paused())
@@ -254,24 +258,21 @@ def one_checkpoint(request: _request.Request) -> typing.Iterator[Export]:
 
 @contextlib.contextmanager
 def made(
-        request: _request.Request, prefix: str, check: typing.Callable[[], bool],
+        request: _request.Request, prefix: str, replaces: bool, check: typing.Callable[[], bool],
         parts: typing.Any = _staging.OF_AN_EXPORT) -> typing.Iterator[Export]:
     """Context in which an export is made, of whose body the last is ``Export.finish``; then it is moved into place.
 
     Args:
         request: ``_request.Request``; its ``output_directory`` is where the export goes.
         prefix: str, the checkpoint.
-        check: function that refuses a place that is not free, and returns whether an earlier export is there.
+        replaces: bool, whether an earlier export is there.
+        check: function that refuses a place that is not free; it is asked again when nobody else can change it.
         parts: compiled pattern of what is replaced there, as of ``_staging.staged``.
 
     Yields:
         ``Export``, checked.
     """
-    place = request.output_directory
-    _staging.clear(place)  # or what a killed run had moved away would not be seen to be there
-    replaces = check()
-    _staging.check_writable(place)
-    with _staging.staged(place, parts, check) as staged:
+    with _staging.staged(request.output_directory, parts, check) as staged:
         export = Export(request, prefix, staged, replaces)
         export.check()
         yield export

@@ -8,58 +8,33 @@ from od_patch.saved_model import _saved_model
 
 
 class Options(typing.NamedTuple):
-    """Options that the release's own arguments do not cover.
+    """Options that the release's own arguments do not cover."""
 
-    Attributes:
-        saved_model_variables: 'resource', 'reference' or 'frozen'.
-        overwrite: whether an export that is there already may be replaced.
-        artifacts: which of ``_artifacts.ARTIFACTS`` to write.
-        profile_graph: whether the release may print its profile of the graph;
-            None for yes where all artifacts are written, as it does, and somebody can read it.
-        series: ``Series`` where many checkpoints are exported; None for one.
-        asked: from the name of each option that was given to its value; from
-            it the steps are made (``steps.active``).
-        ingredients: (name, value) of those options that change what a series exports (``_options.ingredients``).
-    """
-
-    saved_model_variables: str = _saved_model.RESOURCE
-    overwrite: bool = False
-    artifacts: tuple = tuple(_artifacts.ARTIFACTS)
+    saved_model_variables: str = _saved_model.RESOURCE  # or 'reference', or 'frozen'
+    overwrite: bool = False  # whether an export that is there already may be replaced
+    artifacts: tuple = tuple(_artifacts.ARTIFACTS)  # which of these to write
+    # Whether the release may print its profile of the graph; None for yes where all artifacts are written, as it does,
+    # and somebody can read it.
     profile_graph: typing.Optional[bool] = None
-    series: typing.Optional['Series'] = None
-    asked: dict = {}
-    ingredients: tuple = ()
+    series: typing.Optional['Series'] = None  # where many checkpoints are exported; None for one
+    asked: dict = {}  # from the name of each option that was given to its value; from it the steps are made
+    ingredients: tuple = ()  # (name, value) of those options that change what a series exports
 
 
 class Series(typing.NamedTuple):
-    """Which checkpoints of many to export.
+    """Which checkpoints of many to export."""
 
-    Attributes:
-        steps: the global steps; None for all.
-        watch: whether to wait for more, until SIGINT or SIGTERM.
-        interval: seconds between two looks.
-    """
-
-    steps: typing.Optional[frozenset]
-    watch: bool
-    interval: float
+    steps: typing.Optional[frozenset]  # the global steps; None for all
+    watch: bool  # whether to wait for more, until SIGINT or SIGTERM
+    interval: float  # seconds between two looks
 
 
 class Request(typing.NamedTuple):
-    """One call of the release's export function, with all that it asks for.
-
-    Attributes:
-        options: ``Options``.
-        observer: ``_observer.Observer``.
-        release_text: the exporter's pin in words.
-        arguments: from parameter name to value, as the release's function was called.
-        output_directory: where it is to go, without the scheme ``file://``.
-        steps: ``steps.Step``, those that were asked for.
-    """
+    """One call of the release's export function, with all that it asks for."""
 
     options: Options
     observer: _observer.Observer
-    release_text: str
-    arguments: typing.Dict[str, typing.Any]
-    output_directory: str
-    steps: typing.List[all_steps.Step]
+    release_text: str  # the exporter's pin in words
+    arguments: typing.Dict[str, typing.Any]  # by parameter name, as the release's function was called
+    output_directory: str  # where it is to go, without the scheme ``file://``
+    steps: typing.List[all_steps.Step]  # those that were asked for

@@ -249,7 +249,9 @@ class SeriesModel:
         request = series.request._replace(
             options=series.options._replace(artifacts=(_artifacts.SAVED_MODEL,)),
             observer=_NotesOnly(series.observer), output_directory=place)
-        with _export.made(request, prefix, lambda: self._check_free(place), _staging.OF_A_SAVED_MODEL) as export:
+        _staging.clear(place)
+        with _export.made(request, prefix, self._check_free(place), lambda: self._check_free(place),
+                          _staging.OF_A_SAVED_MODEL) as export:
             export.saved_model_directory = export.staged_directory
             export.use_moving_averages = series.use_moving_averages
             export.signature = self._signature

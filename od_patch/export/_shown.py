@@ -2,6 +2,8 @@
 
 Not for: the summary at the end (``_summary``).
 """
+import typing
+
 import rich.progress
 import rich.text
 
@@ -17,16 +19,16 @@ class Shown(_progress.Progress, _observer.Observer):
         report: what was made; None before that.
     """
 
-    def __init__(self, stream):
+    def __init__(self, stream: typing.TextIO) -> None:
         super().__init__(stream)
         self.report = None
-        self._bar = None
+        self._bar: typing.Any = None
 
-    def finished(self, report):
+    def finished(self, report: typing.Any) -> None:
         self.stop()
         self.report = report
 
-    def progress(self, done, total, name):
+    def progress(self, done: int, total: int, name: str) -> None:
         if not self._console.is_terminal:
             return
         if self._bar is None:
@@ -41,16 +43,16 @@ class Shown(_progress.Progress, _observer.Observer):
         if done == total:
             self.abandon()
 
-    def checkpoint(self, result):
+    def checkpoint(self, result: _reports.Result) -> None:
         style = 'red' if result.outcome == _reports.FAILED else ''
         self._console.print(rich.text.Text('  {:>10}  {}{}'.format(
             '?' if result.step is None else result.step, result.prefix,
             '' if result.outcome == _reports.EXPORTED else ': ' + result.outcome), style=style))
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         self._console.print(rich.text.Text('  ' + text, style='yellow'))
 
-    def abandon(self):
+    def abandon(self) -> None:
         super().abandon()
         if self._bar:
             self._bar.stop()

@@ -4,6 +4,7 @@ Not for: refusals; ``_terminal`` shows those.
 """
 import collections
 import os
+import typing
 
 import rich.filesize
 import rich.text
@@ -15,7 +16,7 @@ from od_patch.export import _reports
 from od_patch.terminal import _terminal
 
 
-def show_summary(report, seconds, stream):
+def show_summary(report: typing.Any, seconds: float, stream: typing.TextIO) -> None:
     """Prints what an export has made, and what to type next.
 
     Args:
@@ -55,7 +56,7 @@ def show_summary(report, seconds, stream):
         console.print(rich.text.Text(line))
 
 
-def _show_series(report, seconds, console):
+def _show_series(report: typing.Any, seconds: float, console: typing.Any) -> None:
     """Prints what a series of exports has made."""
     version, _ = _tensorflow.versions()
     console.print()
@@ -84,7 +85,8 @@ def _show_series(report, seconds, console):
             'saved_model_cli', 'show', '--all', '--dir', made[-1].output_directory])))
 
 
-def show_failure(error, progress, log_path, stream):
+def show_failure(
+        error: BaseException, progress: typing.Any, log_path: typing.Optional[str], stream: typing.TextIO) -> None:
     """Prints an exception that is no refusal, and where its traceback is.
 
     Args:
@@ -102,7 +104,7 @@ def show_failure(error, progress, log_path, stream):
         console.print(rich.text.Text('The traceback and all that the exporter printed: {}'.format(log_path)))
 
 
-def state_of_output(report):
+def state_of_output(report: typing.Any) -> str:
     """Returns what an export that did not end well has left, in words.
 
     Args:
@@ -116,7 +118,7 @@ def state_of_output(report):
     return 'the export in {} is complete'.format(report.output_directory)
 
 
-def summary_line(report):
+def summary_line(report: typing.Any) -> str:
     """Returns one line for scripts that print enough of their own.
 
     Args:
@@ -130,27 +132,27 @@ def summary_line(report):
         os.path.join(report.output_directory, 'saved_model'), _variables(report), _weights(report))
 
 
-def _counts(report):
+def _counts(report: typing.Any) -> str:
     """Returns how many checkpoints of a series were exported, skipped, and failed, in words."""
     outcomes = [result.outcome for result in report.results]
     return ', '.join('{} {}'.format(outcomes.count(outcome), outcome)
                      for outcome in (_reports.EXPORTED, _reports.SKIPPED, _reports.FAILED) if outcome in outcomes)
 
 
-def _weights(report):
+def _weights(report: typing.Any) -> str:
     return '{} of {}{}'.format(
         'moving averages' if report.use_moving_averages else 'raw weights', report.checkpoint,
         '' if report.step is None else ', step {}'.format(report.step))
 
 
-def _variables(report):
+def _variables(report: typing.Any) -> str:
     if not report.written:
         return 'frozen constants, as upstream writes them'
     return '{:,} {} variables, {}'.format(
         report.written.num_variables, report.kind, rich.filesize.decimal(report.written.num_bytes))
 
 
-def _tensor(key, info):
+def _tensor(key: str, info: typing.Any) -> str:
     tf = _tensorflow.tf1()
     if info.tensor_shape.unknown_rank:
         shape = 'of unknown rank'

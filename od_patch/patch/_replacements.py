@@ -9,6 +9,7 @@ import functools
 import inspect
 
 from od_patch import _garbage
+from od_patch import _tensorflow
 from od_patch import legacy
 from od_patch.export import _current
 from od_patch.export import _driver
@@ -93,27 +94,37 @@ class _NothingLeft(Exception):
     """All that was asked for is made: what is left of the release's export helper is passed over."""
 
 
+def _during_exports(original, instead):
+    """Makes the replacement of a function that outside of an export is the original.
+
+    Args:
+        original: the release's function.
+        instead: function of (the ``_run.Run``, positional arguments, keyword arguments) that is called during one.
+    """
+    @functools.wraps(original)
+    def replacement(*args, **kwargs):
+        run = _current.run()
+        return instead(run, args, kwargs) if run else original(*args, **kwargs)
+    return replacement
+
+
 def around_build(original, recognised):
     """build_detection_graph: when it returns, the graph can be checked against the checkpoint.
 
     Where only the graph is needed, everything is made here. What the release does next would not be used, a saver of
     its own and the whole graph as a protocol buffer, twice: a tenth of an export's time, and 40 MB on large graphs.
     """
-    @functools.wraps(original)
-    def build_detection_graph(*args, **kwargs):
-        run = _current.run()
-        if not run:
-            return original(*args, **kwargs)
+    def build_and_check(run, args, kwargs):
         with _garbage.paused():  # a series goes on for long after it
             result = original(*args, **kwargs)
-        _check_graph()
+        _check_graph(run)
         # Of the releases it is known that these very tensors are what write_saved_model is called with.
         if recognised.release and run.needs_only_the_graph:
             outputs, inputs = result
             run.write_saved_model(None, {'inputs': inputs, 'outputs': outputs})
             raise _NothingLeft()
         return result
-    return build_detection_graph
+    return _during_exports(original, build_and_check)
 
 
 def unless_unasked(stage, is_asked):
@@ -127,16 +138,13 @@ def unless_unasked(stage, is_asked):
     def make(original, recognised):
         del recognised
 
-        @functools.wraps(original)
-        def replacement(*args, **kwargs):
-            run = _current.run()
-            if run:
-                _check_graph()
-                if not is_asked(run):
-                    return None
-                run.observer.stage(stage)
+        def check_and_call(run, args, kwargs):
+            _check_graph(run)
+            if not is_asked(run):
+                return None
+            run.observer.stage(stage)
             return original(*args, **kwargs)
-        return replacement
+        return _during_exports(original, check_and_call)
     return make
 
 
@@ -144,19 +152,14 @@ def instead_of_freezing(original, recognised):
     """freeze_graph_with_def_protos: without a session; an empty graph where none is asked for."""
     del recognised
 
-    @functools.wraps(original)
-    def freeze_graph_with_def_protos(*args, **kwargs):
-        run = _current.run()
-        if not run:
-            return original(*args, **kwargs)
-        _check_graph()
+    def freeze(run, args, kwargs):
+        _check_graph(run)
         if not run.freezes:
-            from od_patch import _tensorflow
             return _tensorflow.tf1().GraphDef()  # write_saved_model is given it, and does not look at it
         run.observer.stage('frozen graph')
         frozen = _freeze_graph.freeze(_bind(original, args, kwargs))
         return original(*args, **kwargs) if frozen is None else frozen
-    return freeze_graph_with_def_protos
+    return _during_exports(original, freeze)
 
 
 class FreezeGraph:
@@ -173,21 +176,12 @@ class FreezeGraph:
 def instead_of_write_saved_model(original, recognised):
     """write_saved_model: variables instead of constants during an export; outside of one, upstream's."""
     del recognised
-
-    @functools.wraps(original)
-    def write_saved_model(*args, **kwargs):
-        run = _current.run()
-        if not run:
-            return original(*args, **kwargs)
-        arguments = _bind(original, args, kwargs)
-        return run.write_saved_model(original, arguments)
-    return write_saved_model
+    return _during_exports(
+        original, lambda run, args, kwargs: run.write_saved_model(original, _bind(original, args, kwargs)))
 
 
-def _check_graph():
-    if _current.run():
-        from od_patch import _tensorflow
-        _current.run().graph_is_built(_tensorflow.tf1().get_default_graph())
+def _check_graph(run):
+    run.graph_is_built(_tensorflow.tf1().get_default_graph())
 
 
 def _bind(function, args, kwargs):
