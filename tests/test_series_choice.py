@@ -624,6 +624,15 @@ def test_an_output_directory_that_cannot_be_is_refused_first(series, tmp_path):
                 raise AssertionError('it began')
 
 
+def test_what_one_export_of_many_has_to_say_is_told(series):
+    prefix = save(series.training, 'model.ckpt-100')  # its name alone tells the step
+    made, _ = series()
+    with pytest.raises(Exception):  # without a graph it fails later
+        _series.SeriesModel(made, None, None, None, None).export(prefix, 100)
+    note, = made.observer.notes
+    assert 'has no global_step' in note
+
+
 @pytest.mark.parametrize('there, refused', [('notes', True), ('', False), ('record', False)])
 def test_a_folder_of_a_step_with_other_things_in_it_is_not_replaced_without_leave(series, there, refused):
     prefix = save(series.training, 'model.ckpt-100', 100)

@@ -66,4 +66,7 @@ MUTATIONS = (
     Mutation(_THERE, "        if reader.has_tensor('global_step'):", "        if False:",
              [_CHOICE + 'test_a_step_is_what_the_checkpoint_holds_else_what_its_name_says'],
              'versions are named by what somebody called the file'),
+    Mutation(_PATH, '        self._observer.note(text)\n', '        pass\n',
+             [_CHOICE + 'test_what_one_export_of_many_has_to_say_is_told'],
+             'of many checkpoints, nobody is told that one has no step'),
 )
