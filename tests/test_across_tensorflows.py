@@ -13,11 +13,11 @@ if tensorflow.__version__.startswith('1.'):
 from tests.support import exports  # noqa: E402
 from tests.support import needs  # noqa: E402
 from tests.support import parity  # noqa: E402
+from tests.support import shapes  # noqa: E402
 
 _PYTHON = needs.python('OD_PATCH_TF1_PYTHON', 'TensorFlow 1; "tox run -e py36-tf112-AB" makes one')
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_SHAPES = os.path.join(_ROOT, 'examples', 'shapes')
 
 # Release D writes some of SSD's post-processing in another way than C: in one runtime, scores differ by what rounding
 # makes of that. Faster and Mask R-CNN agree bit for bit; so facts about r1.12.0 say, with which C agrees exactly.
@@ -57,21 +57,21 @@ def new(tmp_path_factory):
 
 
 def _config(name):
-    return os.path.join(_SHAPES, 'shapes_ssd_mobilenet_v1.config') if name == 'shapes' else exports.config_path(name)
+    return shapes.CONFIG if name == 'shapes' else exports.config_path(name)
 
 
 def _prefix(name, checkpoint_of):
-    return _SHAPES if name == 'shapes' else checkpoint_of(name)
+    return shapes.FOLDER if name == 'shapes' else checkpoint_of(name)
 
 
 def _images(name):
     if name != 'shapes':
         return parity.pictures(2)
-    sys.path.insert(0, _SHAPES)
+    sys.path.insert(0, shapes.FOLDER)
     try:
         import drawings
     finally:
-        sys.path.remove(_SHAPES)
+        sys.path.remove(shapes.FOLDER)
     return np.stack([np.asarray(drawings.draw(drawings.HELD_OUT + number).image) for number in range(4)])
 
 
@@ -131,7 +131,7 @@ def test_each_runs_in_the_others_tensorflow(name, old, new, checkpoint_of, tmp_p
 @pytest.mark.xdist_group('shapes')
 def test_what_no_rule_puts_back_is_refused_in_words(tmp_path):
     output = str(tmp_path / 'export')
-    result = exports.ours(_config('shapes'), _SHAPES, output, target_tf='1.4')
+    result = exports.ours(_config('shapes'), shapes.FOLDER, output, target_tf='1.4')
     assert result.exit_code == 3
     assert 'TensorFlow 1.4.1 lacks what this model needs' in result.stderr
     assert 'the op NonMaxSuppressionV5' in result.stderr and 'since 1.15.0' in result.stderr
@@ -139,7 +139,7 @@ def test_what_no_rule_puts_back_is_refused_in_words(tmp_path):
 
 
 def test_a_release_that_nobody_knows(tmp_path):
-    result = exports.ours(_config('shapes'), _SHAPES, str(tmp_path / 'export'), target_tf='1.99')
+    result = exports.ours(_config('shapes'), shapes.FOLDER, str(tmp_path / 'export'), target_tf='1.99')
     assert result.exit_code == 2
     assert '--target_tf=1.99 is no release of TensorFlow' in result.stderr and '--target_tf=1.12' in result.stderr
     assert os.listdir(str(tmp_path)) == []

@@ -11,12 +11,12 @@ from od_patch import _tensorflow
 from od_patch import export_inference_graph
 from od_patch.command import _first_look
 from tests.support import exports
+from tests.support import shapes
 
 pytest.importorskip('absl')
 
-_SHAPES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'examples', 'shapes')
-_CONFIG = os.path.join(_SHAPES, 'shapes_ssd_mobilenet_v1.config')
-_PREFIX = os.path.join(_SHAPES, 'model.ckpt-4100')
+_CONFIG = shapes.CONFIG
+_PREFIX = shapes.CHECKPOINT
 _GIVEN = {'pipeline_config_path': _CONFIG, 'trained_checkpoint_prefix': _PREFIX, 'output_directory': 'out'}
 _RAISES = """
 import sys
@@ -45,7 +45,7 @@ _REFUSED = [
     ('a config that is a folder', {'pipeline_config_path': '.'}, 5, "The pipeline config '.' is a directory"),
     ('a config that is no text', {'pipeline_config_path': _PREFIX + '.index'}, 5, 'cannot be read'),
     ('a config in ~', {'pipeline_config_path': '~/nope.config'}, 5, 'nope.config'),
-    ('a checkpoint that is not there', {'trained_checkpoint_prefix': _SHAPES + '/model.ckpt-1'}, 5, 'model.ckpt-4100'),
+    ('a checkpoint that is not there', {'trained_checkpoint_prefix': shapes.FOLDER + '/model.ckpt-1'}, 5, 'model.ckpt-4100'),
     ('a folder that is not there', {'trained_checkpoint_prefix': '/no/where/model.ckpt-1'}, 5, 'does not exist either'),
     ('an empty prefix', {'trained_checkpoint_prefix': ''}, 5, 'The checkpoint prefix is empty'),
     ('an output that is taken', {'output_directory': 'taken'}, 7, 'Add --overwrite to replace it'),
@@ -137,11 +137,11 @@ def test_the_later_check_says_the_same(folder, later, row, monkeypatch, capfd):
 
 @pytest.mark.usefixtures('vintage_is_there')
 @pytest.mark.parametrize('changed', [
-    {}, {'output_directory': 'taken', 'overwrite': None}, {'trained_checkpoint_prefix': _SHAPES},
+    {}, {'output_directory': 'taken', 'overwrite': None}, {'trained_checkpoint_prefix': shapes.FOLDER},
     {'trained_checkpoint_prefix': 'gs://bucket/model.ckpt-1'}, {'output_directory': 's3://bucket/taken'},
     {'pipeline_config_path': 'gs://bucket/pipeline.config'}, {'logtostderr': None}, {'v': '1'}, {'nologtostderr': None},
     {'output_directory': ''}, {'undefok': 'nothing'}, {'input_type': 'anything'},
-    {'trained_checkpoint_prefix': _SHAPES, 'all_checkpoints': None, 'artifacts': 'saved_model'}])
+    {'trained_checkpoint_prefix': shapes.FOLDER, 'all_checkpoints': None, 'artifacts': 'saved_model'}])
 def test_what_it_cannot_tell_it_leaves_to_the_later_check(folder, changed):
     result = _without_tensorflow(changed, folder)
     assert 'TensorFlow is imported' in result.stderr, result.stderr

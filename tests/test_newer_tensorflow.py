@@ -13,8 +13,8 @@ from od_patch.checkpoint import _bundle  # noqa: E402
 from tests.support import exports  # noqa: E402
 from tests.support import needs  # noqa: E402
 from tests.support import parity  # noqa: E402
+from tests.support import shapes  # noqa: E402
 
-_SHAPES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'examples', 'shapes')
 
 
 @pytest.fixture(scope='module')
@@ -22,7 +22,7 @@ def export(tmp_path_factory):
     """The shapes detector, exported under TensorFlow 1."""
     python = needs.python('OD_PATCH_TF1_PYTHON', 'TensorFlow 1; "tox run -e py36-tf112-AB" makes one')
     output = str(tmp_path_factory.mktemp('shapes') / 'export')
-    result = exports.ours(os.path.join(_SHAPES, 'shapes_ssd_mobilenet_v1.config'), _SHAPES, output, _python=python,
+    result = exports.ours(shapes.CONFIG, shapes.FOLDER, output, _python=python,
                           _environment={'PYTHONPATH': exports.python_path('C')})
     assert result.exit_code == 0, result.stderr
     return output
@@ -66,9 +66,8 @@ def test_saved_model_cli_shows_it(export):
 
 def test_an_exporter_that_needs_contrib_is_refused_in_words(tmp_path):
     """Every vintage before 2020 does, and no TensorFlow 2 has it."""
-    shapes = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'examples', 'shapes')
-    result = exports.ours(os.path.join(shapes, 'shapes_ssd_mobilenet_v1.config'), os.path.join(shapes, 'model.ckpt-4100'),
-                          str(tmp_path / 'out'), _environment={'PYTHONPATH': exports.python_path('C')})
+    result = exports.ours(shapes.CONFIG, shapes.CHECKPOINT, str(tmp_path / 'out'),
+                          _environment={'PYTHONPATH': exports.python_path('C')})
     assert result.exit_code == 3
     assert 'needs tf.contrib, which TensorFlow {} does not have'.format(tensorflow.__version__) in result.stderr
     assert 'Or use TensorFlow 1.x' in result.stderr

@@ -11,6 +11,7 @@ import numpy as np
 
 from od_patch.compare import _freezing
 from tests.support import checkpoints
+from tests.support import shapes
 
 Defect = collections.namedtuple('Defect', ['plant', 'part', 'name', 'words'])
 WEIGHT = 'FeatureExtractor/MobilenetV1/Conv2d_3_pointwise/weights'
@@ -175,7 +176,7 @@ def gpu_in_the_frozen_graph(export):
 
 def raw_weights(export):
     """As the hand edit does it: the user's checkpoint restored, whose X are raw and whose averages are elsewhere."""
-    trained = _freezing.reader(os.path.join(SHAPES_CHECKPOINT), '')
+    trained = _freezing.reader(os.path.join(shapes.CHECKPOINT), '')
     with bundle(variables(export)) as values:
         for name in values:
             values[name] = np.array(trained.get_tensor(name))
@@ -228,9 +229,6 @@ def _scalar(graph_def):
     return next(node.name + ':0' for node in graph_def.node
                 if node.op == 'ReadVariableOp' and node.input[0] == 'global_step')
 
-
-SHAPES_CHECKPOINT = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
-                                 'examples', 'shapes', 'model.ckpt-4100')
 
 DEFECTS = [
     Defect(wrong_weight_in_the_saved_model, 'weights', 'SavedModel = model.ckpt',

@@ -68,7 +68,7 @@ def test_parts_can_be_given_by_themselves(exported):
     answer = json.loads(out)
     names = [check['name'] for check in answer['checks'] if check['part'] in ('weights', 'outputs')]
     assert code == 0 and names[0] == 'SavedModel = frozen graph' and 'unoptimized, batch of 2' in names, err
-    code, out, _ = od_patch('verify', os.path.join(export, 'saved_model'), '--checkpoint', defects.SHAPES_CHECKPOINT,
+    code, out, _ = od_patch('verify', os.path.join(export, 'saved_model'), '--checkpoint', shapes.CHECKPOINT,
                             '--pipeline_config', shapes.CONFIG, '--quick', '--json')
     weights, = [check for check in json.loads(out)['checks'] if check['part'] == 'weights']
     assert code == 0 and weights['name'] == 'SavedModel = checkpoint' and 'moving averages' in weights['text']
@@ -200,7 +200,7 @@ def test_sizes_are_told_against_both_limits():
 
 def test_a_checkpoint_and_its_config_are_exported_and_proved(tf1_python):
     """The form without an export; needs the Object Detection API."""
-    result = exports.run(['-m', 'od_patch.cli', 'verify', '--checkpoint', defects.SHAPES_CHECKPOINT,
+    result = exports.run(['-m', 'od_patch.cli', 'verify', '--checkpoint', shapes.CHECKPOINT,
                           '--pipeline_config', shapes.CONFIG, '--quick', '--json'], python=tf1_python)
     assert result.exit_code == 0, result.stderr
     answer = json.loads(result.stdout)

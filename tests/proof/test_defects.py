@@ -11,6 +11,7 @@ from tests.proof import defects
 from tests.proof import mutations
 from tests.proof import proved
 from tests.support import exports
+from tests.support import shapes
 
 pytestmark = pytest.mark.xdist_group('proof shapes')
 
@@ -95,20 +96,20 @@ def test_an_op_that_the_target_does_not_know_is_named(exported):
 def test_where_nothing_says_which_weights_are_meant_it_is_told_which_they_are(exported, copy_of):
     folder = copy_of()
     os.remove(os.path.join(folder, 'saved_model', 'assets.extra', 'od_patch.json'))
-    answer = proof.verify(folder, checkpoint=defects.SHAPES_CHECKPOINT, quick=True)
+    answer = proof.verify(folder, checkpoint=shapes.CHECKPOINT, quick=True)
     check = by_name(answer)['weights', 'SavedModel = checkpoint']
     assert check.status == 'note' and 'are its moving averages' in check.text
     with defects.bundle(defects.variables(folder)) as values:
         values[defects.WEIGHT] += 1
-    answer = proof.verify(folder, checkpoint=defects.SHAPES_CHECKPOINT, quick=True)
+    answer = proof.verify(folder, checkpoint=shapes.CHECKPOINT, quick=True)
     check = by_name(answer)['weights', 'SavedModel = checkpoint']
     assert check.status == 'wrong' and check.text == '1 of 200 variables differ from its moving averages'
 
 
 def test_a_checkpoint_that_is_gone_or_damaged_keeps_nothing_else_from_being_compared(copy_of, tmp_path):
-    for name in os.listdir(os.path.dirname(defects.SHAPES_CHECKPOINT)):
+    for name in os.listdir(os.path.dirname(shapes.CHECKPOINT)):
         if name.startswith('model.ckpt-'):
-            shutil.copy(os.path.join(os.path.dirname(defects.SHAPES_CHECKPOINT), name), str(tmp_path))
+            shutil.copy(os.path.join(os.path.dirname(shapes.CHECKPOINT), name), str(tmp_path))
     prefix = str(tmp_path / 'model.ckpt-4100')
     folder = copy_of()
     record = os.path.join(folder, 'saved_model', 'assets.extra', 'od_patch.json')

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.xdist_group('proof shapes')
 
 
 def _export(python, output, defect, *flags):
-    return exports.fork('tests.proof.planting', exports.flags_of(shapes.CONFIG, defects.SHAPES_CHECKPOINT, output)
+    return exports.fork('tests.proof.planting', exports.flags_of(shapes.CONFIG, shapes.CHECKPOINT, output)
                         + list(flags) + [defect], python=python)
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from tests.compare import graphs
 from tests.support import checkpoints
+from tests.support import shapes
 
 _OUTPUTS = graphs.OUTPUTS
-_SHAPES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'examples', 'shapes')
 
 
 def make(folder):
@@ -65,7 +65,7 @@ def make(folder):
         checkpoints.write_v2(os.path.join(folder, form, 'model.ckpt-7'), values, shards)
     os.mkdir(os.path.join(folder, 'v1'))
     checkpoints.write_v1(os.path.join(folder, 'v1', 'model.ckpt-7'), values)
-    shutil.copy(os.path.join(_SHAPES, 'shapes_ssd_mobilenet_v1.config'), os.path.join(folder, 'pipeline.config'))
+    shutil.copy(shapes.CONFIG, os.path.join(folder, 'pipeline.config'))
 
 
 def _record(prefix):
@@ -85,7 +85,7 @@ def _write_export(export, saved_model, prefix, session):
     tf.train.Saver().save(session, os.path.join(export, 'model.ckpt'))
     graph_def, _ = _sources.frozen_saved_model(saved_model)
     graphs.write(os.path.join(export, 'frozen_inference_graph.pb'), graph_def)
-    shutil.copy(os.path.join(_SHAPES, 'shapes_ssd_mobilenet_v1.config'), os.path.join(export, 'pipeline.config'))
+    shutil.copy(shapes.CONFIG, os.path.join(export, 'pipeline.config'))
     os.mkdir(os.path.join(export, 'images'))
     for name in ('drawing.png', 'drawing.jpg', 'drawing.bmp', 'drawing.gif'):
         Image.fromarray(np.random.RandomState(3).randint(0, 255, (24, 32, 3)).astype('u1')).save(

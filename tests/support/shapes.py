@@ -4,6 +4,7 @@ import os
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 FOLDER = os.path.join(_ROOT, 'examples', 'shapes')  # stands for its checkpoint, too
+CHECKPOINT = os.path.join(FOLDER, 'model.ckpt-4100')
 CONFIG = os.path.join(FOLDER, 'shapes_ssd_mobilenet_v1.config')
 LABEL_MAP = os.path.join(FOLDER, 'shapes_label_map.pbtxt')
 OUTPUTS = ['detection_boxes', 'detection_classes', 'detection_scores', 'num_detections']
