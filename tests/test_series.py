@@ -12,8 +12,8 @@ import pytest
 
 import od_patch
 from od_patch.checkpoint import _bundle
+from od_patch.export import _find_checkpoints
 from od_patch.export import _observer
-from od_patch.export import _checkpoints_there
 from tests.support import checkpoints
 from tests.support import exports
 from tests.support import parity
@@ -190,10 +190,10 @@ def test_what_counts_as_a_checkpoint(training):
         pass
     os.mkdir(os.path.join(training, 'eval-7'))
     expected = [os.path.join(training, 'model.ckpt-{}'.format(step)) for step in (100, 200, 300)]
-    assert _checkpoints_there.find(training) == expected
-    assert _checkpoints_there.find(os.path.join(training, 'model.ckpt-*')) == expected
-    assert _checkpoints_there.find(os.path.join(training, 'model.ckpt-[12]00')) == expected[:2]
-    assert _checkpoints_there.find(expected[1]) == expected[1:2]
+    assert _find_checkpoints.find(training) == expected
+    assert _find_checkpoints.find(os.path.join(training, 'model.ckpt-*')) == expected
+    assert _find_checkpoints.find(os.path.join(training, 'model.ckpt-[12]00')) == expected[:2]
+    assert _find_checkpoints.find(expected[1]) == expected[1:2]
 
 
 def _wait_for(path, process, seconds=120):

@@ -19,8 +19,8 @@ from PIL import Image
 
 import od_patch
 from od_patch import steps as export_steps
-from od_patch.export import _checkpoints_there
 from od_patch.export import _driver
+from od_patch.export import _find_checkpoints
 from od_patch.export import _observer
 from od_patch.export import _request
 from od_patch.export import _series
@@ -125,7 +125,7 @@ def look(made, copies):
 # What there is.
 
 def names(path):
-    return [os.path.basename(prefix) for prefix in _checkpoints_there.find(str(path))]
+    return [os.path.basename(prefix) for prefix in _find_checkpoints.find(str(path))]
 
 
 @hypothesis.settings(deadline=None, max_examples=25)
@@ -161,19 +161,19 @@ def test_a_pattern_may_be_of_folders(tmp_path, monkeypatch):
     for run in ('run1', 'run2'):
         (tmp_path / run).mkdir()
         (tmp_path / run / 'model.ckpt-1.index').write_text('')
-    assert _checkpoints_there.find(str(tmp_path / 'run*' / 'model.ckpt-*')) == [
+    assert _find_checkpoints.find(str(tmp_path / 'run*' / 'model.ckpt-*')) == [
         str(tmp_path / run / 'model.ckpt-1') for run in ('run1', 'run2')]
     monkeypatch.chdir(str(tmp_path / 'run1'))
-    assert [os.path.normpath(prefix) for prefix in _checkpoints_there.find('model.ckpt-*')] == ['model.ckpt-1']
+    assert [os.path.normpath(prefix) for prefix in _find_checkpoints.find('model.ckpt-*')] == ['model.ckpt-1']
 
 
 def test_a_step_is_what_the_checkpoint_holds_else_what_its_name_says(tmp_path):
-    assert _checkpoints_there.step_of(save(tmp_path, 'model.ckpt-5', 7)) == 7
-    assert _checkpoints_there.step_of(save(tmp_path, 'model.ckpt-6')) == 6
-    assert _checkpoints_there.step_of(save(tmp_path, 'model.ckpt', 9)) == 9
-    assert _checkpoints_there.step_of(save(tmp_path, 'other', v1=True)) is None
+    assert _find_checkpoints.step_of(save(tmp_path, 'model.ckpt-5', 7)) == 7
+    assert _find_checkpoints.step_of(save(tmp_path, 'model.ckpt-6')) == 6
+    assert _find_checkpoints.step_of(save(tmp_path, 'model.ckpt', 9)) == 9
+    assert _find_checkpoints.step_of(save(tmp_path, 'other', v1=True)) is None
     (tmp_path / 'model.ckpt-8.index').write_text('damaged')
-    assert _checkpoints_there.step_of(str(tmp_path / 'model.ckpt-8')) == 8
+    assert _find_checkpoints.step_of(str(tmp_path / 'model.ckpt-8')) == 8
 
 
 # Which of them are wanted.
@@ -343,8 +343,8 @@ def test_the_folder_may_be_given_with_a_scheme(series, path):
 def test_one_that_goes_away_while_it_is_looked_at_is_not_there(series, monkeypatch):
     prefix = save(series.training, 'model.ckpt-100', 100)
     made, copies = series(watch=True)
-    files = _checkpoints_there.Listing.files
-    monkeypatch.setattr(_checkpoints_there.Listing, 'files', lambda listing, prefix: files(listing, prefix) + [
+    files = _find_checkpoints.Listing.files
+    monkeypatch.setattr(_find_checkpoints.Listing, 'files', lambda listing, prefix: files(listing, prefix) + [
         prefix + '.data-00009-of-00010'])
     assert [look(made, copies) for _ in range(3)] == [[]] * 3 and made.report().waiting == []
     monkeypatch.undo()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from od_patch.export import _checkpoints_there
+from od_patch.export import _find_checkpoints
 from od_patch.export import _observer
 from od_patch.export import _request
 from od_patch.export import _series
@@ -50,7 +50,7 @@ def test_what_is_found_is_what_lies_there_with_its_files(watching, pattern):
     prefixes = series._wanted_now()
     assert [os.path.basename(prefix) for prefix in prefixes] == [
         'model.ckpt-{}'.format(step) for step in range(12) if step != 3]
-    looks = _checkpoints_there.looks(prefixes[0], series._files)
+    looks = _find_checkpoints.looks(prefixes[0], series._files)
     assert [os.path.basename(path) for path, _, _ in looks] == [
         'model.ckpt-0.index', 'model.ckpt-0.data-00000-of-00002', 'model.ckpt-0.data-00001-of-00002']
     assert [size for _, size, _ in looks] == [0, 0, 0]

@@ -16,8 +16,8 @@ import pytest
 import od_patch
 from od_patch.export import _artifacts
 from od_patch.export import _current
+from od_patch.export import _destination
 from od_patch.export import _observer
-from od_patch.export import _target
 from od_patch.patch import _recognition
 from od_patch.releases import _releases
 from od_patch.serving import _requests
@@ -599,12 +599,12 @@ def test_an_export_or_a_training_is_not_written_over(tmp_path, held, free):
         else:
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-    _target.check_free(str(folder), True)
+    _destination.check_free(str(folder), True)
     if free:
-        _target.check_free(str(folder), False)
+        _destination.check_free(str(folder), False)
         return
     with pytest.raises(od_patch.OutputRefused, match='--overwrite') as refusal:
-        _target.check_free(str(folder), False)
+        _destination.check_free(str(folder), False)
     assert ('that a training writes' in refusal.value.problem) == ('checkpoint' in held)
     assert refusal.value.exit_code == 7
 

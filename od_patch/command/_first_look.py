@@ -14,7 +14,7 @@ import os
 from od_patch import _tensorflow
 from od_patch.checkpoint import _checkpoint
 from od_patch.config import _config
-from od_patch.export import _target
+from od_patch.export import _destination
 from od_patch.options import _flags
 from od_patch.options import _options
 from od_patch.staging import _staging
@@ -77,7 +77,7 @@ def check(values):
                 _checkpoint.resolve(prefix)
             if not _store.is_store(output):
                 _staging.clear(output)
-                _target.check_free(output, options.overwrite)
+                _destination.check_free(output, options.overwrite)
     except OSError:
         return  # no permission, say; whoever needs the file says what is wrong
 

@@ -3,22 +3,22 @@ import contextlib
 import threading
 import typing
 
+from od_patch.export import _moments
 from od_patch.export import _observer
 from od_patch.export import _request
-from od_patch.export import _run
 
 
 class _Thread(threading.local):
     """What is current in one thread."""
 
     asked: typing.Optional[typing.Tuple[_request.Options, _observer.Observer]] = None  # of its innermost ``patched()``
-    run: typing.Optional[_run.Run] = None
+    run: typing.Optional[_moments.Run] = None
 
 
 _thread = _Thread()
 
 
-def run() -> typing.Optional[_run.Run]:
+def run() -> typing.Optional[_moments.Run]:
     """Returns what this thread's export function is running; None outside of an export."""
     return _thread.run
 
@@ -40,8 +40,8 @@ def asking(options: _request.Options, observer: _observer.Observer) -> typing.It
 
 
 @contextlib.contextmanager
-def running(current: _run.Run) -> typing.Iterator[None]:
-    """Context in which a ``_run.Run`` is the current one of this thread."""
+def running(current: _moments.Run) -> typing.Iterator[None]:
+    """Context in which a ``_moments.Run`` is the current one of this thread."""
     _thread.run = current
     try:
         yield

@@ -5,9 +5,9 @@ import typing
 from od_patch import _errors
 from od_patch import steps
 from od_patch.export import _export
+from od_patch.export import _moments
 from od_patch.export import _observer
 from od_patch.export import _request
-from od_patch.export import _run
 from od_patch.export import _series
 from od_patch.staging import _store
 
@@ -15,7 +15,7 @@ from od_patch.staging import _store
 @contextlib.contextmanager
 def around(
         options: _request.Options, observer: _observer.Observer, release_text: str,
-        arguments: typing.Dict[str, typing.Any]) -> typing.Iterator[_run.Run]:
+        arguments: typing.Dict[str, typing.Any]) -> typing.Iterator[_moments.Run]:
     """Context around the release's export function: checks what it is asked for, and brings about what comes of it.
 
     Args:
@@ -25,7 +25,7 @@ def around(
         arguments: dict from parameter name to value, as the release's function was called.
 
     Yields:
-        ``_run.Run``: with ``arguments_for`` the release is called, where it ``has_work``.
+        ``_moments.Run``: with ``arguments_for`` the release is called, where it ``has_work``.
 
     Raises:
         od_patch.ODPatchError: one of its kinds.

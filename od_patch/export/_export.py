@@ -19,10 +19,10 @@ from od_patch.checkpoint import _checkpoint
 from od_patch.config import _config
 from od_patch.export import _artifacts
 from od_patch.export import _current
+from od_patch.export import _destination
+from od_patch.export import _moments
 from od_patch.export import _reports
 from od_patch.export import _request
-from od_patch.export import _run
-from od_patch.export import _target
 from od_patch.saved_model import _record
 from od_patch.saved_model import _saved_model
 from od_patch.staging import _digest
@@ -33,7 +33,7 @@ _DATA_FILE = re.compile(r'\.data-\d+-of-\d+$')
 _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
 
 
-class Export(_run.Run):
+class Export(_moments.Run):
     """One export of one checkpoint. Attributes that end in ``_directory`` are paths as str.
 
     Attributes:
@@ -236,11 +236,11 @@ def one_checkpoint(request: _request.Request) -> typing.Iterator[Export]:
         request.observer.note('checkpoint: {}'.format(prefix))
     place = request.output_directory
     _staging.clear(place)  # or what a killed run had moved away would not be seen to be there
-    replaces = _target.check_free(place, request.options.overwrite)
+    replaces = _destination.check_free(place, request.options.overwrite)
     _staging.check_writable(place)
     export = None
     try:
-        with made(request, prefix, replaces, lambda: _target.check_free(
+        with made(request, prefix, replaces, lambda: _destination.check_free(
                 place, request.options.overwrite)) as export, contextlib.ExitStack() as pause:
             # It would go over the growing graph again and again, a seventh of the time that building takes, and
             # find 2,000 objects among half a million.

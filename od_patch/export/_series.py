@@ -22,13 +22,13 @@ from od_patch import _tensorflow
 from od_patch import _version
 from od_patch.checkpoint import _checkpoint
 from od_patch.export import _artifacts
-from od_patch.export import _checkpoints_there
 from od_patch.export import _current
 from od_patch.export import _export
+from od_patch.export import _find_checkpoints
+from od_patch.export import _moments
 from od_patch.export import _observer
 from od_patch.export import _reports
 from od_patch.export import _request
-from od_patch.export import _run
 from od_patch.saved_model import _record
 from od_patch.saved_model import _saved_model
 from od_patch.staging import _digest
@@ -36,7 +36,7 @@ from od_patch.staging import _staging
 from od_patch.staging import _store
 
 
-class Series(_run.Run):
+class Series(_moments.Run):
     """The exports of many checkpoints.
 
     Attributes:
@@ -104,8 +104,8 @@ class Series(_run.Run):
                 and there is no waiting for them.
         """
         wanted = self._wanted
-        self._files = _checkpoints_there.Listing(self._path)
-        found = _checkpoints_there.find(self._path, self._files)
+        self._files = _find_checkpoints.Listing(self._path)
+        found = _find_checkpoints.find(self._path, self._files)
         self._missed.update(set(self._seen) - set(self._handled) - set(found))
         self._missed.difference_update(found)
         if wanted.steps is not None:
@@ -127,7 +127,7 @@ class Series(_run.Run):
     def _step_to_choose_by(self, prefix: str) -> typing.Optional[int]:
         """Returns the step in a name, which tells without reading what may still be being written."""
         step = _checkpoint.step_in_name(prefix)
-        return _checkpoints_there.step_of(prefix) if step is None and not self._wanted.watch else step
+        return _find_checkpoints.step_of(prefix) if step is None and not self._wanted.watch else step
 
     def _export_what_there_is(self, one: 'SeriesModel') -> None:
         prefixes = [prefix for prefix in self._wanted_now() if self._is_ready(prefix)]
@@ -147,12 +147,12 @@ class Series(_run.Run):
         that lacks some of its bytes, is still being written. TensorFlow gives
         the index its name last, but what copies a checkpoint need not.
         """
-        looks = _checkpoints_there.looks(prefix, self._files)
+        looks = _find_checkpoints.looks(prefix, self._files)
         if looks is None or self._handled.get(prefix) == looks:
             return False
         if self._wanted.watch:
             before, self._seen[prefix] = self._seen.get(prefix), looks
-            if before != looks or not _checkpoints_there.is_whole(prefix):
+            if before != looks or not _find_checkpoints.is_whole(prefix):
                 return False
         self._handled[prefix] = looks
         return True
@@ -161,7 +161,7 @@ class Series(_run.Run):
         """Takes note of a checkpoint whose export is there already; returns whether it is."""
         if self.options.overwrite or prefix in self._results and self._results[prefix].outcome != _reports.SKIPPED:
             return False
-        step = _checkpoints_there.step_of(prefix)
+        step = _find_checkpoints.step_of(prefix)
         if step is None or not self._is_done(prefix, step):
             return False
         self._keep(_reports.Result(prefix, step, _reports.SKIPPED, None, None))
@@ -174,7 +174,7 @@ class Series(_run.Run):
             return (record is not None and record.get('recipe') == self.recipe and
                     record.get('checkpoint_sha256') == _digest_of(prefix) and
                     _tensorflow.gfile().Exists(os.path.join(place, 'saved_model.pb')) and
-                    _checkpoints_there.is_whole(os.path.join(place, 'variables', 'variables')))
+                    _find_checkpoints.is_whole(os.path.join(place, 'variables', 'variables')))
         except _tensorflow.tf1().errors.OpError:
             return False
 
@@ -182,7 +182,7 @@ class Series(_run.Run):
         """Exports one checkpoint; what goes wrong with it is part of the result, and ends nothing."""
         step = None
         try:
-            step = _checkpoints_there.step_of(prefix)
+            step = _find_checkpoints.step_of(prefix)
             if step is None:
                 raise _errors.InputRefused(
                     'The checkpoint {} tells no global step, which names its SavedModel.'.format(prefix),
@@ -316,7 +316,7 @@ def many_checkpoints(request: _request.Request) -> typing.Iterator[Series]:
 
 def _digest_of(prefix: str) -> str:
     """Returns the SHA-256 in hex of a checkpoint's index, which has every tensor's checksum; of all of a V1 one."""
-    return _digest.sha256(_checkpoints_there.files_of(prefix)[0])
+    return _digest.sha256(_find_checkpoints.files_of(prefix)[0])
 
 
 def _recipe(request: _request.Request) -> str:

@@ -99,7 +99,7 @@ def _during_exports(original, instead):
 
     Args:
         original: the release's function.
-        instead: function of (the ``_run.Run``, positional arguments, keyword arguments) that is called during one.
+        instead: function of (the ``_moments.Run``, positional arguments, keyword arguments) that is called during one.
     """
     @functools.wraps(original)
     def replacement(*args, **kwargs):

@@ -3,13 +3,13 @@ from tools.mutations import Mutation
 
 _CHOICE = 'tests/test_series_choice.py::'
 _PATH = 'export/_series.py'
-_THERE = 'export/_checkpoints_there.py'
+_THERE = 'export/_find_checkpoints.py'
 
 MUTATIONS = (
-    Mutation(_PATH, '            if before != looks or not _checkpoints_there.is_whole(prefix):', '            if not _checkpoints_there.is_whole(prefix):',
+    Mutation(_PATH, '            if before != looks or not _find_checkpoints.is_whole(prefix):', '            if not _find_checkpoints.is_whole(prefix):',
              [_CHOICE + 'test_one_that_is_whole_and_still_changes_is_waited_for'],
              'a checkpoint that is being written over is exported half new and half old'),
-    Mutation(_PATH, '            if before != looks or not _checkpoints_there.is_whole(prefix):', '            if before != looks:',
+    Mutation(_PATH, '            if before != looks or not _find_checkpoints.is_whole(prefix):', '            if before != looks:',
              [_CHOICE + 'test_one_that_lacks_some_of_its_bytes_is_waited_for_however_long_it_stays_so'],
              'a checkpoint that is slow to arrive is reported as a failure'),
     Mutation(_THERE, 'found.append((path, what.st_size, what.st_mtime_ns))', 'found.append((path, what.st_size, 0))',
@@ -46,7 +46,7 @@ MUTATIONS = (
     Mutation(_PATH, "                    record.get('checkpoint_sha256') == _digest_of(prefix) and\n", '',
              [_CHOICE + 'test_what_is_there_whole_and_of_the_same_checkpoint_is_not_exported_again[_other_weights]'],
              'weights of an older checkpoint of the same step stay'),
-    Mutation(_PATH, " and\n                    _checkpoints_there.is_whole(os.path.join(place, 'variables', 'variables')))", ')',
+    Mutation(_PATH, " and\n                    _find_checkpoints.is_whole(os.path.join(place, 'variables', 'variables')))", ')',
              [_CHOICE + 'test_what_is_there_whole_and_of_the_same_checkpoint_is_not_exported_again[_short]'],
              'a SavedModel with half of its weights counts as done before'),
     Mutation(_PATH, '        if self.options.overwrite or prefix in self._results',
