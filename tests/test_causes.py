@@ -23,6 +23,8 @@ from od_patch.checkpoint import _checkpoint  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
 from tests.support import exports  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 _AVERAGE = '/ExponentialMovingAverage'
 
 

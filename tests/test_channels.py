@@ -32,6 +32,8 @@ from tests.serving import models  # noqa: E402
 from tests.support import exports  # noqa: E402
 from tests.support import parity  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 NUMBERS = (1, 2, 3, 4, 6)
 
 

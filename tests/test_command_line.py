@@ -10,6 +10,8 @@ from od_patch import __main__
 from od_patch import _errors
 from tests.support import exports
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip('tensorflow')
 
 

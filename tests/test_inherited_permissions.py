@@ -6,6 +6,8 @@ import pytest
 
 from od_patch.staging import _staging
 
+pytestmark = pytest.mark.once
+
 
 def _export(target):
     with _staging.staged(str(target)) as staged:

@@ -10,7 +10,7 @@ from tests.support import exports
 from tests.support import parity
 
 pytest.importorskip('tensorflow')
-pytestmark = pytest.mark.xdist_group('ssd')
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group('ssd')]
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ import pytest
 from tools import mutants
 from tools import mutations
 
+pytestmark = pytest.mark.once
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # A fault that any test of the version notices, and the tests that do, do not, or cannot say.

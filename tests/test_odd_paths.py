@@ -6,6 +6,8 @@ import pytest
 import od_patch
 from od_patch.staging import _staging
 
+pytestmark = pytest.mark.once
+
 
 def _export(target):
     _staging.check_writable(target)

@@ -23,6 +23,8 @@ from od_patch.options import _options
 from tests.support import exports
 from tools import flag_table
 
+pytestmark = pytest.mark.once
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _FLAGS = pytest.importorskip('absl.flags')
 

@@ -17,6 +17,8 @@ import pytest
 import od_patch
 from od_patch.staging import _staging
 
+pytestmark = pytest.mark.once
+
 _NAMES = ['/absolute', '{home}/thesis', '../thesis', '../../home/thesis', 'saved_model/../../home/thesis',
           '.', '..', '', './saved_model', 'saved_model/', 'a/b', 'notes.txt', '.bashrc', 'saved_model\n',
           'saved_model\0', 'checkpoint ', 'model.ckpt-200', 'SAVED_MODEL', 'variables/variables.index', '~', '{home}']

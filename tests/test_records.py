@@ -9,6 +9,8 @@ import pytest
 
 from od_patch.saved_model import _record
 
+pytestmark = pytest.mark.once
+
 _GOOD = {'format': 1, 'od_patch': '0.1', 'exporter': 'C', 'tensorflow': '1.12.0', 'tensorflow_git': 'v1',
          'checkpoint': 'a/b', 'checkpoint_format': 'V2', 'global_step': 7, 'moving_averages': False,
          'sha256': {'frozen_inference_graph.pb': '0' * 64}, 'checkpoint_sha256': 'f' * 64, 'recipe': 'e' * 64}

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PACKAGE = os.path.join(_ROOT, 'od_patch')
 _ENTRY_POINTS = {'__init__', '__main__', 'cli', 'export_inference_graph'}

@@ -29,7 +29,7 @@ from od_patch.staging import _digest
 from tests.support import checkpoints
 
 pytest.importorskip('tensorflow')
-pytestmark = pytest.mark.usefixtures('tf1_behaviour')
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures('tf1_behaviour')]
 
 _DATA = '.data-00000-of-00001'
 

@@ -12,6 +12,8 @@ from od_patch.export import _series
 from od_patch.export import _summary
 from od_patch.terminal import _terminal
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip('tensorflow')
 
 

@@ -10,6 +10,8 @@ import tokenize
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _WORDS = ('opt_level', 'L0', 'L1', 'optimizer_options', 'rewrite_options', 'OptimizerOptions', 'RewriterConfig',
           'rewriter_config_pb2', 'disable_meta_optimizer', 'set_experimental_options', 'do_constant_folding')

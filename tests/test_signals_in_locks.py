@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip('tensorflow')
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -11,6 +11,8 @@ import od_patch
 from od_patch.staging import _staging
 from tests.support import disk
 
+pytestmark = pytest.mark.once
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 

@@ -9,6 +9,8 @@ import od_patch
 from od_patch.export import _observer
 from od_patch.staging import _staging
 
+pytestmark = pytest.mark.once
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _SHAPES = os.path.join(_ROOT, 'examples', 'shapes', 'model.ckpt-4100')
 _PARTS = ('checkpoint', 'frozen_inference_graph.pb', 'pipeline.config', 'saved_model/saved_model.pb',

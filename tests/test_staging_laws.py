@@ -19,6 +19,8 @@ import od_patch
 from od_patch.staging import _staging
 from tests.support import disk
 
+pytestmark = pytest.mark.once
+
 # All that an export may have written, and names that only look like it.
 _ARTEFACTS = ['checkpoint', 'frozen_inference_graph.pb', 'inference_graph.pbtxt', 'pipeline.config', 'saved_model',
               'model.ckpt', 'model.ckpt.index', 'model.ckpt.meta', 'model.ckpt.data-00000-of-00001']

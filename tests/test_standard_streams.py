@@ -9,6 +9,8 @@ import od_patch
 from od_patch import cli
 from od_patch.terminal import _streams
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip('tensorflow')
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

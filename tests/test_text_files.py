@@ -20,6 +20,8 @@ from od_patch.serving import _names  # noqa: E402
 from od_patch.serving import _requests  # noqa: E402
 from tests.support import exports  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 _MARKS = {'utf-8': codecs.BOM_UTF8, 'utf-16-le': codecs.BOM_UTF16_LE, 'utf-16-be': codecs.BOM_UTF16_BE,
           'utf-32-le': codecs.BOM_UTF32_LE, 'utf-32-be': codecs.BOM_UTF32_BE}
 _CONFIG = '# {comment}\nmodel {{ ssd {{ num_classes: 3 feature_extractor {{ type: "ssd_mobilenet_v1" }} }} }} ' \

@@ -14,6 +14,8 @@ import od_patch
 from od_patch import _text
 from od_patch.staging import _staging
 
+pytestmark = pytest.mark.once
+
 _HOSTILE = ['[bold red]x[/]', '[/]', '{0.__class__}', '%s', '$(touch pwned)', '`touch pwned`', "'; touch pwned; '",
             '</script><script>alert(1)</script>', '\x1b[2J\x1b]0;owned\x07', 'a\rb', '\x9b31m', '\u202egnp.exe',
             'a\x00b']

@@ -12,6 +12,7 @@ Not for: faults that nobody has thought of. A table of known ones says that thes
 """
 import argparse
 import ast
+import glob
 import importlib
 import os
 import pkgutil
@@ -83,18 +84,28 @@ def copy_of_the_project(folder):
     os.symlink(os.path.realpath(research), os.path.join(folder, '.tox', 'research'))
 
 
-def run_tests(folder, tests):
+def run_tests(folder, tests, keep_bytecode=False):
     """Runs tests in a copy.
+
+    Args:
+        folder: str, of the copy.
+        tests: iterable of str, as pytest takes them.
+        keep_bytecode: bool, whether what is imported is compiled for later runs, TensorFlow too; od-patch is not: Python
+            tells a module of a later second from its bytecode, and a fault is planted and taken out in less.
 
     Returns:
         (exit code of pytest, number of tests that passed, number that failed, what it printed).
     """
     environment = {name: value for name, value in os.environ.items() if name not in ('PYTEST_ADDOPTS', 'PYTHONPATH')}
-    environment.update(PYTHONDONTWRITEBYTECODE='1')
+    environment.pop('PYTHONDONTWRITEBYTECODE', None)
+    if not keep_bytecode:
+        environment.update(PYTHONDONTWRITEBYTECODE='1')
     with tempfile.TemporaryDirectory(prefix='mutants-basetemp') as temporary:
         process = subprocess.run(
             [sys.executable] + _PYTEST + ['--basetemp', os.path.join(temporary, 'tests')] + list(tests), cwd=folder,
             env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=_SECONDS)
+    for compiled in glob.glob(os.path.join(folder, 'od_patch', '**', '__pycache__'), recursive=True):
+        shutil.rmtree(compiled)
     text = process.stdout.decode('utf-8', 'replace')
     counts = {word: sum(int(number) for number in re.findall(r'(\d+) {}'.format(word), text.strip().splitlines()[-1]))
               for word in ('passed', 'failed', 'error')} if text.strip() else {'passed': 0, 'failed': 0, 'error': 0}
@@ -182,7 +193,7 @@ def main(argv=None):
         copy_of_the_project(folder)
         if not options.no_baseline and pairs:
             tests = sorted({test for _, row in pairs for test in row.tests})
-            code, passed, _, text = run_tests(folder, tests)
+            code, passed, _, text = run_tests(folder, tests, keep_bytecode=True)
             print('without a fault: {} passed'.format(passed), flush=True)
             if code != _PASSED:
                 print(text)

@@ -6,6 +6,8 @@ import pytest
 from tests.compare import graphs
 from tests.support import exports
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip('tensorflow')
 
 

@@ -10,6 +10,8 @@ from od_patch.compare import _sources  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import BOOL, FLOAT, INT32, Made  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 
 def equal(one, other, outputs=('out',)):
     result = _equivalence.Equivalence(*[graphs.graph_of(made.graph_def, list(outputs)) for made in (one, other)])

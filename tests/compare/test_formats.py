@@ -20,6 +20,8 @@ from tests.compare import graphs
 from tests.proof import small
 from tests.compare.test_soundness_graph import made, placeholder, row
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip('tensorflow')
 
 

@@ -10,6 +10,8 @@ from od_patch.compare import _verdict  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import BOOL, FLOAT, Made  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 
 def base():
     made = Made().placeholder('x').placeholder('y').placeholder('p', BOOL).const('k', [1., 2.])

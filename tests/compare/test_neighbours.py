@@ -15,6 +15,8 @@ from od_patch.compare import _rules  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import BOOL, DOUBLE, FLOAT, HALF, INT32, INT64, STRING, Made  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 Case = collections.namedtuple('Case', 'rule why one other outputs')
 SAME, APART = [], []
 _GENERATORS = []

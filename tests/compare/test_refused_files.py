@@ -16,6 +16,8 @@ from tests.compare.written import FLOAT  # noqa: E402
 from tests.compare.written import Made  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 
 def refused(kind, function, *args, **kwargs):
     """The refusal, as its two parts in one text."""

@@ -17,6 +17,8 @@ from tests.compare import graphs
 from tests.compare import test_tools
 from tests.compare import tools
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip('tensorflow.tools.graph_transforms', reason='the Graph Transform Tool came with TensorFlow 1')
 
 # What changes values, so that a changed constant or setting is the truth.

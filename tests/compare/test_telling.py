@@ -21,6 +21,8 @@ from od_patch.compare import _verdict  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import FLOAT, INT32, Made  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 
 def compare(tmp_path, one, other, outputs=None):
     paths = [graphs.write(tmp_path / name, made.graph_def) for name, made in (('a.pb', one), ('b.pb', other))]

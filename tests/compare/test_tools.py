@@ -12,6 +12,8 @@ from od_patch.compare import _verdict
 from tests.compare import graphs
 from tests.compare import tools
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip('tensorflow.tools.graph_transforms', reason='the Graph Transform Tool came with TensorFlow 1')
 
 # What a cause says when it names a revision of the OD API.

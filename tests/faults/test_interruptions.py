@@ -10,7 +10,7 @@ import pytest
 from tools.faults import interruptions
 
 pytest.importorskip('tensorflow')
-pytestmark = pytest.mark.xdist_group('faults')
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group('faults')]
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 

@@ -11,7 +11,7 @@ pytest.importorskip('tensorflow')
 
 from tools.faults import mutations  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group('faults')
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group('faults')]
 
 
 def test_damaged_files_are_refused_or_told_apart(tmp_path):

@@ -4,6 +4,8 @@ import pytest
 from od_patch.staging import _staging
 from tools.faults import staging
 
+pytestmark = pytest.mark.once
+
 
 def test_nothing_is_lost_and_a_run_without_leave_replaces_nothing():
     rows = staging.run(110, step=12)

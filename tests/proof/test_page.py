@@ -11,6 +11,8 @@ from od_patch.proof import _outputs
 from od_patch.proof import _page
 from od_patch.proof import _subject
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize('box, corners', [
     ([0.1, 0.2, 0.5, 0.6], (20.0, 5.0, 60.0, 25.0)), ([-1, -1, 2, 2], (0.0, 0.0, 100.0, 50.0)),

@@ -8,7 +8,7 @@ from tests.proof import defects
 from tests.support import exports
 from tests.support import shapes
 
-pytestmark = pytest.mark.xdist_group('proof shapes')
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group('proof shapes')]
 
 
 def _export(python, output, defect, *flags):

@@ -16,7 +16,7 @@ from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
 
-pytestmark = pytest.mark.xdist_group('serving')
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group('serving')]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 
 from od_patch.serving import _client
 
+pytestmark = pytest.mark.once
+
 _OBEYED = re.compile('[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 _HOSTILE = ['\x1b[31mred', '\x1b]0;title\x07', 'a\rb', 'a\nb', '\x9b31m', '\u202egnp', '\u2066x', '\ud800', 'tab\there']
 

@@ -8,6 +8,8 @@ import sys
 import numpy
 import pytest
 
+pytestmark = pytest.mark.once
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

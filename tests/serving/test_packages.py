@@ -19,6 +19,8 @@ from tests.serving.test_versions import files
 from tests.serving.test_versions import small  # noqa: F401  (a fixture)
 from tests.serving.test_versions import store  # noqa: F401
 
+pytestmark = pytest.mark.once
+
 tensorflow = pytest.importorskip('tensorflow')
 
 _CODE = {'inference.py': b'def handler(): pass\n', 'requirements.txt': b'',  # the last is packed better by level 9

@@ -14,7 +14,7 @@ from tests.support import exports
 
 tensorflow = pytest.importorskip('tensorflow')
 
-pytestmark = pytest.mark.xdist_group('serving')
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group('serving')]
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 

@@ -25,7 +25,7 @@ from tests.support import shapes
 
 tensorflow = pytest.importorskip('tensorflow')
 
-pytestmark = pytest.mark.xdist_group('serving')
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group('serving')]
 
 KINDS = ('image_tensor', 'encoded_image_string_tensor', 'tf_example')
 

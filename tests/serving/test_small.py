@@ -36,7 +36,7 @@ from tests.serving import models
 
 tensorflow = pytest.importorskip('tensorflow')
 
-pytestmark = pytest.mark.usefixtures('tf1_behaviour')
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures('tf1_behaviour')]
 
 
 def pictures(folder, count, size=(4, 5), start=0):

@@ -25,6 +25,8 @@ from tests.support import disk
 tensorflow = pytest.importorskip('tensorflow')
 from od_patch import _tensorflow  # pylint: disable=wrong-import-position
 
+pytestmark = pytest.mark.once
+
 _LARGEST = (1 << 63) - 1
 
 

@@ -24,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 
+from tests.support import garbage
+
 # What the OD API imports beside TensorFlow, and what an export imports late. Not all are there in each environment.
 _LIBRARIES = ('PIL.ImageDraw', 'matplotlib.pyplot', 'scipy.optimize', 'scipy.io', 'scipy.ndimage', 'tf_slim', 'tf_keras',
               'google_crc32c', 'tensorflow.core.protobuf.tensor_bundle_pb2')
@@ -200,6 +202,7 @@ def _import(what):
 def _serve(what):
     answers = os.fdopen(os.dup(1), 'w', buffering=1)
     os.dup2(2, 1)  # what TensorFlow prints is no answer
+    garbage.look_seldom()
     _import(what)
     answers.write(json.dumps({'threads': _of_this_process('Threads'),
                               'address space': _of_this_process('VmSize') << 10}) + '\n')
