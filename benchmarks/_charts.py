@@ -4,7 +4,7 @@ Not for: measuring, nor for tables; that is ``run.py``.
 """
 import os
 
-import run
+from benchmarks import run
 
 _COLOURS = {'imports': '#bbbbbb', 'checks': '#999999', 'graph': '#8da0cb', 'profile': '#e78ac3',
             'moving averages': '#a6761d', 'checkpoint': '#ffd92f', 'frozen graph': '#fc8d62', 'digests': '#e5c494',

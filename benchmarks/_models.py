@@ -5,7 +5,6 @@ size, and written one tensor at a time, so that 3 GiB of them fit any machine.
 """
 import collections
 import os
-import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -130,7 +129,3 @@ def write_checkpoints(model, folder, steps, with_slots):
         _bundle_writer.write(os.path.join(folder, 'model.ckpt-{}'.format(step)), tensors(step))
     sizes = [variable.get_shape().num_elements() * variable.dtype.base_dtype.size for variable in variables.values()]
     return {'weights': sum(sizes), 'largest': max(sizes), 'variables': len(sizes)}
-
-
-if ROOT not in sys.path:
-    sys.path.insert(0, ROOT)

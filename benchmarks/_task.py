@@ -1,4 +1,4 @@
-"""One thing to measure, in a process of its own: ``python benchmarks/_task.py '{"task": …}'`` prints one line of JSON.
+"""One thing to measure, in a process of its own: ``python -m benchmarks._task '{"task": …}'`` prints one line of JSON.
 
 Not for: comparing; that is ``run.py``, which starts this.
 """
@@ -13,8 +13,7 @@ import resource  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import _models  # noqa: E402
+from benchmarks import _models  # noqa: E402
 
 WAYS = ('upstream', 'hand edit', 'od-patch', 'od-patch, saved_model only')
 
@@ -131,9 +130,9 @@ def steady(paths, image, runs, optimized):
         optimized: bool, False switches all of TensorFlow's graph optimizations off, and to one thread: for every way
             alike, as TensorFlow 1.12 is not to be trusted with several.
     """
-    from od_patch.compare import _run
+    from od_patch.graphs import _sessions
     tf = _tensorflow()
-    config = tf.ConfigProto() if optimized else _run.unoptimized_config()
+    config = tf.ConfigProto() if optimized else _sessions.unoptimized_config()
     infer = collections.OrderedDict()
     for way, path in paths.items():
         with tf.Graph().as_default():

@@ -1,7 +1,7 @@
 """Measures what building a graph takes besides: Python's search for cycles, and one protocol buffer of it all.
 
-    python benchmarks/building.py
-    python benchmarks/building.py --model ssd_mobilenet_v1
+    python -m benchmarks.building
+    python -m benchmarks.building --model ssd_mobilenet_v1
 
 Why an export puts that search off and takes the graph node by node; see
 docs/fast.md. The Object Detection API must be on PYTHONPATH
@@ -9,12 +9,9 @@ docs/fast.md. The Object Detection API must be on PYTHONPATH
 """
 import argparse
 import gc
-import os
-import sys
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import _models  # noqa: E402
+from benchmarks import _models
 
 
 class Search:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Time and memory of od-patch compare, against its targets.
 
-    python benchmarks/compare.py                        # makes its own graphs: 7,000 nodes with 65 MB, and 250 MB
-    python benchmarks/compare.py A.pb B.pb [A B …]      # pairs of your own
+    python -m benchmarks.compare                        # makes its own graphs: 7,000 nodes with 65 MB, and 250 MB
+    python -m benchmarks.compare A.pb B.pb [A B …]      # pairs of your own
 
 Each pair is compared in a process of its own, which imports TensorFlow first:
 seconds and memory are what comparing adds to that. Memory is the peak of the

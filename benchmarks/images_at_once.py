@@ -1,6 +1,6 @@
 """Which TensorFlows mix up images that NonMaxSuppression works on at once (docs/verify.md).
 
-    python benchmarks/images_at_once.py [STARTS] PYTHON [PYTHON ...]
+    python -m benchmarks.images_at_once [STARTS] PYTHON [PYTHON ...]
 
 Each Python has a TensorFlow. Prints, for each, how many of its starts, of 20 runs each, came to no end, by a signal or
 an error, and in how many one run gave other boxes than another.

@@ -1,6 +1,6 @@
 """What the proof that every export goes through costs: exports with it and without, in turns, a process each.
 
-    python benchmarks/proof.py --pipeline_config=pipeline.config --checkpoint=model.ckpt-200000 [--rounds 3]
+    python -m benchmarks.proof --pipeline_config=pipeline.config --checkpoint=model.ckpt-200000 [--rounds 3]
 
 Needs the Object Detection API on the path. Seconds are told by the clock and by the processor: on a busy machine only
 the latter means something.

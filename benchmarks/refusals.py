@@ -1,6 +1,6 @@
 """How long a refusal takes that needs no graph, and help: looked at first, and by the later checks alone.
 
-    python benchmarks/refusals.py [ROUNDS]
+    python -m benchmarks.refusals [ROUNDS]
 
 Processor seconds of whole processes, medians, in one interleaved run. Needs the Object Detection API on the path.
 

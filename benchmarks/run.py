@@ -1,7 +1,7 @@
 """Measures exports side by side: the release's own, the well-known hand edit, and od-patch's. One command does it all:
 
-    python benchmarks/run.py                      # some 50 minutes on two cores, 10 GB of disk, 12 GB of memory
-    python benchmarks/run.py --models ssd_mobilenet_v1 --rounds 1
+    python -m benchmarks.run                      # some 50 minutes on two cores, 10 GB of disk, 12 GB of memory
+    python -m benchmarks.run --models ssd_mobilenet_v1 --rounds 1
 
 Every measurement is a fresh process, and the ways take turns within each round,
 because machines are noisy: read the ratios of the medians, not the seconds.
@@ -21,10 +21,10 @@ import subprocess
 import sys
 import tempfile
 
+from benchmarks import _models
+from benchmarks import _task
+
 _HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, _HERE)
-import _models  # noqa: E402
-import _task  # noqa: E402
 
 _UPSTREAM, _HAND_EDIT, _OURS, _ONLY = _task.WAYS
 _AGAIN = 'upstream, again'  # its frozen SavedModel a second time: how far two of the same are apart
@@ -104,8 +104,9 @@ def _run(request):
         shutil.rmtree(request['path'] + '.copy')
         return dict(figures, **{'load average': load})
     process = subprocess.Popen(
-        [sys.executable, os.path.join(_HERE, '_task.py'), json.dumps(request)], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, universal_newlines=True, env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='2'))
+        [sys.executable, '-m', 'benchmarks._task', json.dumps(request)], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, universal_newlines=True, env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='2'),
+        cwd=_models.ROOT)
     stdout, stderr = process.communicate()
     if process.returncode != 0:
         words = [line for line in stderr.splitlines() if line.strip()] or ['exit code {}'.format(process.returncode)]
@@ -293,7 +294,7 @@ def main():
         results = _read(options.table)
     else:
         results = measure(options)
-        import _charts
+        from benchmarks import _charts
         _charts.draw(results, options.output)
     if options.readme:
         with open(options.readme, encoding='utf-8') as readme_file:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """How long requests to a served detector take: the first one, and then on, with warm-up requests and without.
 
-    python benchmarks/serving_load.py [--requests 200] [--concurrency 1,4] [--rounds 3]
-    OD_PATCH_TFS=/path/to/tensorflow_model_server python benchmarks/serving_load.py
-    python benchmarks/serving_load.py --table     # writes docs/serving.md again from results/serving_load.json
+    python -m benchmarks.serving_load [--requests 200] [--concurrency 1,4] [--rounds 3]
+    OD_PATCH_TFS=/path/to/tensorflow_model_server python -m benchmarks.serving_load
+    python -m benchmarks.serving_load --table     # writes docs/serving.md again from results/serving_load.json
 
 Exports the shapes detector, publishes it, and starts a server on loopback: tensorflow_model_server where OD_PATCH_TFS
 names one, which runs the warm-up requests of the SavedModel before it serves; else tfserver of the package index, which
@@ -24,14 +24,13 @@ import sys
 import tempfile
 import time
 
+from tools import readers
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, 'benchmarks', 'results', 'serving_load.json')
-MARK = '<!-- load: python benchmarks/serving_load.py -->', '<!-- /load -->'
+MARK = '<!-- load: python -m benchmarks.serving_load -->', '<!-- /load -->'
 MOST_REQUESTS, MOST_CONCURRENT = 5000, 16
 _MODEL = 'shapes'
-
-sys.path[:0] = [ROOT, os.path.join(ROOT, 'tools')]
-import readers  # noqa: E402
 
 DOCUMENT = readers.DOCUMENT
 

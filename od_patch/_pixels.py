@@ -1,6 +1,6 @@
 """Pictures with as many channels as a model takes: 1, 3, 4 or any other number.
 
-Not for: sizes, nor for files (``proof._images``).
+Not for: sizes, nor for files (``graphs._images``).
 """
 # Of red, green and blue in a grey value, as ITU-R 601 has it and Pillow computes it: 65,536ths.
 _LUMA = (19595, 38470, 7471)

@@ -19,6 +19,7 @@ from od_patch import _errors
 from od_patch import _text
 from od_patch import _version
 from od_patch.command import _locale
+from od_patch.terminal import _json
 from od_patch.terminal import _stages
 from od_patch.terminal import _streams
 
@@ -192,8 +193,8 @@ def compare(left, right, as_json, html, canonical, run_images, overwrite, output
     """
     from od_patch.compare import _canonical
     from od_patch.compare import _report
-    from od_patch.compare import _sources
     from od_patch.compare import _verdict
+    from od_patch.graphs import _sources
     left, right = _local(left, right)
     results = [path for path in (html, canonical) if path]
     if canonical and right is not None:
@@ -218,7 +219,7 @@ def compare(left, right, as_json, html, canonical, run_images, overwrite, output
         with _written(html) as path:
             _page.write(answer, path)
     if as_json:
-        click.echo(_report.as_json(answer.as_json(), indent=2))
+        click.echo(_json.strict(answer.as_json(), indent=2))
     else:
         _report.show(answer, _report.console())
     sys.exit(answer.exit_code)
@@ -232,17 +233,17 @@ def compare(left, right, as_json, html, canonical, run_images, overwrite, output
 @_questions
 def inspect(graph, as_json, outputs, checkpoint):
     """Tells how a frozen graph was made: TensorFlow, OD API revision, settings, transforms."""
-    from od_patch.compare import _checkpoints
+    from od_patch.compare import _origin
     from od_patch.compare import _provenance
     from od_patch.compare import _report
     graph, = _local(graph)
     source, built, provenance = _provenance.inspect(graph, outputs)
-    origin = _checkpoints.origin(built, checkpoint) if checkpoint else None
+    origin = _origin.origin(built, checkpoint) if checkpoint else None
     if as_json:
         result = provenance.as_json()
         result.update(path=source.path, file=source.file, kind=source.kind, bytes=source.bytes, nodes=len(built),
                       outputs=[row[0] for row in built.outputs], checkpoint=origin)
-        click.echo(_report.as_json(result, indent=2))
+        click.echo(_json.strict(result, indent=2))
     else:
         _report.show_provenance(source, built, provenance, _report.console(), origin)
 
@@ -255,7 +256,7 @@ def inspect(graph, as_json, outputs, checkpoint):
 def freeze(saved_model, output, overwrite):
     """Writes the frozen graph of an unfrozen SavedModel: every variable a constant again."""
     import rich.filesize
-    from od_patch.compare import _sources
+    from od_patch.graphs import _sources
     saved_model, = _local(saved_model)
     _refuse_to_replace([output], [saved_model], overwrite)
     graph_def, variables = _sources.frozen_saved_model(saved_model)
@@ -277,13 +278,13 @@ def freeze(saved_model, output, overwrite):
 @_questions
 def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     """Exports a checkpoint, compares with a shipped graph, and says what to set and pin to get the same one."""
+    from od_patch import legacy
     from od_patch.checkpoint import _checkpoint
+    from od_patch.compare import _regenerate
+    from od_patch.compare import _report
     from od_patch.config import _config
     from od_patch.environment import _environment
-    from od_patch.compare import _regenerate
-    from od_patch import legacy
-    from od_patch.compare import _report
-    from od_patch.compare import _sources
+    from od_patch.graphs import _sources
     like, = _local(like)
     _sources.load(like)  # before an export that takes a minute
     checkpoint = _checkpoint.resolve(checkpoint)
@@ -369,8 +370,7 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
     """
     from od_patch import _tensorflow
     from od_patch import proof
-    from od_patch.compare import _report as _json
-    from od_patch.proof import _report
+    from od_patch.proof import _verify_report
     _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
     export, saved_model, frozen_graph, *images = _local(export, saved_model, frozen_graph, *images)
     given = [path for path in [export, saved_model, frozen_graph, pipeline_config] + images if path]
@@ -384,13 +384,13 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
             answer = proof.verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images,
                                   target_tf, quick, lambda text: click.echo('Note: ' + _text.plain(text), err=True))
         if report:
-            from od_patch.proof import _page
+            from od_patch.proof import _verify_page
             with _written(report) as path:
-                _page.write(answer, path)
+                _verify_page.write(answer, path)
     if as_json:
-        click.echo(_json.as_json(answer.as_json(), indent=2))
+        click.echo(_json.strict(answer.as_json(), indent=2))
     else:
-        _report.show(answer, _report.console())
+        _verify_report.show(answer, _verify_report.console())
         if report:
             click.echo('{}: the report'.format(report))
     sys.exit(answer.exit_code)

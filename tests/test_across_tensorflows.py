@@ -1,6 +1,5 @@
 """The same detector exported under TensorFlow 1.12 and a newer one: the same outputs, and each runs in the other."""
 import os
-import sys
 
 import numpy as np
 import pytest
@@ -67,11 +66,7 @@ def _prefix(name, checkpoint_of):
 def _images(name):
     if name != 'shapes':
         return parity.pictures(2)
-    sys.path.insert(0, shapes.FOLDER)
-    try:
-        import drawings
-    finally:
-        sys.path.remove(shapes.FOLDER)
+    drawings = shapes.drawings()
     return np.stack([np.asarray(drawings.draw(drawings.HELD_OUT + number).image) for number in range(4)])
 
 

@@ -19,8 +19,8 @@ from od_patch import _pixels  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from od_patch import proof  # noqa: E402
 from od_patch.environment import _environment  # noqa: E402
-from od_patch.proof import _images  # noqa: E402
-from od_patch.proof import _models  # noqa: E402
+from od_patch.graphs import _images  # noqa: E402
+from od_patch.graphs import _models  # noqa: E402
 from od_patch.saved_model import _saved_model  # noqa: E402
 from od_patch.serving import _client  # noqa: E402
 from od_patch.serving import _commands  # noqa: E402

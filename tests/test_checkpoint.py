@@ -380,7 +380,7 @@ def test_a_partitioned_variable_is_looked_for_as_the_whole():
 
 def test_a_checkpoint_below_a_folder_named_like_a_pattern_is_read_for_a_proof(tmp_path):
     """As every export into such a folder is proved before it is moved there."""
-    from od_patch.compare import _freezing
+    from od_patch.graphs import _freezing
     folder = tmp_path / 'out[1]'
     folder.mkdir()
     checkpoints.write_v2(str(tmp_path / 'model'), _VALUES)
@@ -468,14 +468,14 @@ def test_a_directory_whose_name_begins_like_another_is_not_below_it(tmp_path):
 
 def test_weights_are_looked_up_in_the_checkpoint_of_the_directory_given(tmp_path):
     """As compare, inspect and regenerate do with --checkpoint."""
-    from od_patch.compare import _checkpoints
+    from od_patch.compare import _origin
     checkpoints.write_v2(str(tmp_path / 'model.ckpt-7'), _VALUES)
 
     class NoWeights:
         def final_order(self):
             return []
 
-    assert _checkpoints.origin(NoWeights(), str(tmp_path))['checkpoint'] == str(tmp_path / 'model.ckpt-7')
+    assert _origin.origin(NoWeights(), str(tmp_path))['checkpoint'] == str(tmp_path / 'model.ckpt-7')
 
 
 def _graph_of(name, op):

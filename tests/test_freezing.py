@@ -6,7 +6,7 @@ import pytest
 
 tensorflow = pytest.importorskip('tensorflow')
 
-from od_patch.compare import _tensors  # noqa: E402
+from od_patch.graphs import _tensors  # noqa: E402
 from od_patch.saved_model import _freeze_graph  # noqa: E402
 from tests.compare.written import FLOAT, Made  # noqa: E402
 from tests.support import checkpoints  # noqa: E402

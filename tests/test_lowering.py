@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import od_patch
-from od_patch.compare import _optable
+from od_patch.graphs import _op_table
 from od_patch.saved_model import _lowering
 
 pytest.importorskip('tensorflow')
@@ -18,7 +18,7 @@ from od_patch import _tensorflow  # noqa: E402
 from tests.support import parity  # noqa: E402
 
 _FLOAT, _HALF, _INT32 = types_pb2.DT_FLOAT, types_pb2.DT_HALF, types_pb2.DT_INT32
-_RELEASES, _OPS = _optable.table()
+_RELEASES, _OPS = _op_table.table()
 
 
 def _attr(value):

@@ -68,12 +68,7 @@ def test_every_refusal_is_in_the_public_api():
 def test_the_readmes_figures_are_those_of_the_run_that_is_committed():
     import collections
     import json
-    import sys
-    sys.path.insert(0, os.path.join(_ROOT, 'benchmarks'))
-    try:
-        import run
-    finally:
-        del sys.path[0]
+    from benchmarks import run
     text = _read('README.md')
     results = json.loads(_read('benchmarks', 'results', 'results.json'), object_pairs_hook=collections.OrderedDict)
     assert run.in_readme(text, results) == text

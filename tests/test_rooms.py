@@ -97,7 +97,7 @@ def test_no_files_import_each_other_in_a_circle(arrows):
 @pytest.mark.parametrize('text, found', [
     ('from od_patch import _errors', {'_errors'}), ('import od_patch', {'__init__'}),
     ('from od_patch._errors import UsageError', {'_errors'}),
-    ('def f():\n    from od_patch.proof import _run', {'proof._run'}),
-    ('from od_patch import proof', {'proof'}), ('import od_patch.proof._run', {'proof._run'}), ('import os', set())])
+    ('def f():\n    from od_patch.proof import _verify', {'proof._verify'}),
+    ('from od_patch import proof', {'proof'}), ('import od_patch.proof._verify', {'proof._verify'}), ('import os', set())])
 def test_imports_are_seen_wherever_they_stand(text, found):
     assert imported(text, _modules()) == found

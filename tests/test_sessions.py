@@ -18,7 +18,7 @@ _WORDS = ('opt_level', 'L0', 'L1', 'optimizer_options', 'rewrite_options', 'Opti
 _SWITCH = re.compile(r'\b({})\b'.format('|'.join(_WORDS)))
 # Where the words may stand: the one function, and where Grappler itself works on a graph, in no session.
 _ALLOWED = {
-    'od_patch/compare/_run.py': ('unoptimized_config', {'optimizer_options', 'opt_level', 'rewrite_options',
+    'od_patch/graphs/_sessions.py': ('unoptimized_config', {'optimizer_options', 'opt_level', 'rewrite_options',
                                                         'disable_meta_optimizer'}),
     # Of TensorFlow 2, whose functions keep their threads: without it, a loaded signature is another graph for each export.
     'tests/support/parity.py': ('without_grappler', {'set_experimental_options', 'disable_meta_optimizer'}),
@@ -85,7 +85,7 @@ def test_no_other_place_switches_the_optimizers_off():
             text = _without(text, where)
         if switches(text):
             found[name] = switches(text)
-    assert not found, 'use od_patch.compare._run.unoptimized_config, which has one thread: {}'.format(found)
+    assert not found, 'use od_patch.graphs._sessions.unoptimized_config, which has one thread: {}'.format(found)
 
 
 @pytest.mark.parametrize('line', [
@@ -108,15 +108,15 @@ def test_every_session_of_the_product_is_given_one_of_its_configs():
             with open(os.path.join(_ROOT, name), encoding='utf-8') as file:
                 found += [(name, call) for call in made.findall(file.read())]
     without = [(name, call) for name, call in found if 'config=' not in call]
-    assert len(found) > 3 and {name for name, _ in without} == {'od_patch/compare/_run.py'}
+    assert len(found) > 3 and {name for name, _ in without} == {'od_patch/graphs/_sessions.py'}
     assert {call.partition('(')[0] for _, call in without} == {'ConfigProto'}
 
 
 @pytest.fixture(scope='module')
 def config():
     pytest.importorskip('tensorflow')
-    from od_patch.compare import _run
-    return _run.unoptimized_config()
+    from od_patch.graphs import _sessions
+    return _sessions.unoptimized_config()
 
 
 def test_such_a_session_has_one_thread_of_its_own(config):
@@ -157,9 +157,9 @@ def test_a_graph_is_run_as_it_is_written(config):
 def test_operations_run_one_at_a_time_where_they_mix_up_images(monkeypatch, version, one):
     pytest.importorskip('tensorflow')
     from od_patch import _tensorflow
-    from od_patch.compare import _run
+    from od_patch.graphs import _sessions
     monkeypatch.setattr(_tensorflow, 'versions', lambda: (version, 'unknown'))
-    config = _run.default_config()
+    config = _sessions.default_config()
     assert (config.inter_op_parallelism_threads, config.use_per_session_threads) == ((1, True) if one else (0, False))
     assert config.intra_op_parallelism_threads == 0 and not config.HasField('graph_options')
 
@@ -169,7 +169,7 @@ def test_images_of_a_batch_are_not_mixed_up():
     pytest.importorskip('tensorflow')
     import numpy as np
     from od_patch import _tensorflow
-    from od_patch.compare import _run
+    from od_patch.graphs import _sessions
     tf = _tensorflow.tf1()
     corners = np.random.RandomState(3).uniform(0, 1, (64, 200, 2)).astype('f4')
     boxes = np.concatenate([corners, corners + .1], 2)
@@ -179,7 +179,7 @@ def test_images_of_a_batch_are_not_mixed_up():
         chosen = tf.map_fn(
             lambda one: tf.image.non_max_suppression(one[0], one[1], 20, .5),
             (given, tf.constant(scores)), dtype=tf.int32, parallel_iterations=32)
-    with tf.Session(graph=graph, config=_run.default_config()) as session:
+    with tf.Session(graph=graph, config=_sessions.default_config()) as session:
         answers = [session.run(chosen, {given: boxes}) for _ in range(5)]
         alone = [session.run(chosen, {given: np.repeat(boxes[i:i + 1], 64, 0)})[i] for i in range(0, 64, 16)]
     for answer in answers:

@@ -9,10 +9,10 @@ tensorflow = pytest.importorskip('tensorflow')
 from od_patch import _errors  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from od_patch import proof  # noqa: E402
-from od_patch.compare import _run  # noqa: E402
+from od_patch.graphs import _models  # noqa: E402
+from od_patch.graphs import _servable  # noqa: E402
+from od_patch.graphs import _sessions  # noqa: E402
 from od_patch.proof import _answer  # noqa: E402
-from od_patch.proof import _models  # noqa: E402
-from od_patch.proof import _servable  # noqa: E402
 from od_patch.saved_model import _saved_model  # noqa: E402
 from od_patch.serving import _publish  # noqa: E402
 from od_patch.serving import _requests  # noqa: E402
@@ -73,7 +73,7 @@ def test_what_is_made_up_is_seen_by_the_model_and_the_same_each_time(tmp_path):
     black = np.zeros((2, 3, 3, 3), 'u1')
     totals = []
     for _ in range(2):
-        with _models.saved_model(servable, _run.default_config(), model_input, sides) as model:
+        with _models.saved_model(servable, _sessions.default_config(), model_input, sides) as model:
             totals.append(model.run(black)['total'].tolist())
     assert totals == [[2, 2]] * 2  # of a batch of two, one each
 

@@ -81,9 +81,9 @@ def test_names_in_a_graph_are_no_markup_and_no_controls_on_a_terminal(answers):
 
 def test_json_has_no_controls_either(answers):
     import json
-    from od_patch.compare import _report
+    from od_patch.terminal import _json
     for text, answer in answers:
-        shown = _report.as_json(answer.as_json())
+        shown = _json.strict(answer.as_json())
         assert json.loads(shown) and not _CONTROL.search(shown)
         assert _CONTROL.search(text) or text in shown
 

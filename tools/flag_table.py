@@ -1,13 +1,14 @@
 """Writes the README's table of flags from the options that there are.
 
-``python tools/flag_table.py``; a test says where it was forgotten.
+``python -m tools.flag_table``; a test says where it was forgotten.
 """
 import os
 import re
-import sys
+
+from od_patch.options import _options
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_BEGIN = '<!-- flags: python tools/flag_table.py -->\n'
+_BEGIN = '<!-- flags: python -m tools.flag_table -->\n'
 _END = '<!-- /flags -->\n'
 
 
@@ -26,8 +27,6 @@ def table(groups):
 
 
 def main():
-    sys.path.insert(0, _ROOT)
-    from od_patch.options import _options
     path = os.path.join(_ROOT, 'README.md')
     with open(path, encoding='utf-8') as readme:
         text = readme.read()

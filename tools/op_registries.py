@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Makes od_patch/compare/op_table.json.gz from the op registries of TensorFlow's own wheels.
+"""Makes od_patch/graphs/op_table.json.gz from the op registries of TensorFlow's own wheels.
 
 What it is for: knowing, without any TensorFlow at hand, which op and which
 attribute came (and went) with which release, what an attribute's default is,
@@ -133,7 +133,7 @@ def add(table, index, op_list):
 
 
 def compact(table, last):
-    """The table as short JSON: fields that say what is usual are left out (see ``_optable.py``)."""
+    """The table as short JSON: fields that say what is usual are left out (see ``_op_table.py``)."""
     ops = {}
     for name, row in sorted(table.items()):
         attrs = {}
@@ -209,7 +209,7 @@ def main():
     parser.add_argument('--work')
     parser.add_argument('--only', nargs='*')
     parser.add_argument('--signatures', nargs='*', metavar='FOLDER', help='packages of installed TensorFlows')
-    parser.add_argument('--out', default=os.path.join(os.path.dirname(__file__), '..', 'od_patch', 'compare',
+    parser.add_argument('--out', default=os.path.join(os.path.dirname(__file__), '..', 'od_patch', 'graphs',
                                                       'op_table.json.gz'))
     args = parser.parse_args()
     if args.signatures:

@@ -1,8 +1,8 @@
 """Which programs read what is exported: the shapes detector, in every kind of variables, given to each of them.
 
-    python tools/readers.py               makes the environments, tries every model in each, writes docs/serving.md
-    python tools/readers.py --readers openvino --kinds resource
-    python tools/readers.py --table       writes the table again from benchmarks/results/readers.json
+    python -m tools.readers               makes the environments, tries every model in each, writes docs/serving.md
+    python -m tools.readers --readers openvino --kinds resource
+    python -m tools.readers --table       writes the table again from benchmarks/results/readers.json
 
 The Python that this runs in exports the models (it has TensorFlow and od-patch, as in CONTRIBUTING.md, and the Object
 Detection API is put on its path). Each reader gets an environment of its own, which stays in .tox/readers.
@@ -25,7 +25,7 @@ import traceback
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DOCUMENT = os.path.join(ROOT, 'docs', 'serving.md')
 RESULTS = os.path.join(ROOT, 'benchmarks', 'results', 'readers.json')
-MARK = '<!-- readers: python tools/readers.py -->', '<!-- /readers -->'
+MARK = '<!-- readers: python -m tools.readers -->', '<!-- /readers -->'
 IMAGE = os.path.join(ROOT, 'examples', 'shapes', 'held-out-1000001.png')
 KINDS = ('resource', 'reference', 'frozen')
 _SURE = 0.5  # the score from which on a detection is one
@@ -119,9 +119,8 @@ def read(name, folder, image, output):
 
 def export(kind, folder):
     """Exports the shapes detector; returns the folder of the SavedModel."""
-    sys.path.insert(0, os.path.join(ROOT, 'tools'))
-    import assemble_models
     import tensorflow
+    from tools import assemble_models
     vintage = 'C' if tensorflow.__version__.startswith('1.') else 'D'
     entries = assemble_models.assemble(vintage, os.path.join(ROOT, '.tox', 'research', vintage))
     shapes = os.path.join(ROOT, 'examples', 'shapes')
@@ -135,11 +134,10 @@ def export(kind, folder):
 
 def run_here(folder, image):
     """The outputs of the SavedModel in the TensorFlow that exported it."""
-    sys.path.insert(0, ROOT)
-    from od_patch.compare import _run
-    from od_patch.proof import _models
-    from od_patch.proof import _servable
-    with _models.saved_model(_servable.Servable(folder), _run.default_config()) as model:
+    from od_patch.graphs import _models
+    from od_patch.graphs import _servable
+    from od_patch.graphs import _sessions
+    with _models.saved_model(_servable.Servable(folder), _sessions.default_config()) as model:
         return model.run(image)
 
 

@@ -222,7 +222,7 @@ def check_graph(
     raise _errors.CheckpointMismatch(
         'The checkpoint {} does not fit the model of the pipeline config: of {} variables, {} '
         'missing from the checkpoint and {} of another shape.\n{}'.format(
-            inventory.prefix, len(wanted), _are(len(missing)), _are(len(reshaped)),
+            inventory.prefix, len(wanted), _plural(len(missing)), _plural(len(reshaped)),
             _mismatch_table(missing, reshaped)),
         _likely_cause(missing, reshaped, inventory, use_moving_averages, _Model(
             config, _channels(graph), [variable.op.name for variable in wanted.values() if variable is not None])))
@@ -366,7 +366,7 @@ def _slice_of(variable: typing.Any) -> typing.Any:
     return getattr(variable, '_save_slice_info', None)
 
 
-def _are(count: int) -> str:
+def _plural(count: int) -> str:
     return '1 is' if count == 1 else '{} are'.format(count)
 
 

@@ -8,8 +8,8 @@ where graphs differ; what a difference means is said in ``_causes``.
 """
 import collections
 
-from od_patch.compare import _graph
 from od_patch.compare import _hashing
+from od_patch.graphs import _graph
 
 Change = collections.namedtuple('Change', 'left right')
 Site = collections.namedtuple('Site', 'left right consumer slot')

@@ -8,9 +8,9 @@ can be checked by running it.
 import os
 import re
 
-from od_patch.compare import _graph
 from od_patch.compare import _hashing
 from od_patch.compare import _rules
+from od_patch.graphs import _graph
 from od_patch.staging import _staging
 
 _UNFIT = re.compile('[^A-Za-z0-9_./-]|^[^A-Za-z0-9.]')  # what no node's name may have

@@ -6,9 +6,9 @@ of ``_rules``, as few of them as will do. Why graphs differ is ``_causes``' busi
 """
 import collections
 
-from od_patch.compare import _graph
 from od_patch.compare import _hashing
 from od_patch.compare import _rules
+from od_patch.graphs import _graph
 
 
 def identical(one, other):

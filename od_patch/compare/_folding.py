@@ -6,8 +6,8 @@ and never written into a graph.
 """
 import numpy
 
-from od_patch.compare import _graph
-from od_patch.compare import _tensors
+from od_patch.graphs import _graph
+from od_patch.graphs import _tensors
 
 # Ops that only move, count or repeat elements.
 MOVING = frozenset(['Identity', 'StopGradient', 'Pack', 'Unpack', 'ConcatV2', 'Reshape', 'Shape', 'Range', 'Fill',

@@ -7,8 +7,8 @@ tells more nodes apart. Rules that make two forms one are in ``_rules``.
 """
 import hashlib
 
-from od_patch.compare import _graph
-from od_patch.compare import _optable
+from od_patch.graphs import _graph
+from od_patch.graphs import _op_table
 
 # Stateful by their own word, but what matters of them is that they happen, not which copy of them it is.
 _WITHOUT_IDENTITY = frozenset(['Assert', 'Print', 'PrintV2', 'NoOp', 'Abort'])
@@ -124,7 +124,7 @@ class Hashes:
         outputs reach them; frames are told by all that enters them together.
         """
         graph = self.graph
-        _, known = _optable.table()
+        _, known = _op_table.table()
         found = {}
         seen = {}
         for node in discovered(graph, self.cut):

@@ -1,6 +1,6 @@
 """Whether a GraphDef can be loaded at all, by which releases of TensorFlow, and what stands in the way.
 
-Asks what TensorFlow's importer asks, of data about every release (``_optable``),
+Asks what TensorFlow's importer asks, of data about every release (``_op_table``),
 and then the importer at hand itself, where its release is one that should do.
 A graph may say the right computation and still be refused: by a colocation
 with a node that is gone, by ``versions``, by an attribute that no release
@@ -10,7 +10,7 @@ import collections
 import re
 import typing
 
-from od_patch.compare import _optable
+from od_patch.graphs import _op_table
 
 # GRAPH_DEF_VERSION of releases, as their own versions.h has it; it never falls within 1.x or within 2.x.
 _CONSUMERS = {'1.4.1': 24, '1.5.0': 24, '1.6.0': 26, '1.7.0': 26, '1.8.0': 26, '1.9.0': 26, '1.10.0': 26, '1.11.0': 27,
@@ -45,7 +45,7 @@ class _Refused(Exception):
 
 def of(graph_def, graph, ask_importer=True):
     """The ``Loads`` of a GraphDef and the ``Graph`` that was built of it."""
-    releases = _optable.table()[0]
+    releases = _op_table.table()[0]
     possible, why = set(range(len(releases))), []
     try:
         _versions(graph_def.versions, releases, possible, why)
@@ -62,7 +62,7 @@ def of(graph_def, graph, ask_importer=True):
 
 def told(loads):
     """'1.9.0 to 2.21.0', with a comma where releases in between are missing, or 'none'."""
-    releases = _optable.table()[0]
+    releases = _op_table.table()[0]
     runs = []
     for index, release in enumerate(releases):
         if release in loads.releases:
@@ -112,7 +112,7 @@ def _some(numbers, most=6):
 
 
 def _nodes(graph_def, graph, releases, possible, why):
-    known, signatures = _optable.table()[1], _optable.signatures()
+    known, signatures = _op_table.table()[1], _op_table.signatures()
     names = set(graph.names)
     functions = {function.signature.name for function in graph_def.library.function}
     kinds, rows = {}, []
@@ -142,7 +142,7 @@ def _nodes(graph_def, graph, releases, possible, why):
 
 
 def _colocated(name, attribute, names):
-    from od_patch.compare import _graph
+    from od_patch.graphs import _graph
     for group in _graph.attr_proto(attribute).list.s:
         other = group[len(_COLOCATED):].decode('utf-8', 'replace')
         if group.startswith(_COLOCATED) and other not in names:
@@ -155,16 +155,16 @@ def _colocated(name, attribute, names):
 
 def _kind(graph, node, row, signature, producer):
     """What is so of a node for its op and its attributes; refuses what no release's op would take."""
-    from od_patch.compare import _graph
+    from od_patch.graphs import _graph
     name, op, attrs = graph.names[node], graph.ops[node], graph.attrs[node]
     since, until = (row.since, op if row.since else ''), (row.until, op)
-    last = len(_optable.table()[0]) - 1
+    last = len(_op_table.table()[0]) - 1
     for attr in attrs:
         if attr[0] in '_@':
             continue
         if attr not in row.attrs:
             # Seen: 2.3 refuses it, 2.8 and 2.21 warn; of those between, nobody has looked.
-            releases = _optable.table()[0]
+            releases = _op_table.table()[0]
             raise _Refused('node {!r} has an attribute {!r} that no release gave {}; TensorFlow 1 and the first of 2 '
                            'refuse that, and later ones ignore what it says'.format(name, attr, op),
                            'Remove the attribute, or name it with a _ before it.',
@@ -268,7 +268,7 @@ def _frames(graph):
 
     A Const of a loop is in it by a control input alone, so that a graph that lost its control inputs is of this kind.
     """
-    from od_patch.compare import _graph
+    from od_patch.graphs import _graph
     frames = {}
     if not _graph.LOOP_ENTERS & set(graph.ops):
         return
@@ -295,7 +295,7 @@ def _frames(graph):
 
 
 def _type_word(number):
-    from od_patch.compare import _tensors
+    from od_patch.graphs import _tensors
     return _tensors.dtype_name(number % _REFERENCES) + (' (a reference)' if number > _REFERENCES else '')
 
 

@@ -14,11 +14,11 @@ from od_patch import _version
 from od_patch.compare import _causes
 from od_patch.compare import _loading
 from od_patch.compare import _report
-from od_patch.compare import _tensors
+from od_patch.graphs import _tensors
+from od_patch.terminal import _html
+from od_patch.terminal import _json
 
 _TEMPLATE = os.path.join(os.path.dirname(__file__), 'page.html')
-# What all pages of od-patch share.
-STYLE = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'terminal', 'page.css')
 _MOST_HISTOGRAMS = 60
 _BINS = 48
 # What a node is to the other graph; the page's legend has them in this order.
@@ -27,16 +27,10 @@ SAME, BEHIND, CHANGED, LEFT, RIGHT, ASIDE = range(6)
 
 def write(answer, path):
     """Writes the page to ``path``."""
-    text = _report.as_json(_content(answer))
+    text = _json.strict(_content(answer))
     # The only ways out of a script element are a closing tag and a comment.
     text = text.replace('<', '\\u003c').replace('\u2028', '\\u2028').replace('\u2029', '\\u2029')
-    title = 'od-patch: {}'.format(answer.verdict)
-    with open(_TEMPLATE, encoding='utf-8') as file:
-        template = file.read()
-    with open(STYLE, encoding='utf-8') as file:
-        template = template.replace('@STYLE@', file.read())
-    with open(path, 'w', encoding='utf-8') as file:
-        file.write(template.replace('@TITLE@', title).replace('@CONTENT@', text))
+    _html.write(path, _TEMPLATE, title='od-patch: {}'.format(answer.verdict), content=text)
 
 
 def _content(answer):

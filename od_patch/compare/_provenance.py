@@ -9,23 +9,23 @@ import os
 
 from od_patch._errors import InputRefused
 from od_patch.compare import _loading
-from od_patch.compare import _optable
 from od_patch.compare import _rules
 from od_patch.compare import _settings
 from od_patch.compare import _transforms
 from od_patch.compare import _weights
+from od_patch.graphs import _op_table
 
 UNTOLD = 'cannot be told'
 
 
 def tensorflow_range(graph, order):
-    """((first, why), (last, why)): positions in ``_optable.table()[0]`` and the op or attribute that tells.
+    """((first, why), (last, why)): positions in ``_op_table.table()[0]`` and the op or attribute that tells.
 
     An op or an attribute that is there needs a release that has it; an attribute
     that is not there, though every node writes all it has, needs one that does
     not have it yet. A release that has since dropped an op bounds from above.
     """
-    releases, known = _optable.table()
+    releases, known = _op_table.table()
     first, last = (0, ''), (len(releases) - 1, '')
     stripped = False
     seen = {}
@@ -180,7 +180,7 @@ def neighbours(file):
     """What model.ckpt.meta or saved_model.pb beside a frozen graph says of the TensorFlow that wrote it."""
     from tensorflow.core.protobuf import meta_graph_pb2
     from tensorflow.core.protobuf import saved_model_pb2
-    from od_patch.compare import _sources
+    from od_patch.graphs import _sources
     folder = os.path.dirname(os.path.abspath(file))
     for name, kind in (('model.ckpt.meta', 'MetaGraph'), (os.path.join('saved_model', 'saved_model.pb'), 'SavedModel'),
                        ('saved_model.pb', 'SavedModel')):
@@ -206,7 +206,7 @@ def of(source, graph, loads=None):
     result = Provenance()
     result.loads = loads or _loading.of(source.graph_def, graph)
     order = graph.final_order()
-    releases, _ = _optable.table()
+    releases, _ = _op_table.table()
     (first, why_first), (last, why_last) = tensorflow_range(graph, order)
     result.exact = (dict(source.made_by, file=os.path.basename(source.file)) if source.made_by
                     else neighbours(source.file))
@@ -244,7 +244,7 @@ def of(source, graph, loads=None):
 
 def inspect(path, outputs=None):
     """(``Source``, ``Graph``, ``Provenance``) of the graph at ``path``."""
-    from od_patch.compare import _sources
+    from od_patch.graphs import _sources
     source = _sources.load(path)
     graph = source.graph(outputs)
     return source, graph, of(source, graph)

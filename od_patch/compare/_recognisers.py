@@ -11,9 +11,9 @@ import numpy
 from od_patch.compare import _cause
 from od_patch.compare import _causes
 from od_patch.compare import _folding
-from od_patch.compare import _graph
 from od_patch.compare import _settings
-from od_patch.compare import _tensors
+from od_patch.graphs import _graph
+from od_patch.graphs import _tensors
 
 
 _SETTING_EFFECT = {'input_type': 'interface', 'input_dtype': 'interface', 'input_shape': 'interface'}
@@ -174,7 +174,7 @@ def _scope_of(graph, nodes):
 
 # A piece of unexplained structure -> what it is, by the ops that it holds. Each row: kind, title, effect, revision,
 # and a test of (ops left, ops right, context, piece).
-def _has(ops, *names):
+def _any_op(ops, *names):
     return any(ops[name] for name in names)
 
 
@@ -246,22 +246,23 @@ def _before_first_convolution(context, piece):
 PIECES = [
     ('masks.resized', 'mask resizing added or removed: masks are cropped and resized to the image', 'result',
      'OD API revisions differ in where masks are resized',
-     lambda left, right, context, piece: _has(left, 'CropAndResize') != _has(right, 'CropAndResize')
-     or ('detection_masks' in context.output_names and _has(left, 'ResizeBilinear') != _has(right, 'ResizeBilinear')
+     lambda left, right, context, piece: _any_op(left, 'CropAndResize') != _any_op(right, 'CropAndResize')
+     or ('detection_masks' in context.output_names
+         and _any_op(left, 'ResizeBilinear') != _any_op(right, 'ResizeBilinear')
          and _behind_nms(context, piece))),
     ('nms.revision', 'NMS and the handling of its results are written differently', 'unknown',
      'other revision of post_processing.py (padding of NMS results: 99256cf4, 2018-09-21; soft NMS: fe748d4a, '
      '2019-07-15)',
      lambda left, right, context, piece: _near_nms(context, piece) and _behind_nms(context, piece)
-     and _has(left + right, 'NonMaxSuppressionV3', 'NonMaxSuppressionV4', 'NonMaxSuppressionV5', 'Where', 'TopKV2',
+     and _any_op(left + right, 'NonMaxSuppressionV3', 'NonMaxSuppressionV4', 'NonMaxSuppressionV5', 'Where', 'TopKV2',
               'Select', 'GatherV2')),
     ('anchors.revision', 'anchors are worked out by other ops', 'unknown',
      'other revision of the anchor generators',
      lambda left, right, context, piece: _from_shapes_alone(context, piece)
-     and _has(left + right, 'Tile', 'Range', 'Sqrt', 'Fill', 'Pack')),
+     and _any_op(left + right, 'Tile', 'Range', 'Sqrt', 'Fill', 'Pack')),
     ('resize.revision', 'the image is resized by other ops', 'numeric',
      'other revision of preprocessor.py, or a TensorFlow with another tf.image.resize (half_pixel_centers)',
-     lambda left, right, context, piece: _has(left + right, 'ResizeBilinear', 'ResizeNearestNeighbor')
+     lambda left, right, context, piece: _any_op(left + right, 'ResizeBilinear', 'ResizeNearestNeighbor')
      and _before_first_convolution(context, piece)),
 ]
 
@@ -443,11 +444,11 @@ def _changed_attributes(context):
 
 
 def _attr(value, op, name):
-    from od_patch.compare import _optable
+    from od_patch.graphs import _op_table
     if name == _graph.FUNCTIONS:
         return 'other functions'
     if value is None:
-        row = _optable.table()[1][op]
+        row = _op_table.table()[1][op]
         if row is None or row.defaults.get(name) is None:
             return 'absent'
         value = row.defaults[name]
@@ -561,7 +562,7 @@ def _tools(context):
         'grappler' if all('Grappler' in name for name in names) else 'tool',
         '{} (what it made of {} is not proved equal)'.format(
             ' and '.join(told), 'these nodes' if len(nodes[0]) + len(nodes[1]) > 1 else 'this node'),
-        'unknown', nodes[0], nodes[1], revision=', '.join(names), detail={'ops': _told(context, nodes)}))
+        'unknown', nodes[0], nodes[1], revision=', '.join(names), detail={'ops': _op_counts(context, nodes)}))
 
 
 def _pieces(context):
@@ -575,10 +576,10 @@ def _pieces(context):
     for (kind, title, effect, revision), pieces in groups.items():
         nodes = [[node for piece in pieces for node in piece[side]] for side in (0, 1)]
         context.claim(_cause.Cause(kind, title, effect, nodes[0], nodes[1], revision=revision,
-                            detail={'pieces': len(pieces), 'ops': _told(context, nodes)}))
+                            detail={'pieces': len(pieces), 'ops': _op_counts(context, nodes)}))
 
 
-def _told(context, nodes):
+def _op_counts(context, nodes):
     return [dict(context.ops(side, nodes[side]).most_common(6)) for side in (0, 1)]
 
 
@@ -591,7 +592,7 @@ def _unrecognised(context):
         groups.setdefault(key, []).append(piece)
     for pieces in groups.values():
         nodes = [[node for piece in pieces for node in piece[side]] for side in (0, 1)]
-        ops = _told(context, nodes)
+        ops = _op_counts(context, nodes)
         parts = []
         for side in (0, 1):
             if ops[side]:

@@ -3,7 +3,6 @@
 Shows and decides nothing; what it shows is in ``Answer`` and ``Provenance``.
 """
 import collections
-import json
 
 import rich.box
 import rich.console
@@ -11,7 +10,6 @@ import rich.filesize
 import rich.table
 import rich.text
 
-from od_patch import _text
 from od_patch.compare import _causes
 from od_patch.compare import _loading
 from od_patch.compare import _provenance
@@ -26,11 +24,9 @@ _EFFECTS = {'weights': ('weights', 'red'), 'result': ('changes the result', 'red
             'cosmetic': ('cosmetic', 'green')}
 
 
-def console(stream=None, piped=WIDTH):
-    """A console of at most 100 columns; on a narrower terminal, as wide as that; where it is none, of ``piped``."""
-    made = _terminal.Console(file=stream, soft_wrap=False)
-    width = min(WIDTH, made.width) if made.is_terminal else piped
-    return _terminal.Console(file=stream, width=width)
+def console(stream=None):
+    """A console of 100 columns, or of a narrower terminal's."""
+    return _terminal.of_width(WIDTH, stream)
 
 
 def show(answer, out):
@@ -133,20 +129,6 @@ def _run(run):
     return group(table, rich.text.Text('The first tensor whose values differ: {} | {} ({}; {} of {} matched tensors '
                                        'compared).'.format(run.first['left'], run.first['right'], run.first['how'],
                                                            run.first['compared'], run.first['matched'])))
-
-
-def as_json(value, indent=None):
-    """Strict JSON: numbers that JSON has no word for (infinite, not a number) become text."""
-    def plain(part):
-        if isinstance(part, float) and (part != part or part in (float('inf'), float('-inf'))):
-            return str(part)
-        if isinstance(part, dict):
-            return collections.OrderedDict((key, plain(row)) for key, row in part.items())
-        if isinstance(part, (list, tuple)):
-            return [plain(row) for row in part]
-        return part
-    return _text.plain(json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False,
-                                  separators=None if indent else (',', ':')))  # what it writes out is JSON's own form
 
 
 def tensorflow(provenance):

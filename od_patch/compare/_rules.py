@@ -11,9 +11,9 @@ import math
 import numpy
 
 from od_patch.compare import _folding
-from od_patch.compare import _graph
-from od_patch.compare import _optable
-from od_patch.compare import _tensors
+from od_patch.graphs import _graph
+from od_patch.graphs import _op_table
+from od_patch.graphs import _tensors
 
 Rule = collections.namedtuple('Rule', 'name reason apply')
 
@@ -48,7 +48,7 @@ def _kept(graph, node, rule, keep):
 
 
 def _drop_defaults(graph):
-    _, known = _optable.table()
+    _, known = _op_table.table()
     count = 0
     for node, attrs in enumerate(graph.attrs):
         op = known[graph.ops[node]]
@@ -750,7 +750,7 @@ NAMES = [rule.name for rule in RULES]
 
 
 def _removed_defaults(graph, node, op):
-    row = _optable.table()[1][graph.ops[node]]
+    row = _op_table.table()[1][graph.ops[node]]
     if row is None:
         return ()
     return [(op, name, value) for name, value in graph.attrs[node].items() if row.defaults.get(name) == value]

@@ -5,18 +5,18 @@ the graphs and not the order of additions. Equal outputs on a few images prove
 nothing about others; the verdict never rests on them.
 """
 import collections
-import math
 
 import numpy
 
 from od_patch import _pixels
 from od_patch._errors import InputRefused
-from od_patch.compare import _graph
+from od_patch.graphs import _graph
+from od_patch.graphs import _models
+from od_patch.graphs import _sessions
+from od_patch.graphs import _tensors
 from od_patch.terminal import _stages
 
 _CHUNK = 48  # tensors fetched at a time while looking for the first that differs: memory stays small
-# Ops that only a graph with the input type tf_example begins with.
-PARSES_EXAMPLES = frozenset(['ParseExample', 'ParseSingleExample', 'ParseExampleV2'])
 _LOOPS = frozenset(['Enter', 'Exit', 'NextIteration', 'LoopCond', 'Switch', 'Merge', 'TensorArrayV3', 'RefEnter'])
 
 
@@ -54,7 +54,7 @@ class Model:
                                                                                       text[:240]),
                     'Run it with the TensorFlow that it was made with or a later one; without --run it is compared all '
                     'the same.')
-        self._session = tf.Session(graph=self._graph, config=unoptimized_config())
+        self._session = tf.Session(graph=self._graph, config=_sessions.unoptimized_config())
 
     def placeholders(self):
         """(name, dtype, shape as list or None) of the inputs that the outputs need."""
@@ -92,9 +92,9 @@ class Model:
     def _encoded(self, image):
         """The image as PNG, or as a tf.Example that holds it."""
         tf = self._tf
-        with tf.Graph().as_default(), tf.Session(config=default_config()) as session:
+        with tf.Graph().as_default(), tf.Session(config=_sessions.default_config()) as session:
             png = session.run(tf.image.encode_png(image))
-        return example_of(png, *image.shape[:2]) if set(self.graph.ops) & PARSES_EXAMPLES else png
+        return _models.example_of(png, *image.shape[:2]) if set(self.graph.ops) & _models.PARSES_EXAMPLES else png
 
     def values(self, names, feed):
         """The values of tensors by name."""
@@ -106,54 +106,6 @@ class Model:
 
     def close(self):
         self._session.close()
-
-
-def unoptimized_config():
-    """A ``ConfigProto`` with every graph optimization off and one thread, so that one graph gives one result.
-
-    No other place switches them off (``tests/test_sessions.py``). The thread is the session's own: else the first
-    session of the process says how many there are, for all that follow.
-    """
-    from od_patch import _tensorflow
-    config = _tensorflow.tf1().ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1,
-                                           use_per_session_threads=True)
-    config.graph_options.optimizer_options.opt_level = -1  # L0
-    rewrites = config.graph_options.rewrite_options
-    for field in rewrites.DESCRIPTOR.fields:
-        if field.enum_type is not None and field.enum_type.name == 'Toggle':
-            setattr(rewrites, field.name, 2)  # OFF
-    # The toggles leave the memory optimizer on, and what is not a toggle in releases to come.
-    rewrites.disable_meta_optimizer = True
-    return config
-
-
-# Their kernel of NonMaxSuppressionV3 and V4 keeps the boxes that it works on in itself (tensorflow issue 22581): of two
-# runs at once, as of two images of a batch, each may take the other's, or free them twice.
-_MIXES_BOXES_UP = ('1.11', '1.12')
-
-
-def default_config():
-    """A ``ConfigProto`` with TensorFlow's defaults, as servers have them, but for one operation at a time where several
-    corrupt the heap, which aborts the process or, worse, gives other boxes (docs/verify.md).
-    """
-    from od_patch import _tensorflow
-    config = _tensorflow.tf1().ConfigProto()
-    if '.'.join(_tensorflow.versions()[0].split('.')[:2]) in _MIXES_BOXES_UP:
-        config.inter_op_parallelism_threads = 1
-        config.use_per_session_threads = True
-    return config
-
-
-def example_of(png, height, width):
-    """The ``tf.Example``, serialized, that an export with the input type tf_example takes for one image."""
-    from od_patch import _tensorflow
-    example = _tensorflow.tf1().train.Example()
-    features = example.features.feature
-    features['image/encoded'].bytes_list.value.append(png)
-    features['image/format'].bytes_list.value.append(b'png')
-    features['image/height'].int64_list.value.append(height)
-    features['image/width'].int64_list.value.append(width)
-    return example.SerializeToString()
 
 
 def images(count, seed=0, height=240, width=320):
@@ -199,7 +151,7 @@ def run(answer, count):
             left, right = (model.values([table[name] for name in common], feed)
                            for model, table, feed in zip(models, tensors, feeds))
             for name, one, other in zip(common, left, right):
-                apart, number, elements, shapes = difference(one, other)
+                apart, number, elements, shapes = _tensors.difference(one, other)
                 row = worst[name]
                 row[0] = None if apart is None or row[0] is None else max(row[0], apart)
                 row[1], row[2], row[3] = row[1] + number, row[2] + elements, shapes or row[3]
@@ -218,22 +170,6 @@ def run(answer, count):
     finally:
         for model in models:
             model.close()
-
-
-def difference(one, other):
-    """(largest difference or None, elements that differ, elements, shapes where they differ)."""
-    one, other = numpy.asarray(one), numpy.asarray(other)
-    if one.shape != other.shape:
-        return None, max(one.size, other.size), max(one.size, other.size), '{} | {}'.format(one.shape, other.shape)
-    if one.dtype.kind not in 'fiub':
-        different = int((one != other).sum())
-        return (0.0 if not different else math.inf), different, one.size, ''
-    same = (one == other) | ((one != one) & (other != other))
-    with numpy.errstate(invalid='ignore'):  # two infinities are the same, whatever their difference is
-        apart = numpy.abs(one.astype('f8') - other.astype('f8'))
-    apart = apart[~same]
-    largest = float(apart.max()) if apart.size else 0.0
-    return (largest if largest == largest else math.inf), int(apart.size), one.size, ''
 
 
 def _matched(answer):
@@ -290,7 +226,7 @@ def _first(answer, models, feeds):
             count += len(rows)
             left, right = (model.values([row[side] for row in rows], feed)
                            for side, (model, feed) in enumerate(zip(models, feeds)))
-            if any(difference(one, other)[1] for one, other in zip(left, right)):
+            if any(_tensors.difference(one, other)[1] for one, other in zip(left, right)):
                 return True, count
         return False, count
     found, count = any_differs(low, high)
@@ -306,7 +242,7 @@ def _first(answer, models, feeds):
         low, high = (low, middle) if found else (middle, high)
     left, right = matched[low]
     one, other = (model.values([name], feed)[0] for model, name, feed in zip(models, (left, right), feeds))
-    apart, number, elements, shapes = difference(one, other)
+    apart, number, elements, shapes = _tensors.difference(one, other)
     how = 'shapes {}'.format(shapes) if shapes else 'by {:.3g} at most, {:,} of {:,} elements'.format(
         apart, number, elements)
     return collections.OrderedDict([('left', left), ('right', right), ('how', how), ('compared', compared),

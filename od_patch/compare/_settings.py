@@ -8,8 +8,8 @@ import collections
 
 import numpy
 
-from od_patch.compare import _graph
-from od_patch.compare import _tensors
+from od_patch.graphs import _graph
+from od_patch.graphs import _tensors
 
 # What it is called, its value in plain Python, the option of pipeline.config that makes it, the nodes that say it.
 Setting = collections.namedtuple('Setting', 'key label value option nodes')

@@ -11,9 +11,9 @@ import collections
 
 import numpy
 
-from od_patch.compare import _graph
-from od_patch.compare import _optable
-from od_patch.compare import _tensors
+from od_patch.graphs import _graph
+from od_patch.graphs import _op_table
+from od_patch.graphs import _tensors
 
 _FLOAT, _HALF = 1, 19
 _QINT8, _QUINT8 = 11, 12
@@ -133,7 +133,7 @@ def _quantized_input(graph, node, row, result):
 
 def _meant(graph, node, result):
     op, rows = _MEANT[graph.ops[node]]
-    known = _optable.table()[1][op]
+    known = _op_table.table()[1][op]
     inputs = [_quantized_input(graph, node, row, result) if isinstance(row, tuple) else graph.inputs[node][row]
               for row in rows]
     twin = result.graph

@@ -12,7 +12,7 @@ import numpy
 from od_patch.compare import _cause
 from od_patch.compare import _folding
 from od_patch.compare import _storage
-from od_patch.compare import _tensors
+from od_patch.graphs import _tensors
 
 _CONVOLUTIONS = ('Conv2D', 'DepthwiseConv2dNative')
 TOLERANCE = 1e-4  # relative to the largest magnitude of the recomputed values; float32 folding keeps about 1e-6
@@ -105,7 +105,7 @@ def affine(graph, node):
 
 
 def _epsilon(graph, node):
-    from od_patch.compare import _graph
+    from od_patch.graphs import _graph
     value = graph.attrs[node].get('epsilon')
     return _graph.attr_proto(value).f if value is not None else 1e-4
 

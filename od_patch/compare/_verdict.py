@@ -9,14 +9,14 @@ from od_patch import _garbage
 from od_patch.compare import _alignment
 from od_patch.compare import _cause
 from od_patch.compare import _equivalence
-from od_patch.compare import _graph
 from od_patch.compare import _loading
 from od_patch.compare import _provenance
 from od_patch.compare import _recognisers
-from od_patch.compare import _sources
 from od_patch.compare import _storage
 from od_patch.compare import _transforms
 from od_patch.compare import _weights
+from od_patch.graphs import _graph
+from od_patch.graphs import _sources
 from od_patch.terminal import _stages
 
 IDENTICAL = 'identical'
@@ -131,8 +131,8 @@ def _compared(left, right, outputs, checkpoint):
     _stages.stage('provenance')
     answer.provenance = tuple(_provenance.of(*row) for row in zip(answer.sources, answer.graphs, loads))
     if checkpoint:
-        from od_patch.compare import _checkpoints
-        answer.checkpoint = [_checkpoints.origin(graph, checkpoint) for graph in answer.graphs]
+        from od_patch.compare import _origin
+        answer.checkpoint = [_origin.origin(graph, checkpoint) for graph in answer.graphs]
     if any(row.refusal for row in loads):
         return _unloadable(answer)
     _stages.stage('equality')
@@ -166,7 +166,7 @@ def _compared(left, right, outputs, checkpoint):
     answer.weights = _weights.Comparison(one, other, weights[0], weights[1], answer.alignment.pairs)
     answer.causes, answer.context = _recognisers.explain(answer.alignment, equivalence, answer.weights, decoded,
                                                        answer.graphs)
-    _settle(answer)
+    _decide(answer)
     return answer
 
 
@@ -212,7 +212,7 @@ def _equivalent_reason(equivalence):
     return '{}: only {} differ.'.format(text, ' and '.join(equivalence.always) or 'the way it is written')
 
 
-def _settle(answer):
+def _decide(answer):
     """The verdict of graphs that are not the same computation."""
     if not answer.causes and answer.equivalence.structure_equal:
         answer.causes.append(_cause.Cause(
@@ -243,20 +243,20 @@ def _settle(answer):
     if (not answer.graphs[0].named_outputs) and (not answer.graphs[1].named_outputs) and not most:
         left, right = ({graph.ops[node] for node in graph.final_order()} for graph in answer.graphs)
         if len(left & right) * 2 < max(len(left), len(right)):
-            return _say(answer, NOT_COMPARABLE, 'The graphs have neither weights nor outputs nor most ops in common.')
+            return _set(answer, NOT_COMPARABLE, 'The graphs have neither weights nor outputs nor most ops in common.')
     if equivalence.nothing_common:
-        return _say(answer, NOT_COMPARABLE, _other_outputs(equivalence))
+        return _set(answer, NOT_COMPARABLE, _other_outputs(equivalence))
     if most and paired * 2 < max(1, min(weights.left, weights.right)):
-        return _say(answer, NOT_COMPARABLE,
+        return _set(answer, NOT_COMPARABLE,
                     'Different models: of {} and {} weights only {} have a partner of the same shape.'.format(
                         weights.left, weights.right, paired))
     heads = _HEADS & (set(equivalence.outputs_left) ^ set(equivalence.outputs_right))
     if heads and (differing or reshaped or (only[0] and only[1])):
-        return _say(answer, NOT_COMPARABLE,
+        return _set(answer, NOT_COMPARABLE,
                     'Different architectures: {} only on one side, and the weights differ.'.format(
                         _list(sorted(heads))))
     if lossy and not differing and not reshaped:
-        return _say(answer, DIFFERENT_WEIGHTS, _fewer_bits(answer))
+        return _set(answer, DIFFERENT_WEIGHTS, _fewer_bits(answer))
     if differing or reshaped:
         text = '{} of {} weights differ'.format(len(differing) + len(reshaped), most)
         if differing and answer.differences:
@@ -266,9 +266,9 @@ def _settle(answer):
         structure = sum(1 for cause in answer.causes if cause.effect != 'weights')
         text += '; the graph around them is the same.' if not structure else '; the graph around them differs too.'
         _weights_cause(answer, differing, reshaped, only)
-        return _say(answer, DIFFERENT_WEIGHTS, text)
+        return _set(answer, DIFFERENT_WEIGHTS, text)
     if only[0] and only[1]:
-        return _say(answer, DIFFERENT_WEIGHTS, '{} weights are only in the first graph, {} only in the second.'.format(
+        return _set(answer, DIFFERENT_WEIGHTS, '{} weights are only in the first graph, {} only in the second.'.format(
             len(only[0]), len(only[1])))
     agree = len(weights.equal)
     if folded:
@@ -279,7 +279,7 @@ def _settle(answer):
             'first' if only[0] else 'second')
     else:
         text = 'All {} weights agree bit for bit'.format(most)
-    return _say(answer, SAME_WEIGHTS, '{}; {}.'.format(text, _main_cause(answer)))
+    return _set(answer, SAME_WEIGHTS, '{}; {}.'.format(text, _main_cause(answer)))
 
 
 def _other_outputs(equivalence):
@@ -342,7 +342,7 @@ def _list(names):
     return ', '.join(names[:4]) + (', …' if len(names) > 4 else '') if names else 'none'
 
 
-def _say(answer, verdict, reason):
+def _set(answer, verdict, reason):
     answer.verdict, answer.reason = verdict, reason
     if verdict == NOT_COMPARABLE and answer.equivalence.nothing_common:
         answer.causes = [cause for cause in answer.causes if cause.kind == 'outputs']

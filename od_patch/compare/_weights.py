@@ -9,7 +9,7 @@ import collections
 
 import numpy
 
-from od_patch.compare import _tensors
+from od_patch.graphs import _tensors
 
 # op -> input slots that take learnt values
 SLOTS = {

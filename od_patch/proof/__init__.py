@@ -8,18 +8,18 @@ Not for: two frozen graphs that differ, and why; that is ``compare``.
 
 
 def verify(*args, **kwargs):
-    """See ``_run.verify``; imported late, as it imports TensorFlow's protos."""
-    from od_patch.proof import _run
-    return _run.verify(*args, **kwargs)
+    """See ``_verify.verify``; imported late, as it imports TensorFlow's protos."""
+    from od_patch.proof import _verify
+    return _verify.verify(*args, **kwargs)
 
 
 def staged(export, full=False):
-    """See ``_run.staged``."""
-    from od_patch.proof import _run
-    return _run.staged(export, full)
+    """See ``_verify.staged``."""
+    from od_patch.proof import _verify
+    return _verify.staged(export, full)
 
 
 def require():
     """Refuses where what a full proof needs beside TensorFlow is not installed; see ``_images.pillow``."""
-    from od_patch.proof import _images
+    from od_patch.graphs import _images
     _images.pillow()

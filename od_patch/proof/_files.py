@@ -2,7 +2,7 @@
 
 Reads every tensor of the bundles once, as TensorFlow's reader verifies its CRC-32C then.
 
-Not for: whether the values are the right ones (``_weights``).
+Not for: whether the values are the right ones (``_variables``).
 """
 import os
 
@@ -11,8 +11,8 @@ import rich.filesize
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.checkpoint import _bundle
-from od_patch.compare import _freezing
-from od_patch.compare import _tensors
+from od_patch.graphs import _freezing
+from od_patch.graphs import _tensors
 from od_patch.proof import _answer
 from od_patch.proof._answer import Check
 from od_patch.staging import _digest

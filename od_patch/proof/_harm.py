@@ -8,8 +8,8 @@ Not for: keeping anything from being run; who runs a foreign model runs foreign 
 """
 import re
 
-from od_patch.compare import _freezing
-from od_patch.compare import _optable
+from od_patch.graphs import _freezing
+from od_patch.graphs import _op_table
 from od_patch.proof import _answer
 
 _WRITE = re.compile(
@@ -61,7 +61,7 @@ def _kind(op):
 
 
 def _is_of_tensorflow(op):
-    return _optable.table()[1][op] is not None
+    return _op_table.table()[1][op] is not None
 
 
 def _saved_for_nothing(servable, graph_def):

@@ -5,17 +5,17 @@ the defaults TensorFlow folds constants in the one and cannot in the other, so
 the last bits differ: detections are paired by box and class, and what is left
 is reported.
 
-Not for: saying which weight is wrong (``_weights``).
+Not for: saying which weight is wrong (``_variables``).
 """
 import collections
 
 import numpy
 
 from od_patch._errors import InputRefused
-from od_patch.compare import _run
+from od_patch.graphs import _models
+from od_patch.graphs import _sessions
 from od_patch.proof import _answer
 from od_patch.proof import _matching
-from od_patch.proof import _models
 from od_patch.proof._answer import Check
 
 _PART = 'outputs'
@@ -95,7 +95,7 @@ def check(servable, frozen, pictures):
         checks.append(Check(_PART, 'side inputs', _answer.NOTE, 'made-up numbers for {}'.format(
             _answer.few([side.name.split(':')[0] for side in sides]))))
     batches = _batches(model_input, pictures)
-    for mode, config in ((OFF, _run.unoptimized_config()), (DEFAULTS, _run.default_config())):
+    for mode, config in ((OFF, _sessions.unoptimized_config()), (DEFAULTS, _sessions.default_config())):
         both = _run_both(mode, config, servable, frozen, (model_input, sides), batches)
         runs += both
         checks += [_judge(run, any(one.batch == 1 and one.failures for one in both)) for run in both]
@@ -123,7 +123,7 @@ def signatures(servable, pictures):
     found = {}
     for key, model_input in inputs.items():
         try:
-            with _models.saved_model(servable.of(key), _run.unoptimized_config()) as model:
+            with _models.saved_model(servable.of(key), _sessions.unoptimized_config()) as model:
                 (_, groups), = _batches(model_input, fitted)[:1]
                 found[key] = [model.run(value) for value, _ in groups]
         except _models.Failure as error:

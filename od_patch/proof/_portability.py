@@ -11,9 +11,9 @@ import re
 import rich.filesize
 
 from od_patch._errors import UsageError
-from od_patch.compare import _optable
+from od_patch.graphs import _models
+from od_patch.graphs import _op_table
 from od_patch.proof import _answer
-from od_patch.proof import _models
 from od_patch.proof._answer import Check
 
 _PART = 'portability'
@@ -47,18 +47,18 @@ def check(subject, servable, frozen, target):
 
 
 def known_release(text):
-    """The release of the op table that a user means, such as '1.12.0'; see ``_optable.position_of``.
+    """The release of the op table that a user means, such as '1.12.0'; see ``_op_table.position_of``.
 
     Raises:
         UsageError: the table does not have it.
     """
-    releases, _ = _optable.table()
-    position = _optable.position_of(text)
+    releases, _ = _op_table.table()
+    position = _op_table.position_of(text)
     if position is not None:
         return releases[position]
     raise UsageError('--target_tf={}: the table of ops has TensorFlow {} to {}.'.format(
-        text, _optable.short(releases[0]), _optable.short(releases[-1])),
-        'Give one of {}.'.format(', '.join(map(_optable.short, releases))))
+        text, _op_table.short(releases[0]), _op_table.short(releases[-1])),
+        'Give one of {}.'.format(', '.join(map(_op_table.short, releases))))
 
 
 def _nodes(graph_def):
@@ -93,9 +93,9 @@ def _devices(label, graph_def):
 def _ops(label, graph_def, target):
     """Whether a TensorFlow release knows every op and attribute; without one, which release is the first to."""
     name = 'ops, {}'.format(label)
-    releases, known = _optable.table()
+    releases, known = _op_table.table()
     place = None if target is None else releases.index(target)
-    releases = [_optable.short(release) for release in releases]
+    releases = [_op_table.short(release) for release in releases]
     functions = {function.signature.name for function in graph_def.library.function}
     first, strange, custom = 0, {}, {}
     for where, node in _nodes(graph_def):

@@ -6,7 +6,7 @@ values; then ``convert_variables_to_constants`` makes the frozen graph. The same
 function is given the same graph here, and a stand-in for the session that looks
 the values up: the result is the same, node for node.
 
-Not for: freezing a SavedModel, which is ``compare/_freezing``.
+Not for: freezing a SavedModel, which is ``graphs/_freezing``.
 """
 import re
 

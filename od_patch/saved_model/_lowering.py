@@ -11,27 +11,27 @@ import collections
 import typing
 
 from od_patch import _errors
-from od_patch.compare import _optable
+from od_patch.graphs import _op_table
 
 
 def releases():
     """Returns the TensorFlow releases that can be asked for, list of str, such as '1.12.0'."""
-    return _optable.table()[0]
+    return _op_table.table()[0]
 
 
 def release_of(version):
-    """Returns the position in ``releases()`` of a version as a user types it; see ``_optable.position_of``.
+    """Returns the position in ``releases()`` of a version as a user types it; see ``_op_table.position_of``.
 
     Raises:
         od_patch.UsageError: there is no such release in the table.
     """
-    position = _optable.position_of(version)
+    position = _op_table.position_of(version)
     if position is not None:
         return position
     known = releases()
     raise _errors.UsageError('--target_tf={} is no release of TensorFlow that od-patch knows.'.format(version),
                              'Give one from {} to {}, such as --target_tf=1.12.'.format(
-                                 _optable.short(known[0]), _optable.short(known[-1])))
+                                 _op_table.short(known[0]), _op_table.short(known[-1])))
 
 
 def lower(graph_def, version):
@@ -51,7 +51,7 @@ def lower(graph_def, version):
             release lacks and no rule puts back.
     """
     target = release_of(version)
-    _, ops = _optable.table()
+    _, ops = _op_table.table()
     by_name = {node.name: node for node in graph_def.node}
     done = collections.Counter()
     obstacles = {}

@@ -55,7 +55,7 @@ def trial(published):
 
 def _body(model_input, rows):
     """Returns (JSON of a REST request, in rows or in columns where rows are not taken, program that prints it)."""
-    from od_patch.proof import _models
+    from od_patch.graphs import _models
     form = 'instances' if rows else 'inputs'
     if model_input.kind == _models.IMAGE:
         batch, height, width = [size or 1 for size in (model_input.shape or [None] * 4)[:3]]
@@ -65,8 +65,7 @@ def _body(model_input, rows):
         return json.dumps({form: [[[[0] * channels] * width] * height] * batch}), made_by
     value = _PIXEL
     if model_input.kind == _models.EXAMPLE:
-        from od_patch.compare import _run
-        value = _run.example_of(value, 1, 1)
+        value = _models.example_of(value, 1, 1)
     instance = {'b64': base64.b64encode(value).decode('ascii')}
     if model_input.shape is not None and not model_input.shape:
         return json.dumps({form: instance}), 'import json; print(json.dumps({{"{}": {}}}))'.format(

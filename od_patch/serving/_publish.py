@@ -296,8 +296,8 @@ def choose(request, record, there):
 
 def prove(folder, given):
     """Refuses a copy that is damaged; returns (its ``proof._models.Input`` or None, whether it takes rows)."""
-    from od_patch.proof import _models
-    from od_patch.proof import _servable
+    from od_patch.graphs import _models
+    from od_patch.graphs import _servable
     answer = proof.verify(saved_model=folder, quick=True)
     if answer.wrong:
         raise _errors.ProofFailed(

@@ -66,7 +66,7 @@ def write(export, output_directory, model_name=None, image=None, signature=None,
         od_patch.UsageError: a name that cannot stand in a URL.
         od_patch.EnvironmentRefused: Pillow is not installed.
     """
-    from od_patch.proof import _models
+    from od_patch.graphs import _models
     check(export, output_directory, overwrite)
     folder, name = _find(export, model_name)
     servable = _servable(folder, signature)
@@ -92,7 +92,7 @@ def write(export, output_directory, model_name=None, image=None, signature=None,
     files[CLIENT] = client(settings)
     _write(files, output_directory, folder)
     return Example(output_directory, list(files), name, folder, servable.signature_key, model_input, names,
-                   _told(picture, image, model_input, value, count),
+                   _picture_in_words(picture, image, model_input, value, count),
                    _sizes(name, servable.signature_key, key, model_input, value, picture, encoded, count, files), url)
 
 
@@ -105,7 +105,7 @@ def check(export, output_directory, overwrite=False):
     Raises:
         od_patch.OutputRefused, od_patch.UsageError, od_patch.EnvironmentRefused: as ``write``.
     """
-    from od_patch.proof import _images
+    from od_patch.graphs import _images
     if '://' in export:
         raise _errors.UsageError('{}: SavedModels are read from a local disk for a request.'.format(export),
                                  'Write the request for the export before it is published, or for a copy.')
@@ -172,7 +172,7 @@ def _find(export, model_name):
 
 def _servable(folder, signature):
     """The ``Servable``, with the signature that is asked."""
-    from od_patch.proof import _servable as servables
+    from od_patch.graphs import _servable as servables
     servable = servables.Servable(folder)
     if signature is not None:
         found = servable.meta_graph.signature_def
@@ -198,7 +198,7 @@ def _read_names(folder):
 
 def _picture(image):
     """Returns (``Picture``, its bytes as a file that TensorFlow decodes)."""
-    from od_patch.proof import _images
+    from od_patch.graphs import _images
     if image is None:
         picture, = _images.drawn(1)
         return picture, _encoded(picture, 'JPEG')
@@ -214,13 +214,13 @@ def _picture(image):
 
 
 def _encoded(picture, kind):
-    from od_patch.proof import _images
+    from od_patch.graphs import _images
     return _images.encoded(picture.array, kind, **({'quality': _QUALITY} if kind == 'JPEG' else {}))
 
 
-def _told(picture, image, model_input, value, count):
+def _picture_in_words(picture, image, model_input, value, count):
     """In words, what is sent: how often, of what size, and what of it is not the user's."""
-    from od_patch.proof import _models
+    from od_patch.graphs import _models
     pixels = model_input.kind == _models.IMAGE
     height, width = (value if pixels else picture.array).shape[:2]
     words = '{}{} ({} x {} pixels'.format('' if count == 1 else '{} times '.format(count),
@@ -235,7 +235,7 @@ def _told(picture, image, model_input, value, count):
 
 def _value(model_input, picture, encoded):
     """What one image is sent as: bytes, or an array of pixels, of the size that the model wants."""
-    from od_patch.proof import _models
+    from od_patch.graphs import _models
     if model_input.kind == _models.IMAGE:
         return _models.batch_of(model_input, [picture])[0]
     return _client.example(encoded) if model_input.kind == _models.EXAMPLE else encoded
@@ -284,7 +284,7 @@ def _sizes(model_name, signature, key, model_input, value, picture, encoded, cou
 
     Of the model's own type of input, what was written; of the others, what it would be.
     """
-    from od_patch.proof import _models
+    from od_patch.graphs import _models
     found = []
     for kind, other in ((_models.IMAGE, picture.with_channels(3)), (_models.ENCODED, encoded),
                         (_models.EXAMPLE, _client.example(encoded))):

@@ -40,7 +40,7 @@ def require(images):
         od_patch.EnvironmentRefused: tensorflow-serving-api or Pillow is missing.
         od_patch.InputRefused: there is no such image.
     """
-    from od_patch.proof import _images  # late: it imports numpy
+    from od_patch.graphs import _images  # late: it imports numpy
     _protos()
     _images.pillow()
     if images:
@@ -49,7 +49,7 @@ def require(images):
 
 def files(images):
     """Returns the paths of the images that requests are made of; none for drawn scenes. Raises as ``require``."""
-    from od_patch.proof import _images
+    from od_patch.graphs import _images
     return _images.files(images) if images else []
 
 
@@ -68,8 +68,8 @@ def write(saved_model, images):
             images.
         od_patch.ProofFailed: the model fails to run one of them.
     """
-    from od_patch.proof import _images
-    from od_patch.proof import _models
+    from od_patch.graphs import _images
+    from od_patch.graphs import _models
     prediction_log_pb2 = _protos()
     tf = _tensorflow.tf1()
     signatures = _signatures(saved_model)
@@ -115,8 +115,8 @@ def _protos():
 
 def _signatures(saved_model):
     """Returns [(key, ``Servable``, ``_models.Input``)] of those signatures that take images and nothing else."""
-    from od_patch.proof import _models
-    from od_patch.proof import _servable
+    from od_patch.graphs import _models
+    from od_patch.graphs import _servable
     default = _servable.Servable(saved_model)
     found, refusals = [], []
     for key in sorted(default.meta_graph.signature_def):
@@ -133,7 +133,7 @@ def _signatures(saved_model):
 
 def _log(prediction_log_pb2, key, servable, model_input, picture):
     """Returns the ``PredictionLog`` of one picture for one signature."""
-    from od_patch.proof import _models
+    from od_patch.graphs import _models
     tf = _tensorflow.tf1()
     batch = model_input.shape[0] if model_input.shape else None
     value = _models.batch_of(model_input, [picture] * (batch or 1))
@@ -148,13 +148,13 @@ def _log(prediction_log_pb2, key, servable, model_input, picture):
 
 def _run_all(saved_model, signatures, path, prediction_log_pb2, pictures):
     """Runs every record of a file against the SavedModel; returns how many there are."""
-    from od_patch.compare import _run
-    from od_patch.proof import _models
+    from od_patch.graphs import _models
+    from od_patch.graphs import _sessions
     tf = _tensorflow.tf1()
     by_key = {key: servable for key, servable, _ in signatures}
     count = 0
     with _refused(saved_model, pictures, lambda: count // len(signatures)), \
-            _models.loaded(signatures[0][1], _run.default_config()) as session:
+            _models.loaded(signatures[0][1], _sessions.default_config()) as session:
         for record in tf.python_io.tf_record_iterator(path):
             request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
             servable = by_key[request.model_spec.signature_name]
@@ -167,7 +167,7 @@ def _run_all(saved_model, signatures, path, prediction_log_pb2, pictures):
 
 @contextlib.contextmanager
 def _refused(saved_model, pictures, number):
-    from od_patch.proof import _models
+    from od_patch.graphs import _models
     try:
         yield
     except _models.Failure as error:

@@ -23,6 +23,13 @@ class Console(rich.console.Console):
             yield segment
 
 
+def of_width(most, stream=None, piped=None):
+    """A console as wide as its terminal, of ``most`` columns at most; else of ``piped``, default ``most``, columns."""
+    made = Console(file=stream, soft_wrap=False)
+    width = min(most, made.width) if made.is_terminal else piped or most
+    return Console(file=stream, width=width)
+
+
 def show_refusal(error, stream):
     """Prints a refusal: what is wrong, and what to do."""
     console = Console(file=stream, soft_wrap=True)

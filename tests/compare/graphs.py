@@ -7,8 +7,8 @@ import functools
 import numpy as np
 
 from od_patch import _tensorflow
-from od_patch.compare import _run
-from od_patch.compare import _sources
+from od_patch.graphs import _sessions
+from od_patch.graphs import _sources
 
 try:
     _tensorflow.tf1().disable_control_flow_v2()  # frozen graphs of the OD API have Enter, Merge and Exit
@@ -90,7 +90,7 @@ def run(graph_def, outputs, feeds):
     tf = _tensorflow.tf1()
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name='')
-        with tf.Session(graph=graph, config=_run.unoptimized_config()) as session:
+        with tf.Session(graph=graph, config=_sessions.unoptimized_config()) as session:
             return session.run([name if ':' in name else name + ':0' for name in outputs],
                                {name + ':0': value for name, value in feeds.items()})
 

@@ -179,9 +179,9 @@ def test_an_unfrozen_saved_model_is_refused_with_the_command_that_freezes_it(tmp
 
 def test_an_op_that_the_tensorflow_at_hand_lacks_stops_only_running(tmp_path, good):
     from tensorflow.python.framework import op_def_registry
-    from od_patch.compare import _optable
+    from od_patch.graphs import _op_table
     known = (op_def_registry.get if hasattr(op_def_registry, 'get') else op_def_registry.get_registered_ops().get)
-    _, ops = _optable.table()
+    _, ops = _op_table.table()
     lacking = next((op for op in ('XlaSpmdFullToShardShape', 'NonMaxSuppressionV5', 'BatchMatMulV3', 'Relu6Future',
                                   'MatrixDiagV3', 'SparseSegmentSumGradV2') if ops[op] and not known(op)), None)
     if lacking is None:

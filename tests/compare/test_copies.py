@@ -6,7 +6,7 @@ pytest.importorskip('tensorflow')
 
 from od_patch.compare import _canonical  # noqa: E402
 from od_patch.compare import _equivalence  # noqa: E402
-from od_patch.compare import _sources  # noqa: E402
+from od_patch.graphs import _sources  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import BOOL, FLOAT, INT32, Made  # noqa: E402
 

@@ -9,7 +9,7 @@ pytest.importorskip('tensorflow')
 from od_patch import _tensorflow  # noqa: E402
 from od_patch.compare import _folding  # noqa: E402
 from od_patch.compare import _rules  # noqa: E402
-from od_patch.compare import _run  # noqa: E402
+from od_patch.graphs import _sessions  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import FLOAT, HALF, INT32, INT64, Made  # noqa: E402
 
@@ -104,7 +104,7 @@ def computed(graph_def):
     try:
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(graph_def, name='')
-        with tf.Session(graph=graph, config=_run.unoptimized_config()) as session:
+        with tf.Session(graph=graph, config=_sessions.unoptimized_config()) as session:
             return session.run('value:0')
     except (ValueError, tf.errors.OpError):
         return None

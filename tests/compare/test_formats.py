@@ -13,8 +13,8 @@ import zipfile
 import pytest
 
 from od_patch._errors import InputRefused
-from od_patch.compare import _sources
 from od_patch.compare import _verdict
+from od_patch.graphs import _sources
 from od_patch.terminal import _stages
 from tests.compare import graphs
 from tests.proof import small

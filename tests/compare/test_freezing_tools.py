@@ -46,7 +46,7 @@ def _part_by_part(folder):
 
 
 def _by_od_patch(folder):
-    from od_patch.compare import _sources
+    from od_patch.graphs import _sources
     return _sources.frozen_saved_model(os.path.join(folder, 'saved_model'))[0]
 
 

@@ -4,9 +4,9 @@ import pytest
 pytest.importorskip('tensorflow')
 
 from od_patch.compare import _equivalence  # noqa: E402
-from od_patch.compare import _graph  # noqa: E402
-from od_patch.compare import _sources  # noqa: E402
 from od_patch.compare import _verdict  # noqa: E402
+from od_patch.graphs import _graph  # noqa: E402
+from od_patch.graphs import _sources  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import BOOL, FLOAT, Made  # noqa: E402
 

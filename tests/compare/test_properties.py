@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 
 from od_patch.compare import _equivalence
-from od_patch.compare import _optable
+from od_patch.graphs import _op_table
 from tests.compare import graphs
 
 pytest.importorskip('tensorflow')
@@ -56,7 +56,7 @@ def renamed(graph_def, draw, keep=graphs.OUTPUTS + ('image_tensor',)):
 
 
 def with_defaults(graph_def, draw):
-    _, ops = _optable.table()
+    _, ops = _op_table.table()
     for node in graph_def.node:
         for name, (_, _, default) in ops[node.op].attrs.items():
             if default is None:

@@ -7,12 +7,12 @@ import pytest
 pytest.importorskip('tensorflow')
 
 from od_patch import _errors  # noqa: E402
-from od_patch.compare import _checkpoints  # noqa: E402
-from od_patch.compare import _freezing  # noqa: E402
-from od_patch.compare import _graph  # noqa: E402
+from od_patch.compare import _origin  # noqa: E402
 from od_patch.compare import _provenance  # noqa: E402
-from od_patch.compare import _sources  # noqa: E402
-from od_patch.compare import _tensors  # noqa: E402
+from od_patch.graphs import _freezing  # noqa: E402
+from od_patch.graphs import _graph  # noqa: E402
+from od_patch.graphs import _sources  # noqa: E402
+from od_patch.graphs import _tensors  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import BOOL, FLOAT, INT32, Made  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
@@ -249,7 +249,7 @@ def test_the_weights_of_a_graph_are_raw_or_averages(values, averaged, kind, tmp_
     made.const('absent', [7., 7.]).node('absent/read', 'Identity', ['absent'], T=FLOAT)
     made.node('out', 'Mul', [last, 'absent/read'], T=FLOAT)
     checkpoints.write_v2(str(tmp_path / 'c'), held)
-    found = _checkpoints.origin(graphs.graph_of(made.graph_def, ['out']), str(tmp_path / 'c'))
+    found = _origin.origin(graphs.graph_of(made.graph_def, ['out']), str(tmp_path / 'c'))
     assert found['kind'] == kind and found['absent'] == 1
     assert found['raw'] + found['moving_averages'] + found['both'] + found['neither'] == len(values)
     assert found['neither'] == values.count(OTHER)
@@ -326,13 +326,13 @@ def test_a_tensor_is_shown_by_its_first_elements(value, dtype, text):
 def range_of(made, outputs=('out',)):
     graph = graphs.graph_of(made.graph_def, list(outputs))
     first, last = _provenance.tensorflow_range(graph, graph.final_order())
-    releases = _provenance._optable.table()[0]
+    releases = _provenance._op_table.table()[0]
     return releases[first[0]], first[1], releases[last[0]], last[1]
 
 
 def test_an_op_and_an_attribute_need_a_release_that_has_them():
     plain = Made().placeholder('x').node('out', 'Neg', ['x'], T=FLOAT)
-    releases = _provenance._optable.table()[0]
+    releases = _provenance._op_table.table()[0]
     assert range_of(plain) == (releases[0], '', releases[-1], '')
     made = Made().placeholder('x').placeholder('n', INT32).const('s', 0.5)
     made.node('out', 'NonMaxSuppressionV3', ['x', 'x', 'n', 's', 's'])
@@ -368,7 +368,7 @@ def test_an_edge_of_bool_reads_as_it_is_written():
 
 
 def test_an_op_that_was_dropped_bounds_the_release_from_above():
-    releases, ops = _provenance._optable.table()
+    releases, ops = _provenance._op_table.table()
     op = next(name for name in sorted(ops._rows) if ops[name].until < len(releases) - 1)
     first, _, last, why = range_of(Made().node('out', op))
     assert (first, last) == (releases[ops[op].since], releases[ops[op].until])
@@ -379,7 +379,7 @@ def test_a_graph_written_without_defaults_says_nothing_by_what_is_absent():
     made = Made().placeholder('x').placeholder('s', INT32).node('a', 'MatMul', ['x', 'x'], T=FLOAT)
     made.node('b', 'Sum', ['a', 's'], T=FLOAT, Tidx=INT32).node('c', 'Cumsum', ['b', 's'], T=FLOAT, Tidx=INT32)
     made.node('out', 'ResizeBilinear', ['c', 's'], T=FLOAT)
-    assert range_of(made)[2:] == (_provenance._optable.table()[0][-1], '')
+    assert range_of(made)[2:] == (_provenance._op_table.table()[0][-1], '')
     for name, attr in (('a', 'transpose_a'), ('a', 'transpose_b'), ('b', 'keep_dims'), ('c', 'exclusive'),
                        ('c', 'reverse'), ('out', 'align_corners')):
         made.change(name).attr[attr].b = False

@@ -5,13 +5,13 @@ import pytest
 pytest.importorskip('tensorflow')
 
 from od_patch import _errors  # noqa: E402
-from od_patch.compare import _formats  # noqa: E402
-from od_patch.compare import _freezing  # noqa: E402
-from od_patch.compare import _graph  # noqa: E402
 from od_patch.compare import _loading  # noqa: E402
-from od_patch.compare import _sources  # noqa: E402
-from od_patch.compare import _tensors  # noqa: E402
-from od_patch.proof import _servable  # noqa: E402
+from od_patch.graphs import _formats  # noqa: E402
+from od_patch.graphs import _freezing  # noqa: E402
+from od_patch.graphs import _graph  # noqa: E402
+from od_patch.graphs import _servable  # noqa: E402
+from od_patch.graphs import _sources  # noqa: E402
+from od_patch.graphs import _tensors  # noqa: E402
 from tests.compare.written import FLOAT  # noqa: E402
 from tests.compare.written import Made  # noqa: E402
 from tests.support import checkpoints  # noqa: E402

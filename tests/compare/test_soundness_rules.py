@@ -11,9 +11,9 @@ from od_patch import _errors  # noqa: E402
 from od_patch import cli  # noqa: E402
 from od_patch.compare import _equivalence  # noqa: E402
 from od_patch.compare import _folding  # noqa: E402
-from od_patch.compare import _freezing  # noqa: E402
 from od_patch.compare import _regenerate  # noqa: E402
 from od_patch.compare import _verdict  # noqa: E402
+from od_patch.graphs import _freezing  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.test_bad_input import od_patch  # noqa: E402
 from tests.compare.written import BOOL, FLOAT, INT32, Made  # noqa: E402

@@ -18,6 +18,8 @@ from od_patch.compare import _settings  # noqa: E402
 from od_patch.compare import _storage  # noqa: E402
 from od_patch.compare import _transforms  # noqa: E402
 from od_patch.compare import _verdict  # noqa: E402
+from od_patch.graphs import _tensors  # noqa: E402
+from od_patch.terminal import _json  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import FLOAT, INT32, Made  # noqa: E402
 
@@ -233,11 +235,11 @@ def test_limits_of_nms_are_read_with_their_options():
     ([1., 2., 3.], [1.], (None, 3, 3, '(3,) | (1,)'))])
 def test_a_difference_of_values(one, other, expected):
     kinds = [np.array(value, object) if isinstance(value[0], bytes) else np.array(value) for value in (one, other)]
-    assert _run.difference(*kinds) == expected
+    assert _tensors.difference(*kinds) == expected
 
 
 def test_integers_without_a_sign_are_subtracted_as_numbers():
-    assert _run.difference(np.array([1], 'u1'), np.array([3], 'u1'))[0] == 2.0
+    assert _tensors.difference(np.array([1], 'u1'), np.array([3], 'u1'))[0] == 2.0
 
 
 def test_made_up_images_are_the_same_every_time_and_each_another():
@@ -293,7 +295,7 @@ def test_outputs_without_known_names_and_different_models_are_not_compared(tmp_p
 def test_an_image_is_fed_as_the_placeholder_wants_it(shape, expected, tmp_path):
     made = chained(2., shape=shape)
     graph = graphs.graph_of(made.graph_def, ['out'])
-    from od_patch.compare import _sources
+    from od_patch.graphs import _sources
     model = _run.Model(_sources.Source('a', 'a', 'frozen graph', made.graph_def), graph)
     feed = model.feed(_run.images(1)[0])
     assert list(feed) == ['image:0'] and feed['image:0'].shape == expected and feed['image:0'].dtype == np.uint8
@@ -310,11 +312,11 @@ def test_a_graph_with_two_inputs_cannot_be_run(tmp_path):
 # JSON and page --------------------------------------------------------------------------------------------------------
 
 def test_json_is_strict():
-    text = _report.as_json({'a': [1.5, float('inf'), -float('inf'), float('nan')], 'b': (True, None, 'é'),
+    text = _json.strict({'a': [1.5, float('inf'), -float('inf'), float('nan')], 'b': (True, None, 'é'),
                             'c': {'d': 1}})
     assert json.loads(text) == {'a': [1.5, 'inf', '-inf', 'nan'], 'b': [True, None, 'é'], 'c': {'d': 1}}
     assert 'é' in text and ' ' not in text
-    assert _report.as_json({'a': 1}, 2) == '{\n  "a": 1\n}'
+    assert _json.strict({'a': 1}, 2) == '{\n  "a": 1\n}'
 
 
 def test_the_page_tells_each_node_what_it_is_to_the_other_graph(tmp_path):
@@ -441,7 +443,7 @@ def test_a_scale_that_is_worked_out_of_constants_is_a_scale():
 
 @pytest.mark.parametrize('dtype, kind, offset', [(12, 'u1', 0), (11, 'i1', 128)])
 def test_a_quantized_weight_is_turned_back(dtype, kind, offset):
-    from od_patch.compare import _tensors
+    from od_patch.graphs import _tensors
     made = Made().const('low', -1.0).const('high', 1.55)
     made.node('q', 'Const', dtype=dtype)
     made.change('q').attr['value'].tensor.CopyFrom(

@@ -7,8 +7,8 @@ import pytest
 
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
-from od_patch.compare import _run
 from od_patch.compare import _verdict
+from od_patch.graphs import _sessions
 from tests.compare import graphs
 from tests.compare import tools
 
@@ -34,7 +34,7 @@ def values(graph_def, image, outputs, graph):
             tf.import_graph_def(graph_def, name='')
         except (ValueError, KeyError, tf.errors.OpError) as error:
             return str(error)
-        with tf.Session(graph=made, config=_run.unoptimized_config()) as session:
+        with tf.Session(graph=made, config=_sessions.unoptimized_config()) as session:
             try:
                 return [session.run([name + ':0' for name in outputs], {image + ':0': fed}) for fed in images(graph)]
             except tf.errors.OpError:

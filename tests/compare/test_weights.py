@@ -4,10 +4,10 @@ import pytest
 
 pytest.importorskip('tensorflow')
 
-from od_patch.compare import _graph  # noqa: E402
-from od_patch.compare import _tensors  # noqa: E402
 from od_patch.compare import _verdict  # noqa: E402
 from od_patch.compare import _weights  # noqa: E402
+from od_patch.graphs import _graph  # noqa: E402
+from od_patch.graphs import _tensors  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.compare.written import FLOAT, INT32, Made  # noqa: E402
 

@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 
-from od_patch.compare import _freezing
+from od_patch.graphs import _freezing
 from tests.support import checkpoints
 from tests.support import shapes
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from od_patch import cli
 from od_patch import proof
-from od_patch.proof import _images
+from od_patch.graphs import _images
 from od_patch.proof import _outputs
-from od_patch.proof import _page
+from od_patch.proof import _verify_page
 from tests.compare.test_bad_input import od_patch
 from tests.proof import defects
 from tests.support import exports
@@ -157,7 +157,7 @@ def test_nothing_that_is_shown_becomes_markup(exported, tmp_path):
     run.rows = [_outputs.Row(_HOSTILE, [1], False, 1, 1, 1.5, 1.5, [1.5, float('inf')], _HOSTILE)]
     answer.runs, answer.pictures = [run], [_images.Picture(_HOSTILE, _images.drawn(1)[0].array)]
     page = tmp_path / 'page.html'
-    _page.write(answer, str(page))
+    _verify_page.write(answer, str(page))
     text = page.read_text(encoding='utf-8')
     assert '<script' not in text and '<img' not in text and text.count('</style>') == 1
     assert text.count('alert(1)') >= 4 and '0 and 0 detections: none to draw' in text

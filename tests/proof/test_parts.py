@@ -10,12 +10,12 @@ pytest.importorskip('tensorflow')
 from od_patch import _errors  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from od_patch import proof  # noqa: E402
-from od_patch.compare import _optable  # noqa: E402
+from od_patch.graphs import _models  # noqa: E402
+from od_patch.graphs import _op_table  # noqa: E402
 from od_patch.proof import _matching  # noqa: E402
-from od_patch.proof import _models  # noqa: E402
 from od_patch.proof import _outputs  # noqa: E402
 from od_patch.proof import _portability  # noqa: E402
-from od_patch.proof import _weights  # noqa: E402
+from od_patch.proof import _variables  # noqa: E402
 from tests.compare.written import FLOAT, Made  # noqa: E402
 from tests.proof import defects  # noqa: E402
 from tests.proof import small  # noqa: E402
@@ -30,8 +30,8 @@ def differing(tmp_path, one, other, names=('v',)):
     holders = []
     for label, value in (('one', one), ('other', other)):
         checkpoints.write_v2(str(tmp_path / label), {'v': value, 'padding': np.zeros(3, 'f4')})
-        holders.append(_weights.Checkpoint(str(tmp_path / label), label))
-    found, = _weights._differing([tuple(holders)], [set(names)])
+        holders.append(_variables.Checkpoint(str(tmp_path / label), label))
+    found, = _variables._differing([tuple(holders)], [set(names)])
     return found
 
 
@@ -67,18 +67,18 @@ def test_the_largest_difference_comes_first_and_shapes_before_all(tmp_path):
     holders = []
     for label, values in (('one', one), ('other', other)):
         checkpoints.write_v2(str(tmp_path / label), values)
-        holders.append(_weights.Checkpoint(str(tmp_path / label), label))
-    found, = _weights._differing([tuple(holders)], [set(one)])
+        holders.append(_variables.Checkpoint(str(tmp_path / label), label))
+    found, = _variables._differing([tuple(holders)], [set(one)])
     assert [row[0] for row in found] == ['c', 'b', 'a', 'd']
 
 
 def test_a_tensor_that_is_changed_beyond_the_first_piece_differs(tmp_path, monkeypatch):
-    monkeypatch.setattr(_weights, '_PIECE', 16)
+    monkeypatch.setattr(_variables, '_PIECE', 16)
     other = np.arange(64, dtype='f4')
     other[63] = 9
     assert differing(tmp_path, np.arange(64, dtype='f4'), other)[0][1].startswith('1 of 64')
-    assert _weights._equal(*[_weights.Value(1, (64,), array) for array in (other, other.copy())])
-    assert not _weights._equal(*[_weights.Value(1, (64,), array) for array in (other, np.arange(64, dtype='f4'))])
+    assert _variables._equal(*[_variables.Value(1, (64,), array) for array in (other, other.copy())])
+    assert not _variables._equal(*[_variables.Value(1, (64,), array) for array in (other, np.arange(64, dtype='f4'))])
 
 
 # outputs --------------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def test_boxes_are_one_where_they_share_half(width, paired):
 
 # portability ----------------------------------------------------------------------------------------------------------
 
-RELEASES, OPS = _optable.table()
+RELEASES, OPS = _op_table.table()
 
 
 def ops_of(made, target):
@@ -165,13 +165,13 @@ def test_an_op_is_known_from_its_first_release_to_its_last():
     made = Made().placeholder('x').node('gone', op)
     since, until = OPS[op].since, OPS[op].until
     for place, release in enumerate(RELEASES):
-        check = ops_of(made, _optable.short(release))
+        check = ops_of(made, _op_table.short(release))
         known = since <= place <= until
         assert (check.status == 'ok') is known, release
         if not known:
             assert 'op ' + op in check.text
             assert 'op {}: TensorFlow {} to {} (node gone)'.format(
-                op, _optable.short(RELEASES[since]), _optable.short(RELEASES[until])) in check.details
+                op, _op_table.short(RELEASES[since]), _op_table.short(RELEASES[until])) in check.details
 
 
 def test_an_attribute_is_known_from_its_first_release_to_its_last():
@@ -179,7 +179,7 @@ def test_an_attribute_is_known_from_its_first_release_to_its_last():
     made = Made().placeholder('x').node('old', op)
     made.change('old').attr[attr].i = 1
     for place, release in enumerate(RELEASES):
-        check = ops_of(made, _optable.short(release))
+        check = ops_of(made, _op_table.short(release))
         known = OPS[op].attrs[attr][0] <= place <= until and OPS[op].since <= place
         assert (check.status == 'ok') is known, release
         if place > until:
@@ -190,7 +190,7 @@ def test_without_a_target_the_first_release_that_knows_all_is_told():
     made = Made().placeholder('x').node('y', 'NonMaxSuppressionV3', ['x'] * 5).node('z', 'AddV2', ['x', 'x'])
     latest = max(OPS[op].since for op in ('Placeholder', 'NonMaxSuppressionV3', 'AddV2'))
     text = _portability._ops('frozen graph', made.graph_def, None).text
-    assert text == 'TensorFlow {} and later know all of them'.format(_optable.short(RELEASES[latest]))
+    assert text == 'TensorFlow {} and later know all of them'.format(_op_table.short(RELEASES[latest]))
     check = _portability._ops('frozen graph', Made().placeholder('x').graph_def, None)
     assert check.status == 'ok' and 'is the oldest in the table' in check.text
 
@@ -209,7 +209,7 @@ def test_an_op_of_ones_own_is_a_note_and_for_a_target_wrong():
     ('1.12', '1.12'), ('1.12.3', '1.12'), (' 1.13 ', '1.13'), ('1.15.rc1', '1.15'), ('1.12.0.0', '1.12'),
     ('1.12.0.post1', '1.12'), ('1.15.5+nv23.3', '1.15')])
 def test_a_release_is_meant_whatever_its_patch(text, release):
-    assert _optable.short(_portability.known_release(text)) == release
+    assert _op_table.short(_portability.known_release(text)) == release
 
 
 @pytest.mark.parametrize('text', ['1', '1.2', '12', '1.12..0', '3.0', '', '1.12-', 'x1.12'])
@@ -438,7 +438,7 @@ def test_with_the_defaults_what_is_paired_counts_and_not_what_it_was_made_of():
 
 
 def test_a_signature_that_fails_is_named_whichever_it_is():
-    from od_patch.proof import _models
+    from od_patch.graphs import _models
     values = [{'a': np.zeros(1)}]
     for found, name in (({'other': _models.Failure('words'), 'default': values}, 'other'),
                         ({'other': values, 'default': _models.Failure('words')}, 'default')):
@@ -459,6 +459,6 @@ def test_a_constant_whose_bytes_do_not_fit_its_shape_is_told_by_its_name():
     from tests.compare.written import Made
     made = Made().const('layer/weights', [1, 2, 3])
     made.change('layer/weights').attr['value'].tensor.tensor_content = b'too short'
-    constants = _weights.Constants(made.graph_def, 'frozen graph')
-    with pytest.raises(_weights._Unreadable, match='layer/weights of the frozen graph cannot be read'):
+    constants = _variables.Constants(made.graph_def, 'frozen graph')
+    with pytest.raises(_variables._Unreadable, match='layer/weights of the frozen graph cannot be read'):
         constants.get('layer/weights')

@@ -12,16 +12,16 @@ pytest.importorskip('tensorflow')
 
 from od_patch import _errors  # noqa: E402
 from od_patch import proof  # noqa: E402
-from od_patch.compare import _run  # noqa: E402
+from od_patch.graphs import _images  # noqa: E402
+from od_patch.graphs import _models  # noqa: E402
+from od_patch.graphs import _servable  # noqa: E402
+from od_patch.graphs import _sessions  # noqa: E402
 from od_patch.proof import _answer  # noqa: E402
-from od_patch.proof import _images  # noqa: E402
-from od_patch.proof import _models  # noqa: E402
 from od_patch.proof import _outputs  # noqa: E402
 from od_patch.proof import _pipeline  # noqa: E402
 from od_patch.proof import _portability  # noqa: E402
-from od_patch.proof import _report  # noqa: E402
-from od_patch.proof import _servable  # noqa: E402
 from od_patch.proof import _subject  # noqa: E402
+from od_patch.proof import _verify_report  # noqa: E402
 from tests.proof import defects  # noqa: E402
 from tests.proof import small  # noqa: E402
 from tests.support import checkpoints  # noqa: E402
@@ -562,7 +562,7 @@ def test_a_table_shows_details_of_what_is_not_ok_and_no_more_than_five(capsys):
     answer.checks = [_answer.Check('files', 'a', 'ok', 'fine', details[:1]),
                      _answer.Check('weights', 'b', 'wrong', 'not fine', details),
                      _answer.Check('outputs', 'c', 'note', 'told', details[:5])]
-    _report.show(answer, _report.console())
+    _verify_report.show(answer, _verify_report.console())
     out = capsys.readouterr().out
     assert out.splitlines()[0] == 'not the same  x'
     assert out.splitlines()[1] == '3 checks: 1 ok, 1 note, 1 wrong; TensorFlow 1.12.0, 0.0 s'
@@ -634,7 +634,7 @@ def test_what_is_bound_to_a_machine_of_ones_own_runs_here_and_is_told(export):
 
 
 def test_a_graph_that_goes_round_for_ever_comes_to_an_end():
-    config = _run.default_config()
+    config = _sessions.default_config()
     with _models._session(config):
         assert 0 < config.operation_timeout_in_ms <= 10 * 60 * 1000
 

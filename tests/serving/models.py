@@ -9,9 +9,9 @@ import numpy
 from PIL import Image
 
 from od_patch import _tensorflow
-from od_patch.compare import _run
-from od_patch.proof import _models
-from od_patch.proof import _servable
+from od_patch.graphs import _models
+from od_patch.graphs import _servable
+from od_patch.graphs import _sessions
 from od_patch.saved_model import _saved_model
 from od_patch.serving import _publish
 from od_patch.serving import _signatures
@@ -46,7 +46,7 @@ def noise(height, width, seed=0):
 def run(saved_model, requests):
     """What a SavedModel answers with the graph optimizations off: list of dict, for [(signature key, batch)]."""
     servable = _servable.Servable(saved_model)
-    with _models.loaded(servable, _run.unoptimized_config()) as session:
+    with _models.loaded(servable, _sessions.unoptimized_config()) as session:
         return [_models.running(session, servable.of(key)).run(batch) for key, batch in requests]
 
 

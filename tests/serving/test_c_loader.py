@@ -8,9 +8,9 @@ import os
 import numpy
 import pytest
 
-from od_patch.compare import _run
-from od_patch.proof import _models
-from od_patch.proof import _servable
+from od_patch.graphs import _models
+from od_patch.graphs import _servable
+from od_patch.graphs import _sessions
 from tests.serving import c_loader
 from tests.support import exports
 
@@ -27,7 +27,7 @@ def load_and_run(folder, signature, pixels, tmp_path):
     request = {
         'library': c_loader.library(), 'saved_model': folder, 'tags': ['serve'], 'input': signature['input'],
         'shape': list(pixels.shape), 'outputs': signature['outputs'],
-        'config': _run.default_config().SerializeToString().hex()}
+        'config': _sessions.default_config().SerializeToString().hex()}
     (tmp_path / 'request.json').write_text(json.dumps(request))
     (tmp_path / 'pixels').write_bytes(pixels.tobytes())
     result = exports.run([c_loader.__file__, str(tmp_path / 'request.json'), str(tmp_path / 'pixels')])
@@ -45,7 +45,7 @@ def test_the_loader_of_servers_loads_and_runs_what_was_exported(exported, tmp_pa
     pixels = numpy.random.RandomState(5).randint(0, 256, _SHAPE).astype('u1')
     answer = load_and_run(folder, {'input': info.name, 'outputs': outputs}, pixels, tmp_path)
     assert answer['status'] == 'OK', answer
-    with _models.saved_model(servable, _run.default_config()) as model:
+    with _models.saved_model(servable, _sessions.default_config()) as model:
         expected = model.run(pixels)
     assert set(answer['outputs']) == set(expected)
     for key, value in expected.items():

@@ -2,32 +2,18 @@
 import collections
 import importlib
 import json
-import os
-import sys
 
 import numpy
 import pytest
 
+from tools import readers
+
 pytestmark = pytest.mark.once
-
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-@pytest.fixture
-def script():
-    """A function from a folder and a name to the module of a script there."""
-    before = list(sys.path)
-
-    def load(folder, name):
-        sys.path.insert(0, os.path.join(_ROOT, folder))
-        return importlib.import_module(name)
-    yield load
-    sys.path[:] = before
 
 
 @pytest.mark.parametrize('folder, name', [('tools', 'readers'), ('benchmarks', 'serving_load')])
-def test_the_tables_are_those_of_the_runs_that_are_committed(script, folder, name):
-    module = script(folder, name)
+def test_the_tables_are_those_of_the_runs_that_are_committed(folder, name):
+    module = importlib.import_module('{}.{}'.format(folder, name))
     with open(module.RESULTS) as file:
         results = json.load(file, object_pairs_hook=collections.OrderedDict)
     with open(module.DOCUMENT, encoding='utf-8') as file:
@@ -52,11 +38,11 @@ def outputs(classes, scores, moved=0.0):
     ({'x': 1}, 'gives no detection_scores (but x)'),
     (outputs([1, 2], [0.1, 0.1]), 'finds [] and not [1, 2]'),
 ])
-def test_a_reader_that_finds_something_else_has_not_read_it(script, found, problem):
-    told = script('tools', 'readers').judge(outputs([1, 2, 3], [0.9, 0.8, 0.2]), found)
+def test_a_reader_that_finds_something_else_has_not_read_it(found, problem):
+    told = readers.judge(outputs([1, 2, 3], [0.9, 0.8, 0.2]), found)
     assert told.startswith(problem) and bool(told) == bool(problem)
 
 
-def test_a_model_that_finds_nothing_proves_nothing(script):
+def test_a_model_that_finds_nothing_proves_nothing():
     nothing = outputs([1, 2], [0.1, 0.1])
-    assert script('tools', 'readers').judge(nothing, nothing)
+    assert readers.judge(nothing, nothing)

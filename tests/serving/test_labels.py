@@ -6,15 +6,15 @@ import pytest
 from od_patch import _errors
 from od_patch import proof
 from od_patch.export import _observer
-from od_patch.proof import _servable
+from od_patch.graphs import _servable
 from od_patch.serving import _labels
 from od_patch.serving import _publish
 from tests.support import exports
 from tests.support import shapes
 
 tensorflow = pytest.importorskip('tensorflow')
-from od_patch.config import _config  # pylint: disable=wrong-import-position
 from od_patch import _tensorflow  # pylint: disable=wrong-import-position
+from od_patch.config import _config  # pylint: disable=wrong-import-position
 
 pytestmark = pytest.mark.xdist_group('serving')
 

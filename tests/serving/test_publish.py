@@ -15,7 +15,7 @@ from PIL import Image
 import od_patch
 from od_patch import _errors
 from od_patch.export import _observer
-from od_patch.proof import _models
+from od_patch.graphs import _models
 from od_patch.serving import _commands
 from od_patch.serving import _publish
 from tests.serving import models

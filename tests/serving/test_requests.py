@@ -11,10 +11,10 @@ import numpy
 import pytest
 
 from od_patch import _errors
-from od_patch.compare import _run
-from od_patch.proof import _images
-from od_patch.proof import _models
-from od_patch.proof import _servable
+from od_patch.graphs import _images
+from od_patch.graphs import _models
+from od_patch.graphs import _servable
+from od_patch.graphs import _sessions
 from od_patch.serving import _client
 from od_patch.serving import _names
 from od_patch.serving import _publish
@@ -69,7 +69,7 @@ def value_of(jsonable):
 
 def run(saved_model, batch):
     servable = _servable.Servable(saved_model)
-    with _models.saved_model(servable, _run.unoptimized_config()) as model:
+    with _models.saved_model(servable, _sessions.unoptimized_config()) as model:
         return model.run(batch)
 
 

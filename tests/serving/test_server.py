@@ -14,10 +14,10 @@ import threading
 import numpy
 import pytest
 
-from od_patch.compare import _run
-from od_patch.proof import _images
-from od_patch.proof import _models
-from od_patch.proof import _servable
+from od_patch.graphs import _images
+from od_patch.graphs import _models
+from od_patch.graphs import _servable
+from od_patch.graphs import _sessions
 from od_patch.serving import _publish
 from od_patch.serving import _requests
 from tests.serving import models
@@ -89,7 +89,7 @@ def picture(tmp_path_factory):
 def seen_by(export, batch):
     """What the SavedModel gives in this process, with TensorFlow's defaults, as servers run it."""
     servable = _servable.Servable(os.path.join(export, 'saved_model'))
-    with _models.saved_model(servable, _run.default_config()) as model:
+    with _models.saved_model(servable, _sessions.default_config()) as model:
         return model.run(batch)
 
 

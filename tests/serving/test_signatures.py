@@ -15,12 +15,12 @@ from tests.support import exports
 from tests.support import shapes
 
 tensorflow = pytest.importorskip('tensorflow')
-from od_patch.saved_model import _saved_model  # pylint: disable=wrong-import-position
 from od_patch import _tensorflow  # pylint: disable=wrong-import-position
 from od_patch.compare import _verdict  # pylint: disable=wrong-import-position
-from od_patch.proof import _images  # pylint: disable=wrong-import-position
+from od_patch.graphs import _images  # pylint: disable=wrong-import-position
+from od_patch.graphs import _servable  # pylint: disable=wrong-import-position
 from od_patch.proof import _outputs  # pylint: disable=wrong-import-position
-from od_patch.proof import _servable  # pylint: disable=wrong-import-position
+from od_patch.saved_model import _saved_model  # pylint: disable=wrong-import-position
 
 pytestmark = pytest.mark.xdist_group('serving')
 

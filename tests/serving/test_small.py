@@ -23,7 +23,7 @@ from PIL import Image
 
 from od_patch import _errors
 from od_patch import _tensorflow
-from od_patch.proof import _models
+from od_patch.graphs import _models
 from od_patch.saved_model import _saved_model
 from od_patch.serving import _client
 from od_patch.serving import _commands

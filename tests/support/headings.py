@@ -16,7 +16,7 @@ def patterns():
     """Returns {heading: [compiled pattern of each of its texts]}."""
     with open(_PAGE, encoding='utf-8') as page:
         headings = re.findall('^### (.*)$', page.read(), re.MULTILINE)
-    return {heading: [re.compile(_pattern(text), re.IGNORECASE) for text in re.split('; | … |, or (?=[A-Z-])', heading) if text]
+    return {heading: [re.compile(_pattern(text), re.IGNORECASE) for text in re.split('; |, or (?=[A-Z-])', heading) if text]
             for heading in headings}
 
 

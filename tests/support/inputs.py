@@ -18,8 +18,8 @@ _OUTPUTS = graphs.OUTPUTS
 def make(folder):
     """Writes all of them below ``folder``: see ``tools.faults.mutations.READERS`` for what reads which."""
     from google.protobuf import text_format
-    from od_patch.saved_model import _saved_model
     from od_patch import _tensorflow
+    from od_patch.saved_model import _saved_model
     from tensorflow.core.protobuf import saved_model_pb2
     tf = _tensorflow.tf1()
     frozen = graphs.detector()
@@ -77,7 +77,7 @@ def _record(prefix):
 def _write_export(export, saved_model, prefix, session):
     """Writes what an export directory holds, of the graph of ``session``."""
     from od_patch import _tensorflow
-    from od_patch.compare import _sources
+    from od_patch.graphs import _sources
     from PIL import Image
     tf = _tensorflow.tf1()
     os.mkdir(export)

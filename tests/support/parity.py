@@ -13,7 +13,7 @@ import os
 import numpy as np
 
 from od_patch import _tensorflow
-from od_patch.compare._run import unoptimized_config
+from od_patch.graphs._sessions import unoptimized_config
 
 
 def read_frozen_graph(export):

@@ -42,7 +42,7 @@ def _pipeline(path):
 
 def _graph(path):
     from od_patch.compare import _canonical
-    from od_patch.compare import _sources
+    from od_patch.graphs import _sources
     _canonical.serialized(_sources.load(path).graph())
 
 
@@ -81,10 +81,10 @@ def main():
     given = parser.parse_args()
     import atheris
     with atheris.instrument_imports(include=['od_patch']):
-        from od_patch.checkpoint import _bundle  # noqa: F401  pylint: disable=unused-import
         from od_patch import _errors
+        from od_patch.checkpoint import _bundle  # noqa: F401  pylint: disable=unused-import
         from od_patch.compare import _canonical  # noqa: F401  pylint: disable=unused-import
-        from od_patch.compare import _sources  # noqa: F401  pylint: disable=unused-import
+        from od_patch.graphs import _sources  # noqa: F401  pylint: disable=unused-import
         from od_patch.proof import _pipeline as module  # noqa: F401  pylint: disable=unused-import
     reads, name, seed = TARGETS[given.target]
     folder = tempfile.mkdtemp(prefix='od-patch-fuzz-', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)

@@ -82,7 +82,7 @@ MUTATIONS = (
     Mutation('proof/_outputs.py', 'if run.batch > 1 and not fails_alone:', 'if run.batch > 1:',
              [_ERRORS + 'test_a_graph_that_fails_with_one_image_too_is_not_said_to_take_one_at_a_time'],
              'a graph that cannot run at all "seems to take one image at a time"', on='any'),
-    Mutation('proof/_models.py', "(batch if place == 0 else _SIDE_SIZE)", '_SIDE_SIZE',
+    Mutation('graphs/_models.py', "(batch if place == 0 else _SIDE_SIZE)", '_SIDE_SIZE',
              ['tests/test_side_inputs.py::test_what_is_made_up_is_seen_by_the_model_and_the_same_each_time'],
              'side inputs get another batch than the images', on='any'),
     Mutation('steps/proof.py', 'if self.runs_models and not result.runs:', 'if False:',

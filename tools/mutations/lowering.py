@@ -9,7 +9,7 @@ _ATTRIBUTE = _TESTS + 'test_an_attribute_that_a_release_lacks_goes_where_it_has_
 _BOTH_SIDES = _TESTS + 'test_an_op_is_put_back_for_a_release_that_lacks_it_and_no_other'
 
 MUTATIONS = (
-    Mutation('compare/_optable.py', '(?:[.+_-]?[0-9A-Za-z])*', '', [
+    Mutation('graphs/_op_table.py', '(?:[.+_-]?[0-9A-Za-z])*', '', [
         _TESTS + 'test_a_release_is_known_by_its_first_two_numbers'], '--target_tf=1.12.3 is refused', 'any'),
 ) + tuple(Mutation('saved_model/_lowering.py', old, new, [test], why, 'any') for old, new, test, why in (
     ("if _is_read(graph_def, node.name + ':5'):", "if _is_read(graph_def, node.name + ':6'):", _BATCH_NORM,

@@ -53,7 +53,7 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
     ('steps/additional_outputs.py', "reason = 'it is an input'", "reason = ''",
      _SMALL + 'test_what_no_server_can_answer_with_is_exported_and_said',
      'an input is an output, which servers refuse for all outputs'),
-    ('proof/_models.py', '(info.name,) if key in beside else', '',
+    ('graphs/_models.py', '(info.name,) if key in beside else', '',
      'tests/proof/test_small_exports.py::test_additional_outputs_are_compared_by_their_tensors',
      'an additional output is compared with another node that has its key for a name'),
     ('patch/_replacements.py', 'if recognised.release and run.needs_only_the_graph:', 'if run.needs_only_the_graph:',

@@ -9,8 +9,8 @@ import hashlib
 import re
 
 from od_patch._errors import InputRefused
-from od_patch.compare import _optable
-from od_patch.compare import _tensors
+from od_patch.graphs import _op_table
+from od_patch.graphs import _tensors
 
 PLACEHOLDERS = frozenset(['Placeholder', 'PlaceholderV2', 'PlaceholderWithDefault'])
 LOOP_ENTERS = frozenset(['Enter', 'RefEnter'])
@@ -203,7 +203,7 @@ def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, si
         if node.name in position:
             raise InputRefused('{}: two nodes are called {!r}.'.format(where, node.name), 'Export the graph again.')
         position[node.name] = index
-    _, known = _optable.table()
+    _, known = _op_table.table()
     functions = {function.signature.name for function in graph_def.library.function}
     library = None
     if functions:

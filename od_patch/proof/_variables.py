@@ -19,9 +19,8 @@ from od_patch._errors import InputRefused
 from od_patch.checkpoint import _bundle
 from od_patch.checkpoint._checkpoint import AVERAGE_SUFFIX
 from od_patch.checkpoint._checkpoint import STEP
-from od_patch.compare import _freezing
-from od_patch.compare import _run
-from od_patch.compare import _tensors
+from od_patch.graphs import _freezing
+from od_patch.graphs import _tensors
 from od_patch.proof import _answer
 from od_patch.proof._answer import Check
 
@@ -286,7 +285,7 @@ def _described(left, right):
     if left.dtype != right.dtype or tuple(left.shape) != tuple(right.shape):
         return '{} {} against {} {}'.format(_tensors.dtype_name(left.dtype), list(left.shape),
                                             _tensors.dtype_name(right.dtype), list(right.shape)), None
-    largest, count, size, _ = _run.difference(left.array, right.array)
+    largest, count, size, _ = _tensors.difference(left.array, right.array)
     if not count:
         return 'other bits of the same values, such as −0 for 0', 0.0
     return '{:,} of {:,} elements differ, by {:.3g} at most'.format(count, size, largest), largest
@@ -321,30 +320,30 @@ def _against_trained(exported, trained, names, different, variables, subject):
         if subject.averages:
             return Check(_PART, name, _answer.WRONG, 'moving averages are asked for ({}), and {} holds none'.format(
                 subject.averages_from, subject.trained))
-        return _told(name, different, names, 'the weights of {}'.format(subject.trained))
+        return _weights_check(name, different, names, 'the weights of {}'.format(subject.trained))
     if different or subject.averages is None:
         other = trained if subject.averages else averaged
         otherwise, = _differing([(exported, other)], [_common(exported, other, variables)])
         if isinstance(otherwise, _Unreadable):
             return _skipped(name, str(otherwise))
         if subject.averages is None:
-            return _untold(name, different, otherwise, names)
+            return _ambiguous_check(name, different, otherwise, names)
         if not otherwise:
             words = ('moving averages', 'raw weights')
             return _wrong(name, different, len(names), ': these are the {}, and the {} are asked for ({})'.format(
                 words[subject.averages], words[not subject.averages], subject.averages_from))
-    return _told(name, different, names, 'the {} of {}'.format(
+    return _weights_check(name, different, names, 'the {} of {}'.format(
         'moving averages' if subject.averages else 'raw weights', subject.trained))
 
 
-def _told(name, different, names, what):
+def _weights_check(name, different, names, what):
     if different:
         return _wrong(name, different, len(names), ' from {}'.format(what))
     return Check(_PART, name, _answer.OK, 'all {} are {}, bit for bit'.format(
         _answer.number(len(names), 'variable'), what))
 
 
-def _untold(name, raw, mean, names):
+def _ambiguous_check(name, raw, mean, names):
     """Where the checkpoint has moving averages and nothing says which weights are meant."""
     if raw and mean:
         fewer = min(raw, mean, key=len)

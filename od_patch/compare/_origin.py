@@ -7,8 +7,8 @@ import hashlib
 import numpy
 
 from od_patch.checkpoint import _checkpoint
-from od_patch.compare import _freezing
 from od_patch.compare import _weights
+from od_patch.graphs import _freezing
 
 
 def origin(graph, prefix):

@@ -1,13 +1,13 @@
 """An ``Answer`` on a terminal: the verdict, what is wrong, then every check; 80 columns where it is piped.
 
-Not for: JSON (``Answer.as_json``), nor the page (``_page``).
+Not for: JSON (``Answer.as_json``), nor the page (``_verify_page``).
 """
 import textwrap
 
 import rich.text
 
-from od_patch.compare import _report
 from od_patch.proof import _answer
+from od_patch.terminal import _terminal
 
 WIDTH = 80
 _MOST_DETAILS = 5
@@ -17,7 +17,7 @@ _VERDICTS = {_answer.SAME: 'green', _answer.NOT_THE_SAME: 'red', _answer.NOTHING
 
 def console(stream=None):
     """A console of 80 columns, or of a terminal's own width up to 100."""
-    return _report.console(stream, piped=WIDTH)
+    return _terminal.of_width(100, stream, piped=WIDTH)
 
 
 def summary(answer):

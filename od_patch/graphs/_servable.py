@@ -9,8 +9,8 @@ import os
 import typing
 
 from od_patch._errors import InputRefused
-from od_patch.compare import _freezing
-from od_patch.compare import _sources
+from od_patch.graphs import _freezing
+from od_patch.graphs import _sources
 
 
 class Restored(typing.NamedTuple):

@@ -15,11 +15,11 @@ import os
 import numpy
 
 from od_patch import _version
-from od_patch.compare import _page
+from od_patch.graphs import _images
 from od_patch.proof import _answer
-from od_patch.proof import _images
 from od_patch.proof import _outputs
-from od_patch.proof import _report
+from od_patch.proof import _verify_report
+from od_patch.terminal import _html
 
 _TEMPLATE = os.path.join(os.path.dirname(__file__), 'page.html')
 _WIDEST = 640  # pixels of a picture in the page
@@ -39,16 +39,9 @@ _WORDS = {
 
 def write(answer, path):
     """Writes the page to ``path``."""
-    with open(_TEMPLATE, encoding='utf-8') as file:
-        template = file.read()
-    with open(_page.STYLE, encoding='utf-8') as file:
-        style = file.read()
     content = ''.join(part for section in (_head, _checks, _pictures, _plots) for part in section(answer))
-    for mark, text in (('@STYLE@', style), ('@TITLE@', _text('od-patch verify: {}'.format(answer.verdict))),
-                       ('@VERSION@', _text(_version.__version__)), ('@CONTENT@', content)):  # the content last
-        template = template.replace(mark, text)
-    with open(path, 'w', encoding='utf-8') as file:
-        file.write(template)
+    _html.write(path, _TEMPLATE, title=_text('od-patch verify: {}'.format(answer.verdict)),
+                version=_text(_version.__version__), content=content)
 
 
 def _text(value):
@@ -64,7 +57,7 @@ def _element(tag, content='', **attributes):
 
 def _head(answer):
     yield _element('h1', _element('span', _text(answer.verdict), class_='verdict e{}'.format(answer.exit_code)))
-    yield _element('p', _text(_report.summary(answer)), class_='reason')
+    yield _element('p', _text(_verify_report.summary(answer)), class_='reason')
     subject = answer.subject
     rows = [('SavedModel', subject.saved_model), ('frozen graph', subject.frozen_graph),
             ('model.ckpt', subject.checkpoint), ('checkpoint', subject.trained),

@@ -7,16 +7,16 @@ import time
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch._errors import ProofFailed
-from od_patch.compare import _sources
+from od_patch.graphs import _images
+from od_patch.graphs import _servable
+from od_patch.graphs import _sources
 from od_patch.proof import _answer
 from od_patch.proof import _files
 from od_patch.proof import _harm
-from od_patch.proof import _images
 from od_patch.proof import _outputs
 from od_patch.proof import _portability
-from od_patch.proof import _servable
 from od_patch.proof import _subject
-from od_patch.proof import _weights
+from od_patch.proof import _variables
 from od_patch.terminal import _stages
 
 DRAWN = 2
@@ -100,7 +100,7 @@ def _prove(subject, pictures, target, elsewhere=True, tell=None):
     _stages.stage('files')
     answer.checks += _files.check(subject, servable, refused)
     _stages.stage('weights')
-    answer.checks += _weights.check(subject, servable, frozen)
+    answer.checks += _variables.check(subject, servable, frozen)
     # Before anything runs: importing a GraphDef writes the defaults of the TensorFlow at hand into it.
     _stages.stage('portability')
     portability = _portability.check(subject, servable, frozen, target) if elsewhere else []

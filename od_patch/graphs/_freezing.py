@@ -88,7 +88,7 @@ def freeze(graph_def, prefix, outputs, where):
     """
     import numpy
     from tensorflow.core.framework import graph_pb2
-    from od_patch.compare import _tensors
+    from od_patch.graphs import _tensors
     wanted = needed(graph_def, outputs)
     nodes = [node for node in graph_def.node if node.name in wanted]
     known = {node.name: node for node in nodes}
@@ -180,7 +180,7 @@ def restored_keys(graph_def, among=None):
     Returns:
         dict of variable name -> (key in the checkpoint, the slice of it in ``RestoreV2``'s words, '' for all).
     """
-    from od_patch.compare import _tensors
+    from od_patch.graphs import _tensors
     nodes = {node.name: node for node in graph_def.node}
     keys, lists = {}, {}
 

@@ -4,6 +4,7 @@ A ``TensorProto`` has several ways to hold one value: raw bytes, a typed list,
 or a list whose last element stands for the rest. Nothing here looks at graphs.
 """
 import hashlib
+import math
 
 import numpy
 
@@ -177,3 +178,19 @@ def brief(tensor):
     if len(values) == 1 and not tensor.shape:
         return text
     return '[{}{}]{}'.format(text, ', …' if len(values) > 4 else '', list(tensor.shape) if len(values) > 4 else '')
+
+
+def difference(one, other):
+    """(largest difference or None, elements that differ, elements, shapes where they differ)."""
+    one, other = numpy.asarray(one), numpy.asarray(other)
+    if one.shape != other.shape:
+        return None, max(one.size, other.size), max(one.size, other.size), '{} | {}'.format(one.shape, other.shape)
+    if one.dtype.kind not in 'fiub':
+        different = int((one != other).sum())
+        return (0.0 if not different else math.inf), different, one.size, ''
+    same = (one == other) | ((one != one) & (other != other))
+    with numpy.errstate(invalid='ignore'):  # two infinities are the same, whatever their difference is
+        apart = numpy.abs(one.astype('f8') - other.astype('f8'))
+    apart = apart[~same]
+    largest = float(apart.max()) if apart.size else 0.0
+    return (largest if largest == largest else math.inf), int(apart.size), one.size, ''

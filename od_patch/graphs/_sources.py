@@ -8,9 +8,9 @@ import functools
 import os
 
 from od_patch._errors import InputRefused
-from od_patch.compare import _formats
-from od_patch.compare import _freezing
-from od_patch.compare import _graph
+from od_patch.graphs import _formats
+from od_patch.graphs import _freezing
+from od_patch.graphs import _graph
 
 LIMIT = 1 << 31  # bytes: what a protobuf can hold
 

@@ -17,14 +17,15 @@ import typing
 from od_patch import _pixels
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
-from od_patch.compare import _run
-from od_patch.proof import _images
+from od_patch.graphs import _images
 
 _MOST_ELEMENTS = 1 << 28  # of an input whose shape is fixed
 _MOST_MILLISECONDS = 10 * 60 * 1000  # of one batch; a graph that is damaged may loop for ever
 # How the Object Detection API names the outputs of its models (core/standard_fields.py).
 _OWN = re.compile(r'(raw_)?(detection|proposal)_|num_(detections|proposals)\Z')
 IMAGE, ENCODED, EXAMPLE = 'image_tensor', 'encoded_image_string_tensor', 'tf_example'
+# Ops that only a graph with the input type tf_example begins with.
+PARSES_EXAMPLES = frozenset(['ParseExample', 'ParseSingleExample', 'ParseExampleV2'])
 
 
 class Input(typing.NamedTuple):
@@ -98,7 +99,7 @@ def input_of(servable):
         ops = {node.op for node in servable.meta_graph.graph_def.node}
         for function in servable.meta_graph.graph_def.library.function:
             ops |= {node.op for node in function.node_def}
-        return Input(info.name, EXAMPLE if ops & _run.PARSES_EXAMPLES else ENCODED, '', shape)
+        return Input(info.name, EXAMPLE if ops & PARSES_EXAMPLES else ENCODED, '', shape)
     if shape is not None and (len(shape) != 4 or shape[3] == 0) or not (
             dtype.is_integer or dtype.is_floating):
         raise InputRefused('the input {} takes {} {}, which are no images'.format(info.name, dtype.name, shape), '')
@@ -191,10 +192,21 @@ def batch_of(model_input, pictures):
         return numpy.stack(arrays).astype(model_input.dtype)
     values = [_png(array) for array in arrays]
     if model_input.kind == EXAMPLE:
-        values = [_run.example_of(value, height, width) for value in values]
+        values = [example_of(value, height, width) for value in values]
     if model_input.shape is not None and not model_input.shape:
         return values[0]
     return numpy.array(values, dtype=object)
+
+
+def example_of(png, height, width):
+    """The ``tf.Example``, serialized, that an export with the input type tf_example takes for one image."""
+    example = _tensorflow.tf1().train.Example()
+    features = example.features.feature
+    features['image/encoded'].bytes_list.value.append(png)
+    features['image/format'].bytes_list.value.append(b'png')
+    features['image/height'].int64_list.value.append(height)
+    features['image/width'].int64_list.value.append(width)
+    return example.SerializeToString()
 
 
 def fitted(model_input, picture):
