@@ -422,6 +422,39 @@ def _writes(function):
 
 
 @cli.command()
+@click.argument('graph', type=_PATH, metavar='FROZEN')
+@click.option('--output_directory', type=_PATH, metavar='DIR', help='Where saved_model/ and model.ckpt are written.')
+@click.option('--variables', is_flag=False, flag_value='', metavar='[PATTERN]',
+              help='List the constants that become variables; with a PATTERN, such as "BoxPredictor_*", only those do.')
+@click.option('--inputs', callback=_names, metavar='NAME,…',
+              help='Tensors that are fed; default: those of the signature, or the only placeholder.')
+@click.option('--outputs', callback=_names, metavar='NAME,…',
+              help='Tensors that are answered; default: those of the signature, or detection_boxes and its like.')
+@click.option('--overwrite', is_flag=True, help='Replace an export that is in DIR.')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
+@_writes
+def unfreeze(graph, output_directory, variables, inputs, outputs, overwrite, as_json):
+    """Writes a SavedModel with variables, and a checkpoint of them, from a frozen graph alone.
+
+    FROZEN: frozen_inference_graph.pb, or a SavedModel of frozen constants. No checkpoint, no config and no Object
+    Detection API are needed. What is written is proved against FROZEN, bit for bit, before it is moved into place.
+    """
+    from od_patch.unfreeze import _report
+    from od_patch.unfreeze import _unfreeze
+    graph, output_directory = _local(graph, output_directory)
+    if output_directory is None and variables is None:
+        raise _errors.UsageError('Nothing says where to write.',
+                                 'Give --output_directory=DIR, or --variables for a list.')
+    frozen = _unfreeze.Frozen(graph, inputs, outputs, variables or '')
+    if output_directory is None:
+        told = _report.listed(frozen)
+    else:
+        with _stages.shown(sys.stderr, not as_json):
+            told = _report.done(_unfreeze.unfreeze(frozen, output_directory, overwrite))
+    click.echo(_json.strict(told.as_json, indent=2) if as_json else '\n'.join(map(_text.plain, told.lines)))
+
+
+@cli.command()
 @click.argument('export', type=_PATH, metavar='EXPORT')
 @click.argument('base', type=_PATH, metavar='BASE')
 @click.option('--model_version', metavar='N', help='A whole number, or "step" for the global step of the checkpoint; '

@@ -23,6 +23,7 @@ import uuid
 
 from od_patch import _errors
 from od_patch import _tensorflow
+from od_patch import _text
 from od_patch import proof
 from od_patch.saved_model import _record
 from od_patch.serving import _claims
@@ -176,16 +177,29 @@ def find_saved_model(export):
     for folder in (export, os.path.join(export, 'saved_model')):
         if gfile.Exists(os.path.join(folder, 'saved_model.pb')):
             return folder
-    raise _errors.InputRefused(
-        '{}: there is no saved_model.pb in it.'.format(export) if gfile.Exists(export) else
-        '{}: there is no such directory.'.format(export),
-        'Give the output directory of an export, or its folder saved_model.')
+    raise no_saved_model(export)
+
+
+def no_saved_model(export):
+    """Returns the refusal of a path that leads to no SavedModel; of a frozen graph, it says what makes one of it."""
+    gfile = _tensorflow.gfile()
+    if not gfile.Exists(export):
+        problem, frozen = '{}: there is no such directory.', None
+    elif not gfile.IsDirectory(export):
+        problem, frozen = '{}: it is a file, and a SavedModel is a directory.', export
+    else:
+        problem, frozen = '{}: there is no saved_model.pb in it.', os.path.join(export, 'frozen_inference_graph.pb')
+    remedy = 'Give the output directory of an export, or its folder saved_model.'
+    if frozen and gfile.Exists(frozen):
+        remedy += ' Of a frozen graph alone, this makes one:\n  ' + _text.command(
+            ['od-patch', 'unfreeze', frozen, '--output_directory', 'unfrozen'])
+    return _errors.InputRefused(problem.format(export), remedy)
 
 
 def versions(base):
     """Returns {version: name} of what a server takes for versions in a folder; empty where there is no such folder."""
     gfile = _tensorflow.gfile()
-    if not gfile.Exists(base):
+    if not gfile.IsDirectory(base):
         return {}
     found = {}
     for name in gfile.ListDirectory(base):
