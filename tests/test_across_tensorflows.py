@@ -5,16 +5,15 @@ import numpy as np
 import pytest
 
 tensorflow = pytest.importorskip('tensorflow')
-if tensorflow.__version__.startswith('1.'):
-    pytest.skip('this TensorFlow is {}; the tests compare a newer one with it'.format(tensorflow.__version__),
-                allow_module_level=True)
 
 from tests.support import exports  # noqa: E402
 from tests.support import needs  # noqa: E402
 from tests.support import parity  # noqa: E402
 from tests.support import shapes  # noqa: E402
 
-_PYTHON = needs.python('OD_PATCH_TF1_PYTHON', 'TensorFlow 1; "tox run -e py36-tf112-AB" makes one')
+pytestmark = pytest.mark.skipif(
+    exports.HAS_CONTRIB, reason='this TensorFlow is {}; the tests compare a newer one with it'.format(
+        tensorflow.__version__))
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -25,14 +24,20 @@ _CASES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in _B
 
 
 @pytest.fixture(scope='module')
-def old(tmp_path_factory):
+def tf1_python():
+    """A Python with TensorFlow 1."""
+    return needs.python('OD_PATCH_TF1_PYTHON', 'TensorFlow 1; "tox run -e py36-tf112-AB" makes one')
+
+
+@pytest.fixture(scope='module')
+def old(tmp_path_factory, tf1_python):
     """A function from a model to its export under TensorFlow 1 with vintage C."""
     made = {}
 
     def export(name, prefix):
         if name not in made:
             made[name] = str(tmp_path_factory.mktemp('old') / 'export')
-            result = exports.ours(_config(name), prefix, made[name], _python=_PYTHON,
+            result = exports.ours(_config(name), prefix, made[name], _python=tf1_python,
                                   _environment={'PYTHONPATH': exports.python_path('C')})
             assert result.exit_code == 0, result.stderr
             assert 'TensorFlow 1.' in result.stdout
@@ -96,7 +101,7 @@ def _assert_agree(name, mine, theirs):
 
 
 @pytest.mark.parametrize('name', _CASES)
-def test_each_runs_in_the_others_tensorflow(name, old, new, checkpoint_of, tmp_path):
+def test_each_runs_in_the_others_tensorflow(name, old, new, tf1_python, checkpoint_of, tmp_path):
     """A new export for TensorFlow 1.12 has the ops of that, and the outputs of the one that is not."""
     prefix = _prefix(name, checkpoint_of)
     images = _images(name)
@@ -110,7 +115,7 @@ def test_each_runs_in_the_others_tensorflow(name, old, new, checkpoint_of, tmp_p
     there = [(os.path.join(old(name, prefix), 'saved_model'), str(tmp_path / 'theirs.npz')),
              (os.path.join(lowered, 'saved_model'), str(tmp_path / 'mine.npz'))]
     result = exports.run(['-W', 'ignore', '-m', 'tests.support.outputs', tmp_path / 'images.npy'] + [
-        path for pair in there for path in pair], python=_PYTHON, environment={'PYTHONPATH': _ROOT})
+        path for pair in there for path in pair], python=tf1_python, environment={'PYTHONPATH': _ROOT})
     assert result.exit_code == 0, result.stderr[-3000:]
     theirs, mine = (dict(np.load(out)) for _, out in there)
     assert sorted(mine) == sorted(here)

@@ -5,9 +5,6 @@ import numpy as np
 import pytest
 
 tensorflow = pytest.importorskip('tensorflow')
-if tensorflow.__version__.startswith('1.'):
-    pytest.skip('this TensorFlow is {}; the tests are about TensorFlow 2 reading exports'.format(
-        tensorflow.__version__), allow_module_level=True)
 
 from od_patch.checkpoint import _bundle  # noqa: E402
 from tests.support import exports  # noqa: E402
@@ -15,7 +12,9 @@ from tests.support import needs  # noqa: E402
 from tests.support import parity  # noqa: E402
 from tests.support import shapes  # noqa: E402
 
-
+pytestmark = pytest.mark.skipif(
+    exports.HAS_CONTRIB, reason='this TensorFlow is {}; the tests are about TensorFlow 2 reading exports'.format(
+        tensorflow.__version__))
 
 @pytest.fixture(scope='module')
 def export(tmp_path_factory):

@@ -17,9 +17,7 @@ from tests.compare import graphs
 from tests.compare import test_tools
 from tests.compare import tools
 
-pytestmark = pytest.mark.once
-
-pytest.importorskip('tensorflow.tools.graph_transforms', reason='the Graph Transform Tool came with TensorFlow 1')
+pytestmark = [pytest.mark.once, tools.NEEDS_TRANSFORMS]
 
 # What changes values, so that a changed constant or setting is the truth.
 _EDITS = ('quantize', 'round_weights', 'threshold', 'half precision', 'rename_op')

@@ -12,9 +12,7 @@ from od_patch.graphs import _sessions
 from tests.compare import graphs
 from tests.compare import tools
 
-pytestmark = pytest.mark.once
-
-pytest.importorskip('tensorflow.tools.graph_transforms', reason='the Graph Transform Tool came with TensorFlow 1')
+pytestmark = [pytest.mark.once, tools.NEEDS_TRANSFORMS]
 
 # What a cause says when it names a revision of the OD API.
 REVISION = re.compile(r'\b[0-9a-f]{8}\b|OD API|revision|post_processing\.py|preprocessor\.py|slim')

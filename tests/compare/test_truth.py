@@ -208,9 +208,9 @@ def test_weights_are_never_paired_by_their_shape_alone():
     assert _hashing.equal(one, one)[0]
 
 
+@tools.NEEDS_TRANSFORMS
 def test_the_inputs_of_two_ops_at_one_place_are_no_partners(tmp_path):
     """A bias is not what became of a gamma because both have as many elements."""
-    pytest.importorskip('tensorflow.tools.graph_transforms')
     paths = [graphs.write(tmp_path / 'a.pb', tools.network()), graphs.write(
         tmp_path / 'b.pb', tools.transforms(tools.FOLD, 'fold_old_batch_norms')(tools.network(), 'image', ['out']))]
     answer = _verdict.compare(*paths)

@@ -9,9 +9,14 @@ import collections
 import functools
 
 import numpy as np
+import pytest
 
 from od_patch import _tensorflow
 from tests.compare import graphs
+from tests.support import exports
+
+NEEDS_TRANSFORMS = pytest.mark.skipif(
+    not exports.HAS_CONTRIB, reason='the Graph Transform Tool came with TensorFlow 1')
 
 Row = collections.namedtuple('Row', 'name graph make verdict causes named')
 

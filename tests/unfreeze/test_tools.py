@@ -6,9 +6,7 @@ from od_patch.unfreeze import _unfreeze
 from tests.compare import graphs
 from tests.compare import tools
 
-pytestmark = pytest.mark.once
-
-pytest.importorskip('tensorflow.tools.graph_transforms', reason='the Graph Transform Tool came with TensorFlow 1')
+pytestmark = [pytest.mark.once, tools.NEEDS_TRANSFORMS]
 
 # Each tool by itself, and those that need another before them.
 ROWS = [row for row in tools.ROWS if row.graph == 'network' and (
