@@ -155,7 +155,8 @@ def test_cycles_are_looked_for_again_after_an_export(looks, checkpoint_of, expor
         export(checkpoint_of('ssd'), artifacts=['saved_model'])
         assert gc.isenabled() == looks
         with pytest.raises(od_patch.CheckpointMismatch):
-            export(checkpoint_of('ssd'), override='model { ssd { num_classes: 7 } }', artifacts=['saved_model'])
+            export(checkpoint_of('ssd'), override='model { ssd { feature_extractor { depth_multiplier: 0.2 } } }',
+                   artifacts=['saved_model'])
         assert gc.isenabled() == looks
     finally:
         gc.enable()

@@ -395,6 +395,10 @@ def _mismatch_table(missing: typing.List[str], reshaped: _Reshaped) -> str:
     return '\n'.join(lines)
 
 
+# What to do about a number in the config that is another one than the training's.
+SET_IT = ' Set it with --config_override, or use the config of the training.'
+
+
 class _Model(typing.NamedTuple):
     """The graph that a checkpoint does not fit; the likely cause is told in its words."""
 
@@ -539,7 +543,7 @@ def _anchors_or_classes(
         causes.append(counts)
     if not causes:
         return None
-    return ' And '.join(causes) + ' Set it with --config_override, or use the config of the training.'
+    return ' And '.join(causes) + SET_IT
 
 
 def _agreeing_classes(boxes: typing.Any, reshaped: _Reshaped, inventory: Inventory, model: _Model) -> typing.Any:
@@ -571,8 +575,8 @@ def _anchors_in_words(
         predictor: typing.Any, row: typing.Tuple[str, typing.List[int], typing.List[int]], levels: typing.Any,
         model: _Model) -> typing.Any:
     name, graph_shape, checkpoint_shape = row
-    code_size = _code_size(model.config) if predictor.group('head') in _BOXES else 2  # object or not, of a first stage
-    counts = [shape[-1] // code_size if shape[-1] % code_size == 0 else '{}/{}'.format(shape[-1], code_size)
+    size = code_size(model.config) if predictor.group('head') in _BOXES else 2  # object or not, of a first stage
+    counts = [shape[-1] // size if shape[-1] % size == 0 else '{}/{}'.format(shape[-1], size)
               for shape in (graph_shape, checkpoint_shape)]
     return ('the anchors: each place of the feature map has {} by the config and {} in the '
             'checkpoint ({}: last dimension {} and {}). {}.'.format(
@@ -580,7 +584,7 @@ def _anchors_in_words(
                 _anchor_fields(predictor, levels, model.config)))
 
 
-def _code_size(config: typing.Any) -> int:
+def code_size(config: typing.Any) -> int:
     """Returns how many numbers encode a box: four, and two more for each keypoint."""
     keypoints = 0
     try:
@@ -632,14 +636,14 @@ def _class_counts(found: typing.Any, others: typing.Any, inventory: Inventory, m
             continue
         anchors = (1, 1)
         if predictor.group('stage') != 'SecondStage':
-            anchors = _anchors_of(name, found, inventory, _code_size(model.config))
+            anchors = _anchors_of(name, found, inventory, code_size(model.config))
         slots = [shape[-1] // count if count and shape[-1] % count == 0 else None
                  for shape, count in zip((graph_shape, checkpoint_shape), anchors)]
         in_graph, in_checkpoint = slots
         if in_graph is None or in_checkpoint is None or in_graph == in_checkpoint:
             continue
         background = 1 if configured is None else in_graph - configured
-        return _counted(in_graph - background, in_checkpoint - background, name, graph_shape, checkpoint_shape, anchors)
+        return counted(in_graph - background, in_checkpoint - background, name, graph_shape, checkpoint_shape, anchors)
     for name, graph_shape, checkpoint_shape in others + [
             row for predictor, row in found if predictor.group('stage') == 'SecondStage']:
         return _counted_by(configured, name, graph_shape, checkpoint_shape)
@@ -649,7 +653,7 @@ def _class_counts(found: typing.Any, others: typing.Any, inventory: Inventory, m
 def _counted_by(
         configured: typing.Any, name: str, graph_shape: typing.Sequence[int],
         checkpoint_shape: typing.Sequence[int]) -> typing.Any:
-    """As ``_counted``, where one variable of some numbers for each class is all that is known."""
+    """As ``counted``, where one variable of some numbers for each class is all that is known."""
     in_checkpoint = None
     if configured:
         # Scores have a place for the background, boxes and masks have none.
@@ -657,7 +661,7 @@ def _counted_by(
         each = graph_shape[-1] / float(configured + background)
         if each == int(each) and checkpoint_shape[-1] % each == 0:
             in_checkpoint = int(checkpoint_shape[-1] // each) - background
-    return _counted(configured, in_checkpoint, name, graph_shape, checkpoint_shape)
+    return counted(configured, in_checkpoint, name, graph_shape, checkpoint_shape)
 
 
 def _anchors_of(name: str, found: typing.Any, inventory: Inventory, code_size: int) -> typing.Any:
@@ -671,7 +675,7 @@ def _anchors_of(name: str, found: typing.Any, inventory: Inventory, code_size: i
     return (None, None)
 
 
-def _counted(
+def counted(
         in_graph: int, in_checkpoint: typing.Optional[int], name: str, graph_shape: typing.Sequence[int],
         checkpoint_shape: typing.Sequence[int], anchors: typing.Any = (1, 1)) -> typing.Any:
     """Returns the words for another class count."""
@@ -702,8 +706,7 @@ def _class_count(
         return None
     name, graph_shape, checkpoint_shape = next(
         (row for row in predictors if 'class' in row[0].lower()), predictors[0])
-    return _counted_by(_num_classes(model.config), name, graph_shape, checkpoint_shape) + \
-        ' Set it with --config_override, or use the config of the training.'
+    return _counted_by(_num_classes(model.config), name, graph_shape, checkpoint_shape) + SET_IT
 
 
 def _layers(
@@ -834,10 +837,14 @@ def _feature_extractor(
     in_checkpoint = collections.Counter(found.group(1) for found in map(pattern.search, inventory.shapes) if found)
     strange = [scope for scope, _ in in_graph.most_common() if scope not in in_checkpoint]
     if strange and in_checkpoint:
-        return ('another feature extractor. The pipeline config builds {}, the checkpoint holds {}. '
-                'Use the pipeline.config that lies beside the checkpoint.'.format(
-                    strange[0], in_checkpoint.most_common(1)[0][0]))
+        return another_extractor(strange[0], in_checkpoint.most_common(1)[0][0])
     return None
+
+
+def another_extractor(built: str, held: str) -> str:
+    """Returns the words for a feature extractor of another scope."""
+    return ('another feature extractor. The pipeline config builds {}, the checkpoint holds {}. '
+            'Use the pipeline.config that lies beside the checkpoint.'.format(built, held))
 
 
 def _bare(name: str) -> str:

@@ -16,6 +16,7 @@ from od_patch import _tensorflow
 from od_patch import _version
 from od_patch import steps
 from od_patch.checkpoint import _checkpoint
+from od_patch.checkpoint import _early
 from od_patch.config import _config
 from od_patch.export import _artifacts
 from od_patch.export import _current
@@ -93,6 +94,7 @@ class Export(_moments.Run):
                 'The pipeline config asks for moving averages (eval_config.use_moving_averages), and the checkpoint {} '
                 'holds no moving averages.'.format(self.inventory.prefix),
                 _checkpoint.no_averages_remedy(self.inventory))
+        _early.check(self.config, self.inventory)
 
     def check_graph(self, graph: _tensorflow.Graph) -> None:
         super().check_graph(graph)

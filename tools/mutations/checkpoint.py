@@ -63,3 +63,18 @@ MUTATIONS = tuple(Mutation('checkpoint/_checkpoint.py', old, new, [test], why, '
      _TESTS + 'test_what_a_file_of_a_checkpoint_is_called_begins_with_its_prefix',
      'the path of a data file is no checkpoint'),
 ))
+
+_EARLY = 'tests/test_early.py::'
+MUTATIONS += tuple(Mutation('checkpoint/_early.py', old, new, [_EARLY + test], why, 'any') for old, new, test, why in (
+    (' or slots == model.num_classes + background:', ':', 'test_the_class_count_of_a_second_stage',
+     'nothing is told of a class count before the graph'),
+    ("getattr(model, 'number_of_stages', 2) == 1", 'False', 'test_the_class_count_of_a_second_stage',
+     'a first stage alone is refused for a class count that it does not have'),
+    ('if own is None or own in held or not others:', 'if own is None or not others:', 'test_another_feature_extractor',
+     'a checkpoint with a second network is refused'),
+    ('or not sister[0] or sister[0] % size:', 'or not sister[0]:', 'test_what_does_not_tell_is_left_for_the_graph',
+     'a class count is told of anchors that nobody knows'),
+    ('if rest or slots <= background', 'if rest', 'test_what_does_not_tell_is_left_for_the_graph',
+     'a checkpoint is said to have been trained with no class'),
+)) + (Mutation('export/_export.py', '        _early.check(self.config, self.inventory)\n', '',
+               [_EARLY + 'test_no_graph_is_built_for_it'], 'a graph is built for a checkpoint that cannot fit', 'any'),)
