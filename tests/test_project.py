@@ -76,7 +76,7 @@ def test_the_readmes_figures_are_those_of_the_run_that_is_committed():
 
 def test_links_between_the_documents_lead_somewhere():
     for name in ('README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/troubleshooting.md', 'docs/compare.md', 'docs/fast.md',
-                 'docs/faults.md', 'docs/serving.md', 'docs/verify.md', 'docs/tensorflow2.md', 'patches/README.md',
+                 'docs/faults.md', 'docs/recipes.md', 'docs/serving.md', 'docs/verify.md', 'docs/tensorflow2.md', 'patches/README.md',
                  'examples/shapes/README.md'):
         for target in re.findall(r'\]\((?!http)([^)#]+)', _read(*name.split('/'))):
             path = os.path.join(_ROOT, os.path.dirname(name), target)
