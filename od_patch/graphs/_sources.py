@@ -17,6 +17,10 @@ LIMIT = 1 << 31  # bytes: what a protobuf can hold
 VARIABLE_OPS = frozenset(['Variable', 'VariableV2', 'VarHandleOp', 'TemporaryVariable', 'AutoReloadVariable'])
 
 
+class HoldsVariables(InputRefused):
+    """A graph with variables, where one of constants is expected."""
+
+
 class Source:
     """A graph as it was found.
 
@@ -242,12 +246,12 @@ def _refuse_variables(source, nodes):
     if not found:
         return
     if source.kind == 'SavedModel':
-        raise InputRefused(
+        raise HoldsVariables(
             '{}: the SavedModel holds {} variables (the first is {!r}), not frozen constants, so there are no weights '
             'in the graph to compare.'.format(source.path, len(found), found[0]),
             'Freeze it first:  od-patch freeze {} --output frozen_inference_graph.pb'.format(
                 os.path.dirname(source.file) or '.'))
-    raise InputRefused(
+    raise HoldsVariables(
         '{}: the graph holds {} variables (the first is {!r}), not frozen constants.'.format(
             source.path, len(found), found[0]),
         'Give frozen_inference_graph.pb, or the .meta file beside its checkpoint.')

@@ -58,7 +58,11 @@ class Frozen:
         Raises:
             InputRefused: it cannot be read, holds no variable, or does not say what its inputs or outputs are.
         """
-        self.source = _sources.load(path)
+        try:
+            self.source = _sources.load(path)
+        except _sources.HoldsVariables:
+            raise _errors.InputRefused('{}: it holds variables already, and no frozen constants.'.format(path),
+                                       'There is nothing to unfreeze: use it as it is.')
         self.scope = '' if outputs else _recovered.take_out_of_scope(self.source.graph_def)
         self.graph = self.source.graph(outputs)
         _recovered.check_stored_whole(self.graph, path)

@@ -253,6 +253,13 @@ def test_what_cannot_be_unfrozen_is_refused_in_words_and_nothing_is_written(chan
     assert os.listdir(str(tmp_path)) == ['g.pb']
 
 
+def test_what_holds_variables_already_is_refused_as_that(tmp_path):
+    unfreeze(graphs.write(tmp_path / 'g.pb', graphs.detector()), tmp_path / 'out')
+    with pytest.raises(_errors.InputRefused, match='it holds variables already') as refusal:
+        unfreeze(str(tmp_path / 'out' / 'saved_model'), tmp_path / 'again')
+    assert 'nothing to unfreeze' in refusal.value.remedy and not (tmp_path / 'again').exists()
+
+
 def test_an_export_that_is_there_is_replaced_only_where_that_is_asked(tmp_path):
     path = graphs.write(tmp_path / 'g.pb', graphs.detector())
     output = tmp_path / 'out'
