@@ -218,6 +218,19 @@ def test_a_damaged_checkpoint_leaves_nothing(checkpoint_of, export, tmp_path):
     assert sorted(os.listdir(str(tmp_path))) == ['model.ckpt-1234.data-00000-of-00001', 'model.ckpt-1234.index']
 
 
+def test_an_export_that_writes_no_checkpoint_leaves_the_one_that_it_reads(checkpoint_of, export, tmp_path):
+    import shutil
+    folder = tmp_path / 'mine'
+    folder.mkdir()
+    for suffix in ('.index', '.data-00000-of-00001'):
+        shutil.copy(checkpoint_of('ssd') + suffix, str(folder / 'model.ckpt') + suffix)
+    before = sorted(os.listdir(str(folder)))
+    for artifacts in (['saved_model'], ['frozen_graph', 'pipeline_config']):
+        with pytest.raises(od_patch.OutputRefused, match='is what is read, and is never written over'):
+            exports.in_process('ssd', str(folder / 'model.ckpt'), str(folder), artifacts=artifacts, overwrite=True)
+        assert sorted(os.listdir(str(folder))) == before
+
+
 def test_flags(checkpoint_of, tmp_path):
     output = str(tmp_path / 'export')
     arguments = (exports.config_path('ssd'), checkpoint_of('ssd'), output)

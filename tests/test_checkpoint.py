@@ -1,5 +1,6 @@
 """What a checkpoint path means, and what is said of one that does not fit."""
 import os
+import re
 
 import numpy as np
 import pytest
@@ -521,3 +522,20 @@ def test_a_saved_model_in_place_of_a_training_directory(tmp_path):
     checkpoints.write_v2(str(tmp_path / 'variables' / 'variables'), _VALUES)
     with pytest.raises(od_patch.InputRefused, match='Its variables are those of .*variables/variables'):
         _checkpoint.resolve(str(tmp_path))
+
+
+@pytest.mark.parametrize('suffixes', [('.index', '.data-00000-of-00001'), ('',), ('-00000-of-00002', '-00001-of-00002')])
+def test_the_checkpoint_that_is_read_is_never_replaced(suffixes, tmp_path):
+    """By an export into its own folder that writes no checkpoint: nothing would take its place."""
+    from od_patch.staging import _staging
+    prefix = str(tmp_path / 'model.ckpt')
+    for suffix in suffixes:
+        with open(prefix + suffix, 'wb') as part:
+            part.write(b'all that there is')
+    assert sorted(_checkpoint.files(prefix)) == sorted(prefix + suffix for suffix in suffixes)
+    (tmp_path / 'link').symlink_to(str(tmp_path))
+    names = '.*' if suffixes == ('-00000-of-00002', '-00001-of-00002') else _staging.OF_AN_EXPORT.pattern
+    for place in (str(tmp_path), str(tmp_path / 'link')):
+        with pytest.raises(od_patch.OutputRefused, match='is what is read, and is never written over'):
+            _staging.check_not_read(place, _checkpoint.files(prefix), re.compile(names))
+    _staging.check_not_read(str(tmp_path / 'elsewhere'), _checkpoint.files(prefix))

@@ -342,6 +342,14 @@ def _is_there(prefix: str) -> bool:
         gfile.Glob(glob_escape(prefix) + '-?????-of-?????')))
 
 
+def files(prefix: str) -> typing.List[str]:
+    """Returns the paths of a checkpoint's files, in either format."""
+    gfile = _tensorflow.gfile()
+    return [path for path in (prefix, prefix + '.index') if gfile.Exists(path)] + [
+        path for pattern in ('.data-?????-of-?????', '-?????-of-?????')
+        for path in gfile.Glob(glob_escape(prefix) + pattern)]
+
+
 def _what_else_is_there(prefix: str) -> typing.Any:
     """Returns a remedy that names the checkpoints that lie where a missing one was looked for."""
     gfile = _tensorflow.gfile()

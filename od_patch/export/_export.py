@@ -274,6 +274,8 @@ def made(
     Yields:
         ``Export``, checked.
     """
+    if _artifacts.CHECKPOINT not in request.options.artifacts:  # nothing takes the place of one that lies there
+        _staging.check_not_read(request.output_directory, _checkpoint.files(prefix), parts)
     with _staging.staged(request.output_directory, parts, check) as staged:
         export = Export(request, prefix, staged, replaces)
         export.check()

@@ -810,6 +810,26 @@ def _remove(path, except_for=None):
             _folders.remove(os.path.join(path, name))
 
 
+def check_not_read(output_directory, read, names=OF_AN_EXPORT):
+    """Refuses a place where one of the files that are read would be replaced, or removed with what the new one lacks.
+
+    Args:
+        output_directory: str, as of ``staged``; names: as of ``staged``.
+        read: iterable of str, paths; they need not be there.
+
+    Raises:
+        od_patch.OutputRefused
+    """
+    output_directory = _store.plain(output_directory)
+    there = _store.names_in(output_directory) if _store.is_store(output_directory) else (
+        os.listdir(output_directory) if os.path.isdir(output_directory) else [])
+    for name in filter(names.match, there):
+        for path in read:
+            if lies_in(path, os.path.join(output_directory, name)):
+                raise _errors.OutputRefused('{} is what is read, and is never written over.'.format(path),
+                                            'Give another output directory.')
+
+
 def lies_in(path, folder):
     """Returns whether a path is a folder or lies in it, links followed; neither need be there."""
     return os.path.join(os.path.realpath(path), '').startswith(os.path.join(os.path.realpath(folder), ''))

@@ -7,7 +7,6 @@ against the frozen graph, and only then moved into place.
 Not for: deciding which Consts were variables (``_recovered``).
 """
 import collections
-import hashlib
 import json
 import os
 import typing
@@ -22,6 +21,7 @@ from od_patch.graphs import _graph
 from od_patch.graphs import _sources
 from od_patch.saved_model import _record
 from od_patch.saved_model import _saved_model
+from od_patch.staging import _digest
 from od_patch.staging import _staging
 from od_patch.terminal import _stages
 from od_patch.unfreeze import _recovered
@@ -132,12 +132,13 @@ def unfreeze(frozen, output_directory, overwrite=False):
         overwrite: bool, whether an export that is there is replaced.
 
     Raises:
-        OutputRefused: the folder holds an export, or cannot be written.
+        OutputRefused: the folder holds an export, or the frozen graph itself, or cannot be written.
         InputRefused: the TensorFlow at hand cannot load the graph.
         ProofFailed: what was written does not compute what the frozen graph does; nothing was moved into place.
     """
     def check():
         there = sorted(name for name in _names_in(output_directory) if _staging.OF_AN_EXPORT.match(name))
+        _staging.check_not_read(output_directory, [frozen.source.file])  # it may be all that somebody has
         if there and not overwrite:
             raise _errors.OutputRefused(
                 'The output directory {} holds an export already: {}.'.format(output_directory, ', '.join(there)),
@@ -216,23 +217,15 @@ def _write_saved_model(frozen, folder, prefix):
     version, git_version = _tensorflow.versions()
     record = collections.OrderedDict([
         ('format', 1), ('od_patch', _version.__version__), ('tensorflow', version), ('tensorflow_git', git_version),
-        ('unfrozen_from', os.path.abspath(frozen.source.file)), ('unfrozen_sha256', _sha256(frozen.source.file))])
+        ('unfrozen_from', os.path.abspath(frozen.source.file)),
+        ('unfrozen_sha256', _digest.sha256(frozen.source.file))])
     names = {one.name: one.name for one in frozen.variables}  # all but the step, which no output reads
     return _saved_model.place(folder, composed, prefix, names, extra_assets={
         _record.NAME: (json.dumps(record, indent=2) + '\n').encode('utf-8')})
 
 
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for piece in iter(lambda: file.read(1 << 20), b''):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 def _load(frozen, graph):
     """Imports the frozen graph into the default graph, with variables for its weights, and their collection."""
-    from tensorflow.core.framework import variable_pb2
     tf = _tensorflow.tf1()
     graph_def, definitions = _with_variables(frozen)
     try:
@@ -243,14 +236,12 @@ def _load(frozen, graph):
                 frozen.source.path, tf.__version__, ' '.join(str(error).split())[:240]),
             'Unfreeze it with the TensorFlow that it was made with, or a later one; "od-patch inspect" says which.')
     for definition in definitions:
-        graph.add_to_collection(tf.GraphKeys.GLOBAL_VARIABLES, tf.Variable.from_proto(
-            variable_pb2.VariableDef.FromString(definition.SerializeToString())))
+        graph.add_to_collection(tf.GraphKeys.GLOBAL_VARIABLES, tf.Variable.from_proto(definition))
 
 
 def _with_variables(frozen):
     """Returns (``GraphDef``, [``VariableDef``]): what the outputs need, with ``VariableV2`` for the weights."""
     from tensorflow.core.framework import graph_pb2
-    from tensorflow.core.framework import variable_pb2
     chosen = {one.node: one for one in frozen.variables}
     wanted = _freezing.needed(frozen.source.graph_def, list(frozen.outputs.values()) + list(frozen.inputs.values()))
     made = graph_pb2.GraphDef()
@@ -279,7 +270,7 @@ def _with_variables(frozen):
                 is_read = node.op == 'Identity' and not text.startswith('^')
                 target = handles[source] if is_read else reads[source]
                 node.input[position] = ('^' if text.startswith('^') else '') + target
-    return made, [variable_pb2.VariableDef.FromString(one.SerializeToString()) for one in definitions]
+    return made, definitions
 
 
 def _add_variable(graph_def, one, read, taken):

@@ -15,6 +15,7 @@ from od_patch.checkpoint import _bundle  # noqa: E402
 from od_patch.compare import _verdict  # noqa: E402
 from od_patch.graphs import _sessions  # noqa: E402
 from od_patch.graphs import _sources  # noqa: E402
+from od_patch.saved_model import _saved_model  # noqa: E402
 from od_patch.unfreeze import _unfreeze  # noqa: E402
 from tests.compare import graphs  # noqa: E402
 from tests.serving import models  # noqa: E402
@@ -274,6 +275,43 @@ def test_an_export_that_is_there_is_replaced_only_where_that_is_asked(tmp_path):
         'checkpoint', 'model.ckpt.data-00000-of-00001', 'model.ckpt.index', 'model.ckpt.meta', 'notes.txt', 'saved_model']
 
 
+@pytest.mark.parametrize('given', ['file', 'folder', 'link', 'name through a link'])
+def test_the_graph_that_is_read_is_never_replaced(given, tmp_path):
+    """It may be all that is left of a model."""
+    folder = tmp_path / 'model'
+    folder.mkdir()
+    path = graphs.write(folder / 'frozen_inference_graph.pb', graphs.detector())
+    (tmp_path / 'link').symlink_to(path)
+    (tmp_path / 'other').symlink_to(str(folder))
+    read = {'file': path, 'folder': str(folder), 'link': str(tmp_path / 'link'),
+            'name through a link': str(tmp_path / 'other' / 'frozen_inference_graph.pb')}[given]
+    before = models.files(folder)
+    for overwrite in (False, True):
+        with pytest.raises(_errors.OutputRefused, match='is what is read, and is never written over'):
+            unfreeze(read, folder, overwrite=overwrite)
+        assert models.files(folder) == before and sorted(os.listdir(str(tmp_path))) == ['link', 'model', 'other']
+
+
+def saved_constants(folder, key, answer):
+    """Writes a SavedModel of the detector's constants with one input and one output; returns its folder."""
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(graphs.detector(), name='')
+        meta_graph = tf.train.export_meta_graph(graph=graph)
+        meta_graph.signature_def['serving_default'].CopyFrom(_saved_model.signature(
+            {key: graph.get_tensor_by_name('image_tensor:0')}, {answer: graph.get_tensor_by_name('detection_boxes:0')}))
+    meta_graph.meta_info_def.tags.append('serve')
+    return models.write(meta_graph, folder)
+
+
+def test_the_saved_model_that_is_read_is_never_replaced(tmp_path):
+    folder = saved_constants(tmp_path / 'model' / 'saved_model', 'inputs', 'boxes')
+    before = models.files(tmp_path / 'model')
+    with pytest.raises(_errors.OutputRefused, match='never written over'):
+        unfreeze(folder, tmp_path / 'model', overwrite=True)
+    assert models.files(tmp_path / 'model') == before
+
+
 def test_what_is_wrong_is_not_moved_into_place(tmp_path, monkeypatch):
     """A weight that went astray on the way."""
     path = graphs.write(tmp_path / 'g.pb', graphs.detector())
@@ -424,16 +462,7 @@ def test_what_was_unfrozen_is_published(command, tmp_path):
 
 
 def test_a_saved_model_of_constants_keeps_its_signature(tmp_path):
-    tf = _tensorflow.tf1()
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(graphs.detector(), name='')
-        meta_graph = tf.train.export_meta_graph(graph=graph)
-        info = tf.saved_model.utils.build_tensor_info
-        meta_graph.signature_def['serving_default'].CopyFrom(tf.saved_model.signature_def_utils.build_signature_def(
-            {'picture': info(graph.get_tensor_by_name('image_tensor:0'))},
-            {'boxes': info(graph.get_tensor_by_name('detection_boxes:0'))}, 'tensorflow/serving/predict'))
-    meta_graph.meta_info_def.tags.append('serve')
-    folder = models.write(meta_graph, tmp_path / 'frozen' / 'saved_model')
+    folder = saved_constants(tmp_path / 'frozen' / 'saved_model', 'picture', 'boxes')
     done = unfreeze(folder, tmp_path / 'out')
     assert (dict(done.inputs), dict(done.outputs)) == (
         {'picture': 'image_tensor:0'}, {'boxes': 'detection_boxes:0'})
