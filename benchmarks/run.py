@@ -7,7 +7,7 @@ Every measurement is a fresh process, and the ways take turns within each round,
 because machines are noisy: read the ratios of the medians, not the seconds.
 Steady inference is the median of the ratios of turns, in one process. The
 Object Detection API must be on PYTHONPATH (``tools/assemble_models.py``). Writes
-``results.json`` and charts to ``--output``; ``--table`` prints what the README
+``results.json`` and charts to ``--output``; ``--table`` prints what docs/performance.md
 shows of such a file.
 """
 import argparse
@@ -191,7 +191,7 @@ def targets(model, clock='wall'):
 
 
 def table(results, clock='wall'):
-    """Returns the table that the README shows, as Markdown lines: ratios by the clock (or of CPU time)."""
+    """Returns the table that docs/performance.md shows, as Markdown lines: ratios by the clock (or of CPU time)."""
     models = [results['models'][name] for name in _models.MODELS if name in results['models']]
     lines = ['| ratio of medians | target | ' + ' | '.join(model['title'] for model in models) + ' |',
              '|---|---|' + '---|' * len(models)]
@@ -218,18 +218,18 @@ def under_the_table(results):
         median(loads))
 
 
-def in_readme(text, results):
-    """Returns the text of the README with the table of these results in its place."""
+def in_page(text, results):
+    """Returns the text of docs/performance.md with the table of these results in its place."""
     begin = text.index('-->', text.index('<!-- benchmarks')) + len('-->')
     end = text.index('<!-- /benchmarks -->')
-    shown = ['Medians; the ways took turns within each round. '
-             'Steady inference: of the ratios of turns, in one process.',
-             '**Bold** is what misses its target:', '']
+    shown = ['The table shows ratios of medians. The three ways ran in turn within each round. For steady inference it shows '
+             'the median of the ratios of turns in one process.',
+             'A figure in **bold** misses its target.', '']
     shown += table(results) + [
         '', under_the_table(results), '',
-        '![bars: the stages of an export by upstream, by the hand edit and by od-patch](benchmarks/results/stages.png)',
-        '![lines: time and memory of an export against the size of the weights](benchmarks/results/size.png)',
-        '![lines: time against the number of checkpoints](benchmarks/results/checkpoints.png)']
+        '![bars: the stages of an export by upstream, by the hand edit and by od-patch](../benchmarks/results/stages.png)',
+        '![lines: time and memory of an export against the size of the weights](../benchmarks/results/size.png)',
+        '![lines: time against the number of checkpoints](../benchmarks/results/checkpoints.png)']
     return text[:begin] + '\n' + '\n'.join(shown) + '\n' + text[end:]
 
 
@@ -288,7 +288,7 @@ def main():
                         help='keep what the folder has of the models that are not measured')
     parser.add_argument('--work', help='folder for checkpoints and exports while they are measured')
     parser.add_argument('--table', metavar='RESULTS', help='measure nothing; print what a results.json says')
-    parser.add_argument('--readme', help='put the table into this file, between its marks')
+    parser.add_argument('--page', help='put the table into this file, between its marks')
     options = parser.parse_args()
     if options.table:
         results = _read(options.table)
@@ -296,11 +296,11 @@ def main():
         results = measure(options)
         from benchmarks import _charts
         _charts.draw(results, options.output)
-    if options.readme:
-        with open(options.readme, encoding='utf-8') as readme_file:
-            text = readme_file.read()
-        with open(options.readme, 'w', encoding='utf-8') as readme_file:
-            readme_file.write(in_readme(text, results))
+    if options.page:
+        with open(options.page, encoding='utf-8') as page_file:
+            text = page_file.read()
+        with open(options.page, 'w', encoding='utf-8') as page_file:
+            page_file.write(in_page(text, results))
     print('\n'.join(seconds(results)))
     for clock, name in (('wall', 'By the clock'), ('cpu', 'CPU time')):
         print('\n'.join(['', name, ''] + table(results, clock)))

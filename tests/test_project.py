@@ -2,6 +2,8 @@
 import os
 import re
 
+import pytest
+
 import od_patch
 from od_patch.releases import _releases
 
@@ -18,9 +20,9 @@ def test_ci_runs_the_readmes_test_command():
     assert command in _read('README.md').splitlines()
 
 
-def test_the_readmes_table_has_every_pin():
+def test_the_table_of_releases_has_every_pin():
     rows = re.findall(r'^\| ([\w.-]+) \| (\w+|after 2021) \| `(\w{40})` \| (TF [^|]*) \| ([^|]+) \|$',
-                      _read('README.md'), re.MULTILINE)
+                      _read('docs', 'releases.md'), re.MULTILINE)
     assert rows == [(release.name, release.commit, release.exporter_blob, _releases.runs_on(release),
                      _releases.run_on(release)) for release in _releases.RELEASES]
 
@@ -38,10 +40,10 @@ def test_where_pins_were_run():
     assert len({release.exporter_blob for release in _releases.RELEASES}) == len(_releases.RELEASES) == 21
 
 
-def test_the_readmes_table_of_versions_has_what_ci_runs():
+def test_the_table_of_versions_has_what_ci_runs():
     from tools import lock_files
-    rows = re.findall(r'^\| ([\d.]+) \| ([\d.]+) \| ([A-D, ]+) \| \[([\w-]+)\]\(requirements/([\w-]+)\.txt\) \|$',
-                      _read('README.md'), re.MULTILINE)
+    rows = re.findall(r'^\| ([\d.]+) \| ([\d.]+) \| ([A-D, ]+) \| \[([\w-]+)\]\(\.\./requirements/([\w-]+)\.txt\) \|$',
+                      _read('docs', 'releases.md'), re.MULTILINE)
     assert rows == [(pair.python, pair.tensorflow, ', '.join(pair.vintages), pair.name, pair.name)
                     for pair in lock_files.PAIRS]
     environments = _read('tox.ini').split('env_list =')[1].split('\n#')[0]
@@ -65,19 +67,40 @@ def test_every_refusal_is_in_the_public_api():
             assert getattr(od_patch, name) is value and name in od_patch.__all__
 
 
-def test_the_readmes_figures_are_those_of_the_run_that_is_committed():
+def test_the_figures_are_those_of_the_run_that_is_committed():
     import collections
     import json
     from benchmarks import run
-    text = _read('README.md')
+    text = _read('docs', 'performance.md')
     results = json.loads(_read('benchmarks', 'results', 'results.json'), object_pairs_hook=collections.OrderedDict)
-    assert run.in_readme(text, results) == text
+    assert run.in_page(text, results) == text
 
 
-def test_links_between_the_documents_lead_somewhere():
-    for name in ('README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/troubleshooting.md', 'docs/compare.md', 'docs/fast.md',
-                 'docs/faults.md', 'docs/recipes.md', 'docs/serving.md', 'docs/verify.md', 'docs/tensorflow2.md', 'patches/README.md',
-                 'examples/shapes/README.md'):
-        for target in re.findall(r'\]\((?!http)([^)#]+)', _read(*name.split('/'))):
-            path = os.path.join(_ROOT, os.path.dirname(name), target)
-            assert os.path.exists(path), '{} links to {}'.format(name, target)
+def _pages():
+    for folder in ('', 'docs', 'patches', 'examples'):
+        for path, _, names in os.walk(os.path.join(_ROOT, folder)):
+            for name in sorted(names):
+                if name.endswith('.md'):
+                    yield os.path.relpath(os.path.join(path, name), _ROOT).replace(os.sep, '/')
+            if not folder:
+                break
+
+
+@pytest.mark.parametrize('name', sorted(_pages()))
+def test_links_of_a_page_lead_to_a_file_and_a_heading(name):
+    text = re.sub(r'```.*?```', '', _read(*name.split('/')), flags=re.DOTALL)
+    for target, anchor in re.findall(r'\]\((?!\w+:)([^)#]*)(?:#([^)]*))?\)', text):
+        path = os.path.normpath(os.path.join(_ROOT, os.path.dirname(name), target)) if target else os.path.join(_ROOT, name)
+        assert os.path.exists(path), '{} links to {}'.format(name, target)
+        if anchor:
+            assert anchor in _anchors(_read(path)), '{} links to {}#{}'.format(name, target, anchor)
+
+
+def _anchors(text):
+    """Returns the anchors of a page's headings, as GitHub names them."""
+    headings = re.findall(r'^#+ (.+)$', re.sub(r'```.*?```', '', text, flags=re.DOTALL), re.MULTILINE)
+    return [re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings]
+
+
+def test_the_readme_is_short():
+    assert len(_read('README.md').splitlines()) <= 130

@@ -1,4 +1,4 @@
-"""Writes the README's table of flags from the options that there are.
+"""Writes the table of flags in docs/flags.md from the options that there are.
 
 ``python -m tools.flag_table``; a test says where it was forgotten.
 """
@@ -27,13 +27,13 @@ def table(groups):
 
 
 def main():
-    path = os.path.join(_ROOT, 'README.md')
-    with open(path, encoding='utf-8') as readme:
-        text = readme.read()
+    path = os.path.join(_ROOT, 'docs', 'flags.md')
+    with open(path, encoding='utf-8') as page:
+        text = page.read()
     before, rest = text.split(_BEGIN)
     after = rest.split(_END)[1]
-    with open(path, 'w', encoding='utf-8') as readme:
-        readme.write(before + _BEGIN + '\n' + table(_options.GROUPS) + '\n' + _END + after)
+    with open(path, 'w', encoding='utf-8') as page:
+        page.write(before + _BEGIN + '\n' + table(_options.GROUPS) + '\n' + _END + after)
 
 
 if __name__ == '__main__':

@@ -116,8 +116,8 @@ def check(config):
         raise _errors.EnvironmentRefused(
             'The pipeline config has a graph_rewriter (quantization), which needs tf.contrib.quantize, and '
             'TensorFlow {} has no contrib.'.format(tensorflow.__version__),
-            'Export it under TensorFlow 1: 1.15 on Python 3.7, or 1.12 on Python 3.6 for r1.12.0 (the table in the '
-            'README). The SavedModel runs on TensorFlow 2 all the same.')
+            'Export it under TensorFlow 1: 1.15 on Python 3.7, or 1.12 on Python 3.6 for r1.12.0 (the table in '
+            'docs/releases.md). The SavedModel runs on TensorFlow 2 all the same.')
     _check_extractor(config)
 
 

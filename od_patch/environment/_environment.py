@@ -215,7 +215,7 @@ def _explained(error):
     return _errors.EnvironmentRefused(
         'The Object Detection API in {} cannot be imported under TensorFlow {}: {}'.format(
             research_folder(), version, text),
-        'Check that TensorFlow and the models repo are of the same time (the table in the README), '
+        'Check that TensorFlow and the models repo are of the same time (the table in docs/releases.md), '
         'and that the protos were compiled with a protoc no newer than the installed protobuf.')
 
 

@@ -65,7 +65,7 @@ class _StandIn:
         raise _errors.EnvironmentRefused(
             'This model needs {}, and TensorFlow {} has no contrib.'.format(self._name, tensorflow.__version__),
             'Export it under TensorFlow 1: 1.15 on Python 3.7, or 1.12 on Python 3.6 for r1.12.0 '
-            '(the table in the README). The SavedModel runs on TensorFlow 2 all the same.')
+            '(the table in docs/releases.md). The SavedModel runs on TensorFlow 2 all the same.')
 
     def __repr__(self):
         return '<stand-in for {}>'.format(self._name)

@@ -2,7 +2,7 @@
 
 From it come the flags of ``export_inference_graph`` and of ``python -m od_patch``
 with their help (``_flags``), the keywords of ``patched()``, what a series
-notices a change of, and the table in the README (``tools/flag_table.py``).
+notices a change of, and the table in docs/flags.md (``tools/flag_table.py``).
 
 Not for: what an option does, which is its step's.
 """

@@ -157,5 +157,5 @@ def _check_pin(recognised, strict_pin, warn):
     if strict_pin:
         raise _errors.ExporterDeclined(
             text, 'Leave out --strict_pin (strict_pin=True) to patch it all the same, '
-            'or check out a release from the table in the README.')
+            'or check out a release from the table in docs/releases.md.')
     warn(text + ' It is patched all the same; compare what it exports before you rely on it.')

@@ -76,7 +76,7 @@ def recognise(module):
             '{} is not an exporter that od-patch knows (git blob {}):\n{}'.format(
                 getattr(module, '__file__', module.__name__), source_blob or 'unknown, there is no source',
                 '\n'.join('  - ' + difference for difference in differences)),
-            'Use a release of the models repo that is pinned (the table in the README), '
+            'Use a release of the models repo that is pinned (the table in docs/releases.md), '
             'or open an issue with this exporter.py.')
     return Recognised(module, names, release, source_blob)
 
