@@ -114,6 +114,7 @@ def test_every_option_is_a_keyword_of_patched_with_the_flags_meaning(option):
     parameter = inspect.signature(od_patch.patched).parameters[option.name]
     assert parameter.default == option.default
     assert ' '.join(option.help.split()) in ' '.join(od_patch.patched.__doc__.split())
+    assert '\n    {}: {}. '.format(option.name, option.kind.name) in inspect.getdoc(od_patch.patched), 'as wide as exporter:'
     example = EXAMPLES[option.name]
     for given in (example.typed, example.value):  # as the flag has it, and as Python does
         if option.kind in (_option.SWITCH, _option.NUMBER) and given is not example.value:

@@ -8,6 +8,7 @@ Not for: what an option does, which is its step's.
 """
 import collections
 import inspect
+import re
 import textwrap
 import typing
 
@@ -150,8 +151,10 @@ def signature(*more):
         [parameter(name, parameter.KEYWORD_ONLY, default=None) for name in more])
 
 
-def documented():
-    """Returns the lines on the keywords for the docstring of ``patched()``."""
-    return '\n'.join(textwrap.fill(
-        '{}: {}. {}'.format(option.name, option.kind.name, option.help), 100, initial_indent=' ' * 8,
-        subsequent_indent=' ' * 12) for option in TABLE.values() if option.keyword).strip()
+def documented(docstring):
+    """Returns the docstring with a line on each keyword in place of its line ``{options}``, at the same indentation."""
+    lines = '\n'.join(textwrap.fill('{}: {}. {}'.format(option.name, option.kind.name, option.help), 92,
+                                    subsequent_indent=' ' * 4) for option in TABLE.values() if option.keyword)
+    # Python 3.13 takes the indentation of docstrings away as it compiles, so it is read and not known.
+    return re.sub(r'^( *)\{options\}$', lambda line: textwrap.indent(lines, line.group(1)), docstring,
+                  flags=re.MULTILINE)

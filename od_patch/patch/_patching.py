@@ -62,7 +62,7 @@ def patched(*args, **kwargs):
 
     Args:
         exporter: as for ``install``.
-    {options}
+        {options}
 
     Raises:
         od_patch.UsageError: options that cannot be meant, or do not go together.
@@ -81,7 +81,7 @@ def patched(*args, **kwargs):
 
 
 patched.__signature__ = _options.signature('_observer')
-patched.__doc__ = patched.__doc__ and patched.__doc__.replace('{options}', _options.documented())  # None with -OO
+patched.__doc__ = patched.__doc__ and _options.documented(patched.__doc__)  # None with -OO
 
 
 @contextlib.contextmanager
