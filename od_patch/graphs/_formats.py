@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import re
+import typing
 import zipfile
 import zlib
 
@@ -30,7 +31,7 @@ _FOREIGN = (
 _HTML = re.compile(br'\s*(<!doctype html|<html|<head|<\?xml[^>]*>\s*<!doctype html)', re.IGNORECASE)
 
 
-def unpacked(path, data, limit):
+def unpacked(path: str, data: bytes, limit: int) -> bytes:
     """The bytes of a graph: ``data`` itself, or what is compressed in it.
 
     Raises:
@@ -45,7 +46,7 @@ def unpacked(path, data, limit):
     return data
 
 
-def refuse_foreign(path, data):
+def refuse_foreign(path: str, data: bytes) -> None:
     """Refuses what is known by its first bytes to be no GraphDef."""
     for place, word, what, advice in _FOREIGN:
         if data[place:place + len(word)] == word:
@@ -58,7 +59,7 @@ def refuse_foreign(path, data):
         raise InputRefused('{}: is an ONNX model.'.format(path), 'An .onnx model is no GraphDef. ' + _FROZEN)
 
 
-def _is_onnx(path, data):
+def _is_onnx(path: str, data: bytes) -> bool:
     """ONNX has no magic: its ir_version comes first, then who made it, in letters (or, by its name, the graph)."""
     if data[:1] != b'\x08' or not 1 <= data[1] < 0x30:
         return False
@@ -68,7 +69,7 @@ def _is_onnx(path, data):
         br'(pytorch|tf2onnx|onnx|keras2onnx|skl2onnx|CNTK|caffe2|backend-test|OnnxMLTools)', data[4:40]))
 
 
-def _opened(path, data):
+def _opened(path: str, data: bytes) -> typing.Any:
     """A file of what is compressed in ``data``, or None."""
     stream = io.BytesIO(data)
     if data[:2] == b'\x1f\x8b':
@@ -91,7 +92,7 @@ def _opened(path, data):
     return None
 
 
-def _read(path, opened, limit):
+def _read(path: str, opened: typing.Any, limit: int) -> bytes:
     try:
         with opened:
             data = opened.read(limit)

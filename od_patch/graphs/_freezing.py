@@ -8,6 +8,7 @@ prunes and optimises nothing else but what the outputs do not need.
 import collections
 import glob
 import os
+import typing
 
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
@@ -18,7 +19,7 @@ _RESOURCE = frozenset(['VarHandleOp'])
 VARIABLES = _REFERENCE | _RESOURCE
 
 
-def reader(prefix, where):
+def reader(prefix: str, where: str) -> '_Reader':
     """Opens a checkpoint; raises InputRefused where there is none or it is damaged, as does reading from it."""
     folder = None
     path = prefix
@@ -39,20 +40,23 @@ def reader(prefix, where):
 class _Reader:
     """TensorFlow's reader of checkpoints; a tensor that cannot be read is refused in words."""
 
-    def __init__(self, reader, shapes, prefix, where, folder):  # pylint: disable=redefined-outer-name
+    def __init__(
+            self, reader: typing.Any,  # pylint: disable=redefined-outer-name
+            shapes: typing.Dict[str, typing.List[int]], prefix: str, where: str,
+            folder: typing.Optional[int]) -> None:
         self._reader, self._shapes, self._prefix, self._where, self._folder = reader, shapes, prefix, where, folder
 
-    def __del__(self):
+    def __del__(self) -> None:
         if self._folder is not None:
             os.close(self._folder)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> typing.Any:
         return getattr(self._reader, name)
 
-    def get_variable_to_shape_map(self):
+    def get_variable_to_shape_map(self) -> typing.Dict[str, typing.List[int]]:
         return self._shapes
 
-    def get_tensor(self, name):
+    def get_tensor(self, name: str) -> typing.Any:
         try:
             return self._reader.get_tensor(name)
         except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
@@ -61,7 +65,7 @@ class _Reader:
                 'Copy model.ckpt.index and model.ckpt.data-… again.')
 
 
-def needed(graph_def, outputs):
+def needed(graph_def: typing.Any, outputs: typing.Iterable[str]) -> typing.Set[str]:
     """Names of the nodes that ``outputs`` (tensor names) need, themselves included."""
     inputs = {node.name: [text.lstrip('^').split(':')[0] for text in node.input] for node in graph_def.node}
     found = set()
@@ -74,7 +78,7 @@ def needed(graph_def, outputs):
     return found
 
 
-def freeze(graph_def, prefix, outputs, where):
+def freeze(graph_def: typing.Any, prefix: str, outputs: typing.List[str], where: str) -> typing.Any:
     """Returns the part of ``graph_def`` that ``outputs`` need with Consts for variables.
 
     Args:
@@ -99,7 +103,7 @@ def freeze(graph_def, prefix, outputs, where):
     missing = collections.OrderedDict()
     keys = restored_keys(graph_def)
 
-    def handle(name):
+    def handle(name: str) -> typing.Any:
         """The variable that a resource comes from, through Identity and Enter."""
         return known.get(_origin(known, name.lstrip('^'), ('Identity', 'Enter')).split(':')[0])
 
@@ -147,7 +151,7 @@ def freeze(graph_def, prefix, outputs, where):
     return frozen
 
 
-def _origin(nodes, tensor, ops):
+def _origin(nodes: typing.Any, tensor: str, ops: typing.Iterable[str]) -> str:
     """The tensor that ``tensor`` is handed on from, by name, through nodes of ``ops``; a circle ends at its head."""
     seen = set()
     while True:
@@ -158,7 +162,7 @@ def _origin(nodes, tensor, ops):
         tensor = nodes[name].input[0]
 
 
-def _refuse_handles(node, known, where):
+def _refuse_handles(node: typing.Any, known: typing.Dict[str, typing.Any], where: str) -> None:
     """A Const is no handle: what asks for more than a variable's value would make a graph that cannot be loaded."""
     if node.op == 'ReadVariableOp' or node.op == 'VarIsInitializedOp' or node.op.startswith('Assign'):
         return  # read by its value, or refused below with the reason
@@ -170,7 +174,9 @@ def _refuse_handles(node, known, where):
                 'Such a graph cannot be frozen here; freeze it with the tool that wrote it.')
 
 
-def restored_keys(graph_def, among=None):
+def restored_keys(
+        graph_def: typing.Any,
+        among: typing.Optional[typing.Set[str]] = None) -> typing.Dict[str, typing.Tuple[str, str]]:
     """What the graph's own restore ops fill its variables with.
 
     Args:
@@ -184,7 +190,7 @@ def restored_keys(graph_def, among=None):
     nodes = {node.name: node for node in graph_def.node}
     keys, lists = {}, {}
 
-    def strings(name):
+    def strings(name: str) -> typing.List[str]:
         node = nodes.get(name.split(':')[0])
         if node is None or node.op != 'Const':
             return []
@@ -213,7 +219,7 @@ def restored_keys(graph_def, among=None):
     return keys
 
 
-def sliced(array, spec):
+def sliced(array: typing.Any, spec: str) -> typing.Any:
     """The part of a tensor that a slice of ``RestoreV2`` names, such as '6 4 0,3:-': shape, then begin,length."""
     if not spec:
         return array

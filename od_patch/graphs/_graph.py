@@ -7,6 +7,7 @@ graphs have in common is not this module's business.
 """
 import hashlib
 import re
+import typing
 
 from od_patch._errors import InputRefused
 from od_patch.graphs import _op_table
@@ -48,18 +49,27 @@ class Graph:
     __slots__ = ('names', 'ops', 'inputs', 'controls', 'attrs', 'tensors', 'outputs', 'named_outputs', 'kept_outputs',
                  'conventional', 'input_names', 'signature_inputs', 'memo', 'library', 'late_input', '_order')
 
-    def __init__(self):
-        self.names, self.ops, self.inputs, self.controls, self.attrs, self.tensors = [], [], [], [], [], []
-        self.outputs = []
-        self.named_outputs, self.kept_outputs, self.conventional = True, frozenset(), False
-        self.input_names = self.signature_inputs = None
-        self.memo = {}
-        self.library = self.late_input = self._order = None
+    def __init__(self) -> None:
+        self.names: typing.List[str] = []
+        self.ops: typing.List[str] = []
+        self.inputs: typing.List[typing.List[typing.Tuple[int, int]]] = []
+        self.controls: typing.List[typing.Tuple[int, ...]] = []
+        self.attrs: typing.List[typing.Dict[str, bytes]] = []
+        self.tensors: typing.List[typing.Optional[_tensors.Tensor]] = []
+        self.outputs: typing.List[typing.Tuple[str, int, int]] = []
+        self.named_outputs, self.conventional = True, False
+        self.kept_outputs: typing.FrozenSet[str] = frozenset()
+        self.input_names: typing.Optional[typing.Dict[int, typing.Optional[str]]] = None
+        self.signature_inputs: typing.Optional[typing.List[typing.Tuple[str, int, int]]] = None
+        self.memo: typing.Dict[typing.Any, typing.Any] = {}
+        self.library: typing.Any = None
+        self.late_input: typing.Optional[str] = None
+        self._order: typing.Optional[typing.List[int]] = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def copy(self):
+    def copy(self) -> 'Graph':
         """A graph whose lists may be rewritten without this one noticing."""
         twin = Graph()
         twin.names, twin.ops = list(self.names), list(self.ops)
@@ -71,7 +81,10 @@ class Graph:
         twin.memo, twin.library = self.memo, self.library
         return twin
 
-    def add(self, op, inputs, attrs, tensor=None, name='', controls=()):
+    def add(
+            self, op: str, inputs: typing.Iterable[typing.Tuple[int, int]], attrs: typing.Dict[str, bytes],
+            tensor: typing.Optional[_tensors.Tensor] = None, name: str = '',
+            controls: typing.Iterable[int] = ()) -> int:
         """Appends a node and returns its position."""
         self.names.append(name)
         self.ops.append(op)
@@ -81,17 +94,17 @@ class Graph:
         self.tensors.append(tensor)
         return len(self.names) - 1
 
-    def constant(self, array, dtype, name=''):
+    def constant(self, array: typing.Any, dtype: int, name: str = '') -> int:
         """Appends a Const of DataType number ``dtype`` and returns its position."""
         return self.add('Const', [], {'dtype': type_attr(dtype)}, _tensors.encoded(array, dtype), name)
 
-    def redirect(self, moves):
+    def redirect(self, moves: typing.Dict[typing.Tuple[int, int], typing.Tuple[int, int]]) -> None:
         """Makes every consumer of the outputs in ``moves`` read what they map to, chains followed to the end.
 
         Args:
             moves: dict of (position, output) -> (position, output).
         """
-        def end(edge):
+        def end(edge: typing.Tuple[int, int]) -> typing.Tuple[int, int]:
             while edge in moves:
                 edge = moves[edge]
             return edge
@@ -99,9 +112,9 @@ class Graph:
             self.inputs = [[end(edge) for edge in row] for row in self.inputs]
             self.outputs = [(name,) + end((node, port)) for name, node, port in self.outputs]
 
-    def consumers(self):
+    def consumers(self) -> typing.List[typing.List[typing.Tuple[int, int]]]:
         """List: for each node, its (consumer, input slot) pairs; slot -1 is a control edge."""
-        found = [[] for _ in self.names]
+        found: typing.List[typing.List[typing.Tuple[int, int]]] = [[] for _ in self.names]
         for node, row in enumerate(self.inputs):
             for slot, (source, _) in enumerate(row):
                 found[source].append((node, slot))
@@ -109,25 +122,25 @@ class Graph:
                 found[source].append((node, -1))
         return found
 
-    def final_order(self):
+    def final_order(self) -> typing.List[int]:
         """``order``, kept: for a graph that nobody rewrites any more."""
         if self._order is None:
             self._order = self.order()
         return self._order
 
-    def order(self, roots=None):
+    def order(self, roots: typing.Optional[typing.Iterable[int]] = None) -> typing.List[int]:
         """Positions that the outputs (or ``roots``) need, inputs first; loops are cut where an iteration ends.
 
         Raises:
             InputRefused: there is a cycle that no loop of TensorFlow's makes.
         """
         state = [0] * len(self.names)
-        done = []
-        later = []
+        done: typing.List[int] = []
+        later: typing.List[int] = []
         inputs, controls, ops = self.inputs, self.controls, self.ops
         roots = [node for _, node, _ in self.outputs] if roots is None else list(roots)
         while roots:
-            stack = [(root, None) for root in reversed(roots)]
+            stack: typing.List[typing.Tuple[int, typing.Optional[bool]]] = [(root, None) for root in reversed(roots)]
             roots = []
             while stack:
                 node, rest = stack.pop()
@@ -162,24 +175,28 @@ class Graph:
         return done
 
 
-def type_attr(dtype):
+def type_attr(dtype: int) -> bytes:
     """The serialized ``AttrValue`` that holds DataType number ``dtype``."""
     return b'\x30' + bytes([dtype])
 
 
-def attr_type(attrs, name):
+def attr_type(attrs: typing.Dict[str, bytes], name: str) -> typing.Optional[int]:
     """The DataType number that attribute ``name`` holds, or None."""
     value = attrs.get(name)
     return value[1] if value and value[:1] == b'\x30' and len(value) == 2 else None
 
 
-def attr_proto(value):
+def attr_proto(value: bytes) -> typing.Any:
     """Parses the bytes of an attribute."""
     from tensorflow.core.framework import attr_value_pb2
     return attr_value_pb2.AttrValue.FromString(value)
 
 
-def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, signature_inputs=None):
+def build(
+        graph_def: typing.Any, where: str, outputs: typing.Optional[typing.List[typing.Tuple[str, str]]] = None,
+        known_ops: typing.Optional[typing.Callable[[str], bool]] = None,
+        inputs_needed: typing.Optional[typing.Callable[[typing.Any], typing.Tuple[int, typing.Optional[int]]]] = None,
+        signature_inputs: typing.Optional[typing.List[typing.Tuple[str, str]]] = None) -> Graph:
     """Brings a GraphDef into the form that rules work on.
 
     Args:
@@ -209,7 +226,7 @@ def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, si
     if functions:
         graph.library = graph_def.library
         library = _Library(graph_def.library)
-    unknown = {}
+    unknown: typing.Dict[str, str] = {}
     _refuse_converted(nodes, where)
     for node in nodes:
         op = node.op
@@ -275,8 +292,8 @@ def build(graph_def, where, outputs=None, known_ops=None, inputs_needed=None, si
     graph.conventional = graph.named_outputs and not outputs
     if signature_inputs is not None:
         graph.signature_inputs = []
-        for name, tensor in sorted(signature_inputs):
-            node, _, port = tensor.partition(':')
+        for name, tensor_name in sorted(signature_inputs):
+            node, _, port = tensor_name.partition(':')
             if node in position:  # what freezing left out cannot matter
                 graph.signature_inputs.append((name, position[node], int(port) if _PORT.fullmatch(port) else 0))
     return graph
@@ -287,7 +304,7 @@ _CONVERTED = {'TRTEngineOp': 'TF-TRT, the converter to TensorRT', 'TFLite_Detect
               'export_tflite_ssd_graph.py, for the converter to TensorFlow Lite'}
 
 
-def _refuse_converted(nodes, where):
+def _refuse_converted(nodes: typing.Any, where: str) -> None:
     for node in nodes:
         if node.op in _CONVERTED:
             raise InputRefused(
@@ -299,12 +316,12 @@ def _refuse_converted(nodes, where):
 class _Library:
     """The functions of a GraphDef, told by all that a call of them can reach."""
 
-    def __init__(self, library):
+    def __init__(self, library: typing.Any) -> None:
         self._functions = {function.signature.name: function for function in library.function}
         self._gradients = {row.function_name: row.gradient_func for row in library.gradient}
-        self._digests = {}
+        self._digests: typing.Dict[typing.FrozenSet[str], bytes] = {}
 
-    def called(self, node):
+    def called(self, node: typing.Any) -> typing.FrozenSet[str]:
         """Frozen set of names of the functions that a ``NodeDef`` itself calls or hands on."""
         found = {node.op} if node.op in self._functions else set()
         values = list(node.attr.values())
@@ -315,7 +332,7 @@ class _Library:
                 values.extend(function.attr.values())
         return frozenset(found)
 
-    def digest(self, names):
+    def digest(self, names: typing.FrozenSet[str]) -> bytes:
         """Bytes that say what the functions in ``names`` do; devices and functions out of their reach do not count."""
         if names not in self._digests:
             reached, waiting, parts = set(), sorted(names), []
@@ -339,7 +356,7 @@ class _Library:
         return self._digests[names]
 
 
-def _position(position, name, consumer, where):
+def _position(position: typing.Dict[str, int], name: str, consumer: str, where: str) -> int:
     index = position.get(name)
     if index is None:
         raise InputRefused('{}: node {!r} reads {!r}, which is not in the graph.'.format(where, consumer, name),
@@ -355,7 +372,9 @@ CONVENTIONAL_OUTPUTS = (
     'class_predictions_with_background', 'proposal_boxes', 'proposal_scores')
 
 
-def _outputs(graph, position, wanted, where):
+def _outputs(
+        graph: Graph, position: typing.Dict[str, int], wanted: typing.Optional[typing.List[typing.Tuple[str, str]]],
+        where: str) -> typing.Tuple[typing.List[typing.Tuple[str, int, int]], bool]:
     if wanted:
         found = []
         for name, tensor in sorted(wanted):
@@ -375,7 +394,7 @@ def _outputs(graph, position, wanted, where):
     return ends, False
 
 
-def _ends(graph):
+def _ends(graph: Graph) -> typing.List[typing.Tuple[str, int, int]]:
     """Rows of outputs for what nothing reads; a Const that nothing reads only where there is nothing else."""
     used = {source for row in graph.inputs for source, _ in row}
     used.update(source for row in graph.controls for source in row)
@@ -383,7 +402,7 @@ def _ends(graph):
     return [row for row in ends if graph.ops[row[1]] != 'Const'] or ends
 
 
-def with_common_ends(one, other):
+def with_common_ends(one: Graph, other: Graph) -> typing.Tuple[Graph, Graph]:
     """Both graphs with the results of the user's own beside those of convention: ends of one name on both sides.
 
     What was asked for, by hand or by a signature, stays as it was asked for.
@@ -398,20 +417,21 @@ def with_common_ends(one, other):
     common = set(extra[0]) & set(extra[1])
     if not common:
         return one, other
-    twins = tuple(graph.copy() for graph in graphs)
+    twins = (one.copy(), other.copy())
     for rows, twin in zip(extra, twins):
         twin.outputs = sorted(twin.outputs + [rows[name] for name in common])
     return twins
 
 
-def inputs_of(graph, by_signature=False):
+def inputs_of(graph: Graph, by_signature: bool = False) -> typing.Dict[int, str]:
     """Dict of position -> name of the inputs that the outputs need; with ``by_signature``, as the signature calls them.
 
     A signature's name begins with a byte that no node's name has, so that the two are never taken for each other.
     """
     found = {}
-    keys = {}
+    keys: typing.Dict[int, typing.List[str]] = {}
     if by_signature:
+        assert graph.signature_inputs is not None  # the caller has looked
         for name, node, port in graph.signature_inputs:
             keys.setdefault(node, []).append('{}\0{}'.format(name, port))
     for node in graph.final_order():
@@ -422,12 +442,12 @@ def inputs_of(graph, by_signature=False):
     return found
 
 
-def without_ports(name):
+def without_ports(name: str) -> str:
     """What ``inputs_of`` calls an input, without the numbers of the outputs that a signature feeds: its names alone."""
     return '\0' + '\0'.join(name.split('\0')[1::2]) if name[:1] == '\0' else name
 
 
-def ends_as_outputs(graph):
+def ends_as_outputs(graph: Graph) -> Graph:
     """The same graph with all its ends as its results, whatever they are called."""
     twin = graph.copy()
     twin.outputs = _ends(graph)
@@ -435,6 +455,6 @@ def ends_as_outputs(graph):
     return twin
 
 
-def result_names(graph):
+def result_names(graph: Graph) -> typing.Set[str]:
     """Names of the outputs that somebody may fetch: an Assert or a NoOp has nothing, and quantize_nodes leaves ends."""
     return {name for name, node, _ in graph.outputs if graph.ops[node] not in ('Assert', 'NoOp', 'QuantizeV2')}

@@ -6,6 +6,7 @@ import collections
 import hashlib
 import io
 import os
+import typing
 
 import numpy
 
@@ -26,20 +27,20 @@ class Picture:
         array: uint8 [height, width, channels]: RGB, RGB and alpha, or what a .npy file holds.
     """
 
-    def __init__(self, name, array):
+    def __init__(self, name: str, array: typing.Any) -> None:
         self.name, self.array = name, array
 
-    def with_channels(self, count):
+    def with_channels(self, count: int) -> typing.Any:
         """uint8 [height, width, count]; see ``_pixels.with_channels``."""
         return _pixels.with_channels(self.array, count)
 
-    def as_json(self):
+    def as_json(self) -> typing.Dict[str, typing.Any]:
         return collections.OrderedDict([
             ('name', self.name), ('height', int(self.array.shape[0])), ('width', int(self.array.shape[1])),
             ('sha256_of_pixels', hashlib.sha256(self.array.tobytes()).hexdigest())])
 
 
-def pillow():
+def pillow() -> typing.Any:
     """The module ``PIL.Image``.
 
     Raises:
@@ -53,7 +54,7 @@ def pillow():
     return Image
 
 
-def load(paths, most):
+def load(paths: typing.Sequence[str], most: int) -> typing.Tuple[typing.List[Picture], int]:
     """Returns (list of ``Picture``, how many files there were) for files and folders; of folders, their image files.
 
     Args:
@@ -66,7 +67,7 @@ def load(paths, most):
     return [Picture(file, _read(file)) for file in found[:most]], len(found)
 
 
-def files(paths):
+def files(paths: typing.Sequence[str]) -> typing.List[str]:
     """Returns the paths of image files, of files and folders; of folders, their image files. Raises as ``load``."""
     found = []
     for path in paths:
@@ -84,7 +85,7 @@ def files(paths):
     return found
 
 
-def encoded(array, kind, **options):
+def encoded(array: typing.Any, kind: str, **options: typing.Any) -> bytes:
     """The bytes of a picture as a file.
 
     Args:
@@ -98,7 +99,7 @@ def encoded(array, kind, **options):
     return stream.getvalue()
 
 
-def _read(path):
+def _read(path: str) -> typing.Any:
     image_module = pillow()
     try:
         if path.lower().endswith('.npy'):
@@ -119,7 +120,7 @@ def _read(path):
                            'Give JPEG or PNG files; a damaged one can only be copied again.')
 
 
-def _read_array(path):
+def _read_array(path: str) -> typing.Any:
     """uint8 [height, width, channels] of a .npy file: images of any number of channels have no other common format."""
     array = numpy.load(path, allow_pickle=False, mmap_mode='r')
     if array.dtype != numpy.uint8 or array.ndim not in (2, 3) or not array.size:
@@ -131,7 +132,7 @@ def _read_array(path):
     return numpy.array(array.reshape(array.shape[:2] + (-1,)))
 
 
-def drawn(count):
+def drawn(count: int) -> typing.List[Picture]:
     """Returns ``count`` scenes: sky, ground, houses, people, cars and balls, with shading and noise.
 
     Every scene follows from its number alone.
@@ -139,7 +140,7 @@ def drawn(count):
     return [Picture('drawn scene {}'.format(number + 1), _scene(number)) for number in range(count)]
 
 
-def _scene(number):
+def _scene(number: int) -> typing.Any:
     from PIL import ImageDraw
     image_module = pillow()
     random = numpy.random.RandomState(7000 + number)  # RandomState: numpy promises that its streams never change
@@ -158,7 +159,7 @@ def _scene(number):
     return numpy.clip(noisy, 0, 255).astype('u1')
 
 
-def _backdrop(random, width, height, horizon):
+def _backdrop(random: typing.Any, width: int, height: int, horizon: int) -> typing.Any:
     """uint8 [height, width, 3]: a sky and a ground, each a gradient."""
     rows = numpy.arange(height)[:, None, None] / float(height)
     columns = numpy.arange(width)[None, :, None] / float(width)
@@ -168,11 +169,11 @@ def _backdrop(random, width, height, horizon):
     return numpy.clip(both, 0, 255).astype('u1')
 
 
-def _colour(random, low=30, high=230):
+def _colour(random: typing.Any, low: float = 30, high: float = 230) -> typing.Tuple[int, ...]:
     return tuple(int(value) for value in random.uniform(low, high, 3))
 
 
-def _house(pen, random, width, horizon):
+def _house(pen: typing.Any, random: typing.Any, width: int, horizon: int) -> None:
     left, wide = int(random.uniform(-0.1, 0.9) * width), int(random.uniform(50, 130))
     top = horizon - int(random.uniform(40, 130))
     pen.rectangle([left, top, left + wide, horizon + 6], fill=_colour(random, 90, 200))
@@ -182,7 +183,7 @@ def _house(pen, random, width, horizon):
             pen.rectangle([x, y, x + 10, y + 13], fill=pane)
 
 
-def _person(pen, random, x, foot, tall):
+def _person(pen: typing.Any, random: typing.Any, x: int, foot: int, tall: float) -> None:
     coat, skin = _colour(random), (205, 160, 130)
     wide = tall * 0.16
     for leg in (-0.6, 0.6):
@@ -192,7 +193,7 @@ def _person(pen, random, x, foot, tall):
     pen.ellipse([x - wide * 0.55, foot - tall, x + wide * 0.55, foot - tall * 0.8], fill=skin)
 
 
-def _car(pen, random, x, foot, tall):
+def _car(pen: typing.Any, random: typing.Any, x: int, foot: int, tall: float) -> None:
     body, high = _colour(random), tall * 0.55
     long = high * 2.3
     pen.rectangle([x - long / 2, foot - high * 0.62, x + long / 2, foot - high * 0.16], fill=body)
@@ -203,7 +204,7 @@ def _car(pen, random, x, foot, tall):
         pen.ellipse([middle - radius, foot - 2 * radius, middle + radius, foot], fill=(25, 25, 28))
 
 
-def _ball(pen, random, x, foot, tall):
+def _ball(pen: typing.Any, random: typing.Any, x: int, foot: int, tall: float) -> None:
     radius = tall * 0.2
     base = _colour(random, 80, 250)
     for step in range(8, 0, -1):

@@ -6,13 +6,12 @@ tensor is seen.
 
 Not for: comparing what comes out (``_outputs``).
 """
-import collections
 import contextlib
 import copy
 import re
+import typing
 
 import numpy
-import typing
 
 from od_patch import _pixels
 from od_patch import _tensorflow
@@ -37,12 +36,13 @@ class Input(typing.NamedTuple):
     shape: typing.Any  # list of int or None, one a dimension; None for an unknown rank
 
 
-Side = collections.namedtuple('Side', ['name', 'dtype', 'shape'])
-Side.__doc__ = """An input beside the images, such as the context features of Context R-CNN.
+class Side(typing.NamedTuple):
+    """An input beside the images, such as the context features of Context R-CNN."""
 
-Attributes:
-    name: str, the tensor; dtype: str, numpy's name; shape: list of int or None, one a dimension.
-"""
+    name: str  # the tensor
+    dtype: str  # numpy's name
+    shape: typing.List[typing.Optional[int]]  # one a dimension
+
 _SIDE_SIZE = 3  # of a dimension that a side input leaves open
 
 
@@ -58,11 +58,13 @@ class Running:
         outputs: dict of key -> tensor name.
     """
 
-    def __init__(self, label, session, input_name, outputs, sides=()):
+    def __init__(
+            self, label: str, session: typing.Any, input_name: str, outputs: typing.Dict[str, str],
+            sides: typing.Sequence[Side] = ()) -> None:
         self.label, self.outputs = label, outputs
         self._session, self._input, self._sides = session, input_name, sides
 
-    def run(self, batch):
+    def run(self, batch: typing.Any) -> typing.Dict[str, typing.Any]:
         """dict of key -> array, for a batch that ``batch_of`` has made.
 
         Raises:
@@ -77,7 +79,7 @@ class Running:
         return dict(zip(keys, values))
 
 
-def input_of(servable):
+def input_of(servable: typing.Any) -> Input:
     """The ``Input`` of a SavedModel's signature.
 
     Raises:
@@ -111,7 +113,7 @@ def input_of(servable):
     return Input(info.name, IMAGE, dtype.as_numpy_dtype().dtype.name, shape)
 
 
-def inputs_of(servable):
+def inputs_of(servable: typing.Any) -> typing.Tuple[Input, typing.List[Side]]:
     """(``Input`` of images, list of ``Side``) of a SavedModel's signature.
 
     Raises:
@@ -145,7 +147,7 @@ def inputs_of(servable):
     raise refusals[0]
 
 
-def _made_up(side, batch):
+def _made_up(side: Side, batch: typing.Any) -> typing.Any:
     """An array for an input that is no image: the same numbers each time; whole ones are 1, a count."""
     shape = [size or (batch if place == 0 else _SIDE_SIZE) for place, size in enumerate(side.shape)]
     if not numpy.issubdtype(numpy.dtype(side.dtype), numpy.floating):
@@ -153,7 +155,7 @@ def _made_up(side, batch):
     return numpy.random.RandomState(1).uniform(0, 1, shape).astype(side.dtype)
 
 
-def has_rows(servable, model_input):
+def has_rows(servable: typing.Any, model_input: Input) -> bool:
     """Whether TensorFlow Serving takes requests in rows: the batch is the first dimension of input and all outputs."""
     if model_input.shape is not None and not model_input.shape:
         return False
@@ -165,7 +167,7 @@ def has_rows(servable, model_input):
     return bool(one_batch) or all(outputs[key].tensor_shape.dim[0].size <= 0 for key in additional(outputs))
 
 
-def additional(outputs):
+def additional(outputs: typing.Any) -> typing.Set[str]:
     """Returns the keys of a signature's outputs that came by ``--additional_output_tensor_names``.
 
     These are tensors from within the model, beside its own. The model's own have names that begin alike, and no scope;
@@ -180,7 +182,7 @@ def additional(outputs):
             if info.name and _OWN.match(key) is None and ('/' in info.name or info.name != key + ':0')}
 
 
-def batch_of(model_input, pictures):
+def batch_of(model_input: Input, pictures: typing.Sequence[_images.Picture]) -> typing.Any:
     """What ``session.run`` is fed for some pictures, brought to one size where they differ."""
     height, width = pictures[0].array.shape[:2]
     if model_input.kind == IMAGE and model_input.shape:
@@ -198,7 +200,7 @@ def batch_of(model_input, pictures):
     return numpy.array(values, dtype=object)
 
 
-def example_of(png, height, width):
+def example_of(png: bytes, height: int, width: int) -> bytes:
     """The ``tf.Example``, serialized, that an export with the input type tf_example takes for one image."""
     example = _tensorflow.tf1().train.Example()
     features = example.features.feature
@@ -209,7 +211,7 @@ def example_of(png, height, width):
     return example.SerializeToString()
 
 
-def fitted(model_input, picture):
+def fitted(model_input: Input, picture: _images.Picture) -> _images.Picture:
     """Returns the picture in the size and with the channels that an input is for; where it is for any, as it is."""
     height, width = picture.array.shape[:2]
     array = picture.array
@@ -220,7 +222,7 @@ def fitted(model_input, picture):
     return _images.Picture(picture.name, _resized(array, height, width))
 
 
-def _resized(array, height, width):
+def _resized(array: typing.Any, height: int, width: int) -> typing.Any:
     if array.shape[:2] == (height, width):
         return array
     # One channel at a time: Pillow knows few numbers of them, and weighs the others by the fourth.
@@ -228,12 +230,12 @@ def _resized(array, height, width):
         (width, height), 2)) for place in range(array.shape[2])], axis=2)  # 2: bilinear, whatever this Pillow calls it
 
 
-def _png(array):
+def _png(array: typing.Any) -> bytes:
     return _images.encoded(array, 'PNG')
 
 
 @contextlib.contextmanager
-def _session(config):
+def _session(config: typing.Any) -> typing.Iterator[typing.Any]:
     """Context: a session with a graph of its own, under TensorFlow 2, too."""
     tf = _tensorflow.tf1()
     # A node that is bound to a GPU runs on the CPU where there is none: that it is bound, _portability says.
@@ -244,14 +246,16 @@ def _session(config):
 
 
 @contextlib.contextmanager
-def saved_model(servable, config, model_input=None, sides=()):
+def saved_model(
+        servable: typing.Any, config: typing.Any, model_input: typing.Optional[Input] = None,
+        sides: typing.Sequence[Side] = ()) -> typing.Iterator[Running]:
     """Context: the SavedModel, ``Running``; ``config`` is a ``ConfigProto``; inputs as ``inputs_of`` gives them."""
     with loaded(servable, config) as session:
         yield running(session, servable, model_input, sides)
 
 
 @contextlib.contextmanager
-def loaded(servable, config):
+def loaded(servable: typing.Any, config: typing.Any) -> typing.Iterator[typing.Any]:
     """Context: a session with the SavedModel in it, whichever of its signatures are to run."""
     tf = _tensorflow.tf1()
     with _session(config) as session:
@@ -260,7 +264,9 @@ def loaded(servable, config):
         yield session
 
 
-def running(session, servable, model_input=None, sides=()):
+def running(
+        session: typing.Any, servable: typing.Any, model_input: typing.Optional[Input] = None,
+        sides: typing.Sequence[Side] = ()) -> Running:
     """Returns the signature of a SavedModel that is loaded in a session, ``Running``."""
     if model_input is None:
         info, = servable.signature.inputs.values()
@@ -272,7 +278,9 @@ def running(session, servable, model_input=None, sides=()):
 
 
 @contextlib.contextmanager
-def frozen_graph(graph_def, servable, model_input, config, sides=()):
+def frozen_graph(
+        graph_def: typing.Any, servable: typing.Any, model_input: Input, config: typing.Any,
+        sides: typing.Sequence[Side] = ()) -> typing.Iterator[Running]:
     """Context: the frozen graph, ``Running`` under the keys of the SavedModel's signature.
 
     Keys that it has no tensor for are left out.
@@ -291,7 +299,7 @@ def frozen_graph(graph_def, servable, model_input, config, sides=()):
         yield Running('frozen graph', session, _input_name(graph_def, model_input), outputs, sides)
 
 
-def _input_name(graph_def, model_input):
+def _input_name(graph_def: typing.Any, model_input: Input) -> str:
     """The tensor of a frozen graph that takes what the SavedModel takes.
 
     Raises:
@@ -307,7 +315,7 @@ def _input_name(graph_def, model_input):
 
 
 @contextlib.contextmanager
-def _failures():
+def _failures() -> typing.Iterator[None]:
     """What TensorFlow raises, its kinds many and changing, becomes ``Failure``; memory and signals do not."""
     try:
         yield

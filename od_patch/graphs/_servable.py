@@ -35,7 +35,7 @@ class Servable:
             is not looked into.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str) -> None:
         self.folder = folder
         self.size, self.meta_graph = _read(folder)
         self.signature_key, self.signature = _served(folder, self.meta_graph)
@@ -52,18 +52,18 @@ class Servable:
         wanted = _freezing.needed(graph_def, [info.name for info in self.signature.outputs.values()])
         self.needed = wanted & set(self.variables)
 
-    def of(self, signature_key):
+    def of(self, signature_key: str) -> 'Servable':
         """Returns the same ``Servable`` with another of its signatures for the one that is served."""
         other = copy.copy(self)
         other.signature_key, other.signature = signature_key, self.meta_graph.signature_def[signature_key]
         return other
 
     @property
-    def tags(self):
+    def tags(self) -> typing.List[str]:
         return list(self.meta_graph.meta_info_def.tags)
 
 
-def _read(folder):
+def _read(folder: str) -> typing.Tuple[int, typing.Any]:
     """(bytes of saved_model.pb, its serving ``MetaGraphDef``)."""
     from google.protobuf import message
     from tensorflow.core.protobuf import saved_model_pb2
@@ -82,7 +82,7 @@ def _read(folder):
     return len(data), _sources.serving_meta_graph(file, parsed)
 
 
-def _served(folder, meta_graph):
+def _served(folder: str, meta_graph: typing.Any) -> typing.Tuple[str, typing.Any]:
     """(key, ``SignatureDef``) of what is served."""
     found = meta_graph.signature_def
     for key in ['serving_default'] + sorted(found):

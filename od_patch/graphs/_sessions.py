@@ -2,10 +2,12 @@
 
 Not for: running a graph; ``_models`` does, and ``compare`` two side by side.
 """
+import typing
+
 from od_patch import _tensorflow
 
 
-def unoptimized_config():
+def unoptimized_config() -> typing.Any:
     """A ``ConfigProto`` with every graph optimization off and one thread, so that one graph gives one result.
 
     No other place switches them off (``tests/test_sessions.py``). The thread is the session's own: else the first
@@ -28,7 +30,7 @@ def unoptimized_config():
 _MIXES_BOXES_UP = ('1.11', '1.12')
 
 
-def default_config():
+def default_config() -> typing.Any:
     """A ``ConfigProto`` with TensorFlow's defaults, as servers have them, but for one operation at a time where several
     corrupt the heap, which aborts the process or, worse, gives other boxes (docs/verify.md).
     """

@@ -6,6 +6,7 @@ It compares nothing and opens no session.
 """
 import functools
 import os
+import typing
 
 from od_patch._errors import InputRefused
 from od_patch.graphs import _formats
@@ -34,22 +35,26 @@ class Source:
         bytes: int, the size of the file (and of the weights read beside it).
     """
 
-    def __init__(self, path, file, kind, graph_def, outputs=None, made_by=None, size=0, inputs=None):
+    def __init__(
+            self, path: str, file: str, kind: str, graph_def: typing.Any,
+            outputs: typing.Optional[typing.List[typing.Tuple[str, str]]] = None,
+            made_by: typing.Optional[typing.Dict[str, str]] = None, size: int = 0,
+            inputs: typing.Optional[typing.List[typing.Tuple[str, str]]] = None) -> None:
         self.path, self.file, self.kind, self.graph_def = path, file, kind, graph_def
         self.outputs, self.made_by, self.bytes, self.inputs = outputs, made_by or {}, size, inputs
 
-    def graph(self, outputs=None):
+    def graph(self, outputs: typing.Optional[typing.List[str]] = None) -> _graph.Graph:
         """The ``Graph``; ``outputs`` is a list of names that the user gave, or None."""
         wanted = [(name, name) for name in outputs] if outputs else self.outputs
         return _graph.build(self.graph_def, self.path, wanted, _known_here, _inputs_needed, self.inputs)
 
 
-def _known_here(op):
+def _known_here(op: str) -> bool:
     """Whether the TensorFlow at hand has this op registered (it knows ops that plugins have added)."""
     return _definition(op) is not None
 
 
-def _definition(op):
+def _definition(op: str) -> typing.Any:
     try:
         from tensorflow.python.framework import op_def_registry
     except ImportError:
@@ -65,7 +70,7 @@ _NEWER = {'AddV2': 2, 'FusedBatchNormV2': 5, 'FusedBatchNormV3': 5, 'GatherV2': 
 
 
 @functools.lru_cache(maxsize=None)
-def _arguments(op):
+def _arguments(op: str) -> typing.Tuple[int, typing.Tuple[typing.Tuple[str, int], ...], typing.Tuple[str, ...]]:
     """(how many inputs always, (attribute that counts more, its minimum) …, attributes that list the types of more)."""
     definition = _definition(op)
     if definition is None:
@@ -76,7 +81,7 @@ def _arguments(op):
     return len(definition.input_arg) - len(counted) - len(listed), counted, listed
 
 
-def _inputs_needed(node):
+def _inputs_needed(node: typing.Any) -> typing.Tuple[int, typing.Optional[int]]:
     """(least, most) data inputs of a ``NodeDef``; no release has changed that for an op of one name.
 
     ``most`` is None where nothing says so: of ops that are not known here, and of those that take any number.
@@ -91,7 +96,7 @@ def _inputs_needed(node):
     return number, number if exact else None
 
 
-def locate(path):
+def locate(path: str) -> str:
     """The file to read for a path that may be a directory."""
     if not os.path.exists(path):
         raise InputRefused('{}: there is no such file or directory.'.format(path),
@@ -108,7 +113,7 @@ def locate(path):
         'Give the output directory of an export, or the file itself.')
 
 
-def read_bytes(path):
+def read_bytes(path: str) -> bytes:
     """The bytes of a file that protobuf can hold."""
     try:
         size = os.path.getsize(path)
@@ -125,12 +130,12 @@ def read_bytes(path):
     return data
 
 
-def _is_text(data):
+def _is_text(data: bytes) -> bool:
     head = data[:4096]
     return not any(byte < 9 or 13 < byte < 32 for byte in bytearray(head)) and (b'{' in head or b':' in head)
 
 
-def load(path):
+def load(path: str) -> Source:
     """Reads ``path`` and returns its ``Source``.
 
     Raises:
@@ -159,7 +164,9 @@ def load(path):
     return _from_meta_graph(path, file, message, size)
 
 
-def _parse_binary(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
+def _parse_binary(
+        file: str, data: bytes, graph_pb2: typing.Any, meta_graph_pb2: typing.Any,
+        saved_model_pb2: typing.Any) -> typing.Tuple[str, typing.Any]:
     from google.protobuf import message as protobuf
     kinds = [('frozen graph', graph_pb2.GraphDef), ('SavedModel', saved_model_pb2.SavedModel),
              ('MetaGraph', meta_graph_pb2.MetaGraphDef)]
@@ -181,7 +188,7 @@ def _parse_binary(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
         'It is cut off, or of another kind: copy it again, and compare its size with the original\'s.')
 
 
-def _plausible(kind, message):
+def _plausible(kind: str, message: typing.Any) -> bool:
     if kind == 'frozen graph':
         return len(message.node) > 0 and all(node.op and node.name for node in message.node)
     if kind == 'SavedModel':
@@ -189,7 +196,9 @@ def _plausible(kind, message):
     return len(message.graph_def.node) > 0
 
 
-def _parse_text(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
+def _parse_text(
+        file: str, data: bytes, graph_pb2: typing.Any, meta_graph_pb2: typing.Any,
+        saved_model_pb2: typing.Any) -> typing.Tuple[str, typing.Any]:
     from google.protobuf import text_format
     try:
         text = data.decode('utf-8-sig')  # without the mark that some editors begin a file with
@@ -229,7 +238,7 @@ def _parse_text(file, data, graph_pb2, meta_graph_pb2, saved_model_pb2):
 _OPENCVS = frozenset(['DetectionOutput', 'PriorBox', 'Proposal'])
 
 
-def _refuse_opencv(file, graph_def):
+def _refuse_opencv(file: str, graph_def: typing.Any) -> None:
     """OpenCV reads the weights from the .pb that lies beside its text; the text alone is no model."""
     names = {node.name for node in graph_def.node}
     weightless = any(text.lstrip('^').split(':')[0] not in names for node in graph_def.node for text in node.input)
@@ -241,7 +250,7 @@ def _refuse_opencv(file, graph_def):
                 'Give the frozen .pb that the .pbtxt was made for.')
 
 
-def _refuse_variables(source, nodes):
+def _refuse_variables(source: Source, nodes: typing.Any) -> None:
     found = [node.name for node in nodes if node.op in VARIABLE_OPS]
     if not found:
         return
@@ -257,13 +266,13 @@ def _refuse_variables(source, nodes):
         'Give frozen_inference_graph.pb, or the .meta file beside its checkpoint.')
 
 
-def _meta_info(meta_graph):
+def _meta_info(meta_graph: typing.Any) -> typing.Dict[str, str]:
     info = meta_graph.meta_info_def
     return {key: value for key, value in (('tensorflow_version', info.tensorflow_version),
                                           ('tensorflow_git_version', info.tensorflow_git_version)) if value}
 
 
-def serving_meta_graph(file, saved_model):
+def serving_meta_graph(file: str, saved_model: typing.Any) -> typing.Any:
     """The MetaGraphDef with tag serve, or the only one there is."""
     for meta_graph in saved_model.meta_graphs:
         if 'serve' in meta_graph.meta_info_def.tags:
@@ -274,7 +283,7 @@ def serving_meta_graph(file, saved_model):
                        'Give a SavedModel that was exported for serving.')
 
 
-def signature_outputs(meta_graph):
+def signature_outputs(meta_graph: typing.Any) -> typing.Optional[typing.List[typing.Tuple[str, str]]]:
     """List of (name, tensor name) of the serving signature, or None where there is none."""
     signature = _signature(meta_graph)
     if signature is None:
@@ -282,14 +291,14 @@ def signature_outputs(meta_graph):
     return sorted((name, info.name) for name, info in signature.outputs.items() if info.name) or None
 
 
-def signature_inputs(meta_graph):
+def signature_inputs(meta_graph: typing.Any) -> typing.Optional[typing.List[typing.Tuple[str, str]]]:
     """List of (name, tensor name) of the serving signature's inputs, or None where there is no signature."""
     signature = _signature(meta_graph)
     return None if signature is None else sorted(
         (name, info.name) for name, info in signature.inputs.items() if info.name)
 
 
-def serving_graph(meta_graph):
+def serving_graph(meta_graph: typing.Any) -> typing.Any:
     """The GraphDef as its serving signature sees it.
 
     Where a SavedModel takes encoded images under another signature, their
@@ -307,7 +316,7 @@ def serving_graph(meta_graph):
     return graph_def
 
 
-def _signature(meta_graph):
+def _signature(meta_graph: typing.Any) -> typing.Any:
     signatures = meta_graph.signature_def
     key = 'serving_default' if 'serving_default' in signatures else None
     if key is None:
@@ -318,7 +327,7 @@ def _signature(meta_graph):
     return signatures[key]
 
 
-def _from_saved_model(path, file, message, size):
+def _from_saved_model(path: str, file: str, message: typing.Any, size: int) -> Source:
     meta_graph = serving_meta_graph(file, message)
     graph_def = serving_graph(meta_graph)
     if not len(graph_def.node):
@@ -330,7 +339,7 @@ def _from_saved_model(path, file, message, size):
     return source
 
 
-def _from_meta_graph(path, file, message, size):
+def _from_meta_graph(path: str, file: str, message: typing.Any, size: int) -> Source:
     made_by = _meta_info(message)
     graph_def = message.graph_def
     source = Source(path, file, 'MetaGraph', graph_def, signature_outputs(message), made_by, size,
@@ -352,7 +361,7 @@ def _from_meta_graph(path, file, message, size):
     return source
 
 
-def frozen_saved_model(path):
+def frozen_saved_model(path: str) -> typing.Tuple[typing.Any, int]:
     """Freezes the serving graph of a SavedModel; returns (``GraphDef``, number of variables).
 
     Raises:

@@ -5,6 +5,7 @@ or a list whose last element stands for the rest. Nothing here looks at graphs.
 """
 import hashlib
 import math
+import typing
 
 import numpy
 
@@ -26,12 +27,12 @@ QUANTIZED = {11, 12, 13, 15, 16}
 NUMERIC = {1, 2, 3, 4, 5, 6, 8, 9, 14, 17, 18, 19, 22, 23}
 
 
-def dtype_name(number):
+def dtype_name(number: int) -> str:
     """The field's name for a DataType number, e.g. ``float`` for 1."""
     return _TYPES[number][0] if number in _TYPES else 'dtype {}'.format(number)
 
 
-def numpy_type(number):
+def numpy_type(number: int) -> str:
     """The numpy type of a DataType number, e.g. ``f4`` for 1; TypeError where there is none."""
     kind = _TYPES.get(number, (None, None))[1]
     if kind is None:
@@ -54,7 +55,7 @@ class Tensor:
 
     __slots__ = ('dtype', 'shape', '_digest', '_proto')
 
-    def __init__(self, proto):
+    def __init__(self, proto: typing.Any) -> None:
         self._proto = proto
         self.dtype = proto.dtype
         self.shape = tuple(dim.size for dim in proto.tensor_shape.dim)
@@ -68,12 +69,12 @@ class Tensor:
             self._digest = self._digested()  # what else can be wrong with it shows then
 
     @property
-    def digest(self):
+    def digest(self) -> bytes:
         if self._digest is None:
             self._digest = self._digested()
         return self._digest
 
-    def _digested(self):
+    def _digested(self) -> bytes:
         proto = self._proto
         digest = hashlib.blake2b(repr((self.dtype, self.shape)).encode(), digest_size=16)
         content = proto.tensor_content
@@ -95,25 +96,25 @@ class Tensor:
         return digest.digest()
 
     @property
-    def size(self):
+    def size(self) -> int:
         size = 1
         for dim in self.shape:
             size *= dim
         return size
 
-    def _strings(self):
+    def _strings(self) -> typing.List[bytes]:
         values = list(self._proto.string_val)
         if len(values) > self.size or (not values and self.size):
             raise Damaged('{} strings for shape {}'.format(len(values), list(self.shape)))
         self._refuse_unwritten(len(values))
         return values + values[-1:] * (self.size - len(values))
 
-    def _refuse_unwritten(self, written):
+    def _refuse_unwritten(self, written: int) -> None:
         """A few bytes can stand for any number of elements; no exporter leaves out so many as would fill the memory."""
         if self.size - written > _MOST_UNWRITTEN:
             raise Damaged('{} values are written for shape {}'.format(written, list(self.shape)))
 
-    def array(self):
+    def array(self) -> typing.Any:
         """The elements as numpy holds them; bfloat16 as float32, strings as objects."""
         name, kind, field = _TYPES.get(self.dtype, (None, None, None))
         if field is None:
@@ -127,7 +128,7 @@ class Tensor:
             array = self._listed(kind, field)
         return array.reshape(self.shape)
 
-    def _listed(self, kind, field):
+    def _listed(self, kind: str, field: str) -> typing.Any:
         size = self.size
         self._refuse_unwritten(len(getattr(self._proto, field)))
         values = numpy.array(list(getattr(self._proto, field)),
@@ -143,19 +144,19 @@ class Tensor:
         array[len(values):] = values[-1]
         return array
 
-    def numbers(self):
+    def numbers(self) -> typing.Any:
         """The elements as float64 (or the integers they are), for arithmetic and for showing."""
         array = self.array()
         if self.dtype == 14:
             array = (array.astype('<u4') << 16).view('<f4')
         return array
 
-    def proto(self):
+    def proto(self) -> typing.Any:
         """The ``TensorProto`` as it was read."""
         return self._proto
 
 
-def encoded(array, dtype):
+def encoded(array: typing.Any, dtype: int) -> Tensor:
     """Writes ``array`` as the bytes-form TensorProto of DataType number ``dtype`` and returns its ``Tensor``."""
     from tensorflow.core.framework import tensor_pb2
     proto = tensor_pb2.TensorProto(dtype=dtype)
@@ -166,7 +167,7 @@ def encoded(array, dtype):
     return Tensor(proto)
 
 
-def brief(tensor):
+def brief(tensor: Tensor) -> str:
     """A few elements and the shape, as a person reads them."""
     if _TYPES.get(tensor.dtype, (None, None, None))[2] is None:
         return dtype_name(tensor.dtype)
@@ -180,7 +181,7 @@ def brief(tensor):
     return '[{}{}]{}'.format(text, ', …' if len(values) > 4 else '', list(tensor.shape) if len(values) > 4 else '')
 
 
-def difference(one, other):
+def difference(one: typing.Any, other: typing.Any) -> typing.Tuple[typing.Optional[float], int, int, str]:
     """(largest difference or None, elements that differ, elements, shapes where they differ)."""
     one, other = numpy.asarray(one), numpy.asarray(other)
     if one.shape != other.shape:
