@@ -100,4 +100,3 @@ def test_a_folder_or_a_pipe_in_its_place_is_no_record(tmp_path):
     os.rmdir(str(tmp_path / 'assets.extra' / 'od_patch.json'))
     os.mkfifo(str(tmp_path / 'assets.extra' / 'od_patch.json'))
     assert _record.read(str(tmp_path)) is None
-

@@ -714,6 +714,7 @@ def run(count, report=None, only=None, offset=0.5, stream=sys.stdout, seconds=No
                 ('full disk', 'a tmpfs of that size' if mounts else 'RLIMIT_FSIZE'),
                 ('read-only', 'a file system mounted read-only' if mounts else 'left out: no mounts here'),
                 ('interruptions', rows)]), report_file, indent=1)
+            report_file.write('\n')
     stream.write('\n' + table(rows) + '\n')
     return rows
 

@@ -344,6 +344,7 @@ def run(count, report=None, only=None, first=0, keep=None, stream=sys.stdout, se
                 ('inputs', tried), ('bad', len(found)), ('seconds', round(time.time() - began)),
                 ('limits', {'processor seconds': _SECONDS, 'bytes': _MEMORY}),
                 ('outcomes', outcomes), ('found', found)]), report_file, indent=1)
+            report_file.write('\n')
     stream.write(table(outcomes) + '\n{} inputs, {:.0f} s\n'.format(tried, time.time() - began))
     return outcomes, found
 

@@ -220,6 +220,7 @@ def main():
         with open(given.report, 'w') as report:
             json.dump(collections.OrderedDict([('count', len(rows)), ('lost', lost), ('interruptions', rows)]), report,
                       indent=1)
+            report.write('\n')
     sys.exit(bool(lost))
 
 
