@@ -1,6 +1,9 @@
 """What the project says of itself: the README's commands, the table of pins, the version."""
 import os
 import re
+import subprocess
+
+import pytest
 
 import pytest
 
@@ -56,8 +59,31 @@ def test_the_table_of_versions_has_what_ci_runs():
         assert all(re.match(r'#|[\w.-]+==\S+$', line) for line in lock.splitlines()), pair.name
 
 
-def test_the_changelog_has_this_version():
-    assert '## [{}]'.format(od_patch.__version__) in _read('CHANGELOG.md')
+def test_the_changelog_begins_with_this_version():
+    newest = re.search(r'^## \[([^]]+)\] - (unreleased|\d{4}-\d{2}-\d{2})$', _read('CHANGELOG.md'), re.MULTILINE)
+    assert newest.group(1) == od_patch.__version__
+
+
+def test_a_tag_of_this_commit_is_of_this_version_and_the_changelog_has_its_date():
+    """What the release recipe in CONTRIBUTING makes; of a commit without a tag there is nothing to hold."""
+    try:
+        tags = subprocess.check_output(['git', 'tag', '--points-at', 'HEAD'], cwd=_ROOT).decode().split()
+    except (OSError, subprocess.CalledProcessError):
+        tags = []  # no git, or no checkout
+    assert _wrong_tags(tags, od_patch.__version__, _read('CHANGELOG.md')) == []
+
+
+@pytest.mark.parametrize('tags, changelog, wrong', [
+    (['v1.2.0'], '## [1.2.0] - 2026-11-30\n', []), ([], '## [1.2.0] - unreleased\n', []),
+    (['v1.2.0'], '## [1.2.0] - unreleased\n', ['v1.2.0']), (['v1.2.1'], '## [1.2.0] - 2026-11-30\n', ['v1.2.1']),
+    (['1.2.0'], '## [1.2.0] - 2026-11-30\n', ['1.2.0'])])
+def test_which_tags_are_wrong(tags, changelog, wrong):
+    assert _wrong_tags(tags, '1.2.0', changelog) == wrong
+
+
+def _wrong_tags(tags, version, changelog):
+    dated = re.search(r'^## \[{}\] - \d{{4}}-\d{{2}}-\d{{2}}$'.format(re.escape(version)), changelog, re.MULTILINE)
+    return [tag for tag in tags if tag != 'v' + version or not dated]
 
 
 def test_every_refusal_is_in_the_public_api():
