@@ -249,6 +249,29 @@ assert sys.path == before
     assert _slim_folder.__doc__
 
 
+def test_slim_inside_the_object_detection_api_is_found_and_hides_no_folder_of_the_user(tmp_path):
+    """As the package of the index installs it; ``import utils`` there would find the OD API's, a regular package."""
+    _fake(tmp_path, 'api/object_detection/nets', 'api/object_detection/utils')
+    (tmp_path / 'utils').mkdir()
+    (tmp_path / 'utils' / 'mine.py').write_text('')
+    program = '''
+import sys
+from od_patch.legacy import _slim_folder
+before, finders = list(sys.path), list(sys.meta_path)
+assert _slim_folder.is_needed()
+take_off = _slim_folder.put_on()
+import nets, utils.mine
+assert nets.__path__ == [{!r}], nets.__path__
+assert sys.path == before and sys.meta_path[:-1] == finders
+take_off()
+take_off()
+assert sys.meta_path == finders
+'''.format(str(tmp_path / 'api' / 'object_detection' / 'nets'))
+    result = exports.run(['-c', program], environment={'PYTHONPATH': os.pathsep.join(
+        [os.getcwd(), str(tmp_path), str(tmp_path / 'api')])})
+    assert result.exit_code == 0, result.stderr
+
+
 _DESCRIPTOR = b'\x0a\x01x\xff'
 
 

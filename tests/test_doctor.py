@@ -1,6 +1,7 @@
 """``od-patch doctor``: what it finds, what it says to type, and its exit code."""
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -50,7 +51,12 @@ def test_no_tensorflow(tmp_path):
 def test_no_object_detection_api():
     result = _doctor(path=[])
     assert result.exit_code == 3
-    assert 'There is no Object Detection API' in result.stdout and 'export PYTHONPATH=' in result.stdout
+    assert result.stdout.startswith('Not usable: an export would be refused.\n✗ There is no Object Detection API')
+    lines = [line[4:] for line in result.stdout.splitlines() if line.startswith('    ')]
+    assert ('od-patch' in lines[0] and '[object-detection]' in lines[0]) == _TF2
+    assert re.match('git clone --(depth=1 --branch=v1.1[23].0|filter=blob:none) https:.*/tensorflow/models', lines[-3])
+    assert lines[-2].endswith('object_detection/protos/*.proto --python_out=.)') and 'cd models/research && ' in lines[-2]
+    assert lines[-1] == 'export PYTHONPATH=$PYTHONPATH:$PWD/models/research:$PWD/models/research/slim'
 
 
 def test_protos_that_are_not_compiled_and_the_command_that_makes_them(research, tmp_path):
@@ -70,9 +76,9 @@ def test_everything_that_is_missing_is_named_at_once(research, tmp_path):
     (tmp_path / 'sitecustomize.py').write_text('import sys\nsys.modules["matplotlib"] = sys.modules["PIL"] = None\n')
     result = _doctor(path=[str(tmp_path), research, os.path.join(research, 'slim')])
     assert result.exit_code == 3
-    assert 'python -m pip install ' in result.stdout
+    assert ' -m pip install ' in result.stdout
     if os.environ['OD_PATCH_VINTAGE'] == 'D':
-        assert '"python -m pip install pillow matplotlib"' in result.stdout
+        assert ' -m pip install pillow matplotlib\n' in result.stdout
 
 
 @pytest.mark.skipif(not _TF2, reason='on TensorFlow 1, releases with tf.contrib are what one has')
@@ -82,6 +88,10 @@ def test_a_release_that_needs_contrib():
     assert 'This release of the Object Detection API (2019-07-15) needs tf.contrib, which TensorFlow {}'.format(
         tensorflow.__version__) in result.stdout
     assert 'Use a release of 2020-05-26 or later' in result.stdout
+    lines = [line[4:] for line in result.stdout.splitlines() if line.startswith('    ')]
+    assert lines[0] == 'export PYTHONPATH={}'.format(_ROOT) and '[object-detection]' in lines[1], lines
+    assert lines[2].startswith('python3.6 -m venv ./tf112 && ') and 'tensorflow==1.12.0' in lines[2]
+    assert lines[3] == './tf112/bin/export_inference_graph …'
 
 
 def _write(folder, name):
@@ -170,5 +180,5 @@ def test_a_missing_part_of_a_package_that_is_there_is_not_to_be_installed(tmp_pa
     for name in ('nets', 'nets.mobilenet'):
         missing = ImportError("No module named '{}'".format(name), name=name)
         assert 'pip install' not in str(_environment._explained(missing))  # pylint: disable=protected-access
-    assert 'python -m pip install lxml' in str(_environment._explained(  # pylint: disable=protected-access
+    assert ' -m pip install lxml' in str(_environment._explained(  # pylint: disable=protected-access
         ImportError("No module named 'lxml'", name='lxml')))

@@ -134,7 +134,7 @@ def _protos():
 
 
 def show(findings, stream):
-    """Prints the findings, problems last, each with what to type.
+    """Prints the verdict and the problems, each with what to type, then the findings.
 
     Args:
         findings: ``Findings``.
@@ -146,6 +146,15 @@ def show(findings, stream):
     def row(name, text, style=''):
         console.print(rich.text.Text.assemble(('{:<17}'.format(name), 'bold'), (text, style)))
 
+    if findings.problems:
+        console.print(rich.text.Text('Not usable: an export would be refused.', style='bold'))
+    else:
+        console.print(rich.text.Text('Usable: export_inference_graph exports here.', style='bold'))
+    for error in findings.problems:
+        console.print(rich.text.Text.assemble(('✗ ', 'bold red'), error.problem))
+        for line in error.remedy.splitlines():
+            console.print(rich.text.Text('  ' + line))
+    console.print()
     row('Python', '{version}  {executable}'.format(**findings.python))
     for package, version in findings.packages.items():
         if version is not None:
@@ -164,12 +173,3 @@ def show(findings, stream):
             row('bridges', 'none are needed')
         for number, bridge in enumerate(findings.bridges):
             row('' if number else 'bridges', '{:<15}{}'.format(bridge.name, bridge.mends))
-    console.print()
-    for error in findings.problems:
-        console.print(rich.text.Text.assemble(('✗ ', 'bold red'), error.problem))
-        for line in error.remedy.splitlines():
-            console.print(rich.text.Text('  ' + line))
-    if findings.problems:
-        console.print(rich.text.Text('Not usable: an export would be refused.', style='bold'))
-    else:
-        console.print(rich.text.Text('Usable: export_inference_graph exports here.', style='bold'))

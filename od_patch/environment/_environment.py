@@ -15,6 +15,7 @@ import sys
 
 from od_patch import _errors
 from od_patch import legacy
+from od_patch.environment import _remedies
 from od_patch.patch import _patching
 from od_patch.releases import _releases
 
@@ -50,8 +51,7 @@ def problems():
     if not _is_there('tensorflow'):
         yield _errors.EnvironmentRefused(
             'There is no TensorFlow in this Python ({}).'.format(sys.executable),
-            'Install one. On Python 3.10 to 3.13: "python -m pip install tensorflow tf_keras"; for releases of before '
-            'May 2020, such as r1.12.0: "python -m pip install tensorflow==1.12.0" on Python 3.6.')
+            _remedies.install_tensorflow())
         return
     if not _is_there('object_detection'):
         yield _errors.EnvironmentRefused(
@@ -75,8 +75,8 @@ def problems():
         yield _errors.EnvironmentRefused(
             'TensorFlow {} looks for the layers of tf.compat.v1, which the Object Detection API uses, in the package '
             '{}, which is not installed or has none.'.format(_tensorflow_version(), package),
-            'Install the one of the same version: "python -m pip install \'{}=={}.*\'".'.format(
-                package, '.'.join(_tensorflow_version().split('.')[:2])))
+            'Install the one of the same version:\n  ' + _remedies.pip_install('{}=={}.*'.format(
+                package, '.'.join(_tensorflow_version().split('.')[:2]))))
 
 
 def hidden(name):
@@ -103,18 +103,19 @@ def _shadow(name):
         '"import {}" finds {}, which is not {}: {}.'.format(
             name, found, what, 'the real one is not on the path' if of_no_package else 'it hides the real one'),
         'Rename it, or take {} off the path (the folder of the script and PYTHONPATH come first).{}'.format(
-            place or os.getcwd(), '' if name == 'tensorflow' else ' ' + _on_path()))
+            place or os.getcwd(), '' if name == 'tensorflow' else ' ' + _on_path(of_no_package)))
 
 
-def _on_path():
-    """Returns the remedy that puts the OD API and slim on the path, with their folders where these can be found."""
+def _on_path(is_missing=True):
+    """Returns the remedy that puts the OD API and slim on the path; where there are none nearby, that gets them."""
     research = _research_nearby()
-    slim = '/path/to/models/research/slim'
-    if research:
-        slim = next((folder for folder in (
-            os.path.join(research, 'slim'), research, os.path.join(research, 'object_detection'))
-            if os.path.isdir(os.path.join(folder, 'nets'))), os.path.join(research, 'slim'))
-    folders = [research or '/path/to/models/research'] + [slim] * (slim != research)
+    if research is None and is_missing and _is_there('tensorflow') and not hidden('tensorflow'):
+        return _remedies.get_api(_tensorflow_version(), compile_command)
+    research = research or '/path/to/models/research'
+    slim = next((folder for folder in (
+        os.path.join(research, 'slim'), research, os.path.join(research, 'object_detection'))
+        if os.path.isdir(os.path.join(folder, 'nets'))), os.path.join(research, 'slim'))
+    folders = [research] + [slim] * (slim != research)
     return ('Put the folder research of the models repo, and research/slim, on PYTHONPATH:\n'
             '  export PYTHONPATH=$PYTHONPATH:{}'.format(':'.join(map(shlex.quote, folders))))
 
@@ -139,9 +140,7 @@ def _contrib_problems(release):
         yield _errors.EnvironmentRefused(
             'This release of the Object Detection API ({}) needs tf.contrib, which TensorFlow {} does not have.'.format(
                 release.name, _tensorflow_version()),
-            'Use a release of 2020-05-26 or later: it exports the same checkpoints and configs here (tools/'
-            'assemble_models.py of od-patch makes one, vintage D).\n'
-            'Or use TensorFlow 1.x: 1.12.0 on Python 3.6 for r1.12.0, 1.15 on Python 3.7 for releases of 2019.')
+            _remedies.replace_checkout(research_folder()))
 
 
 def installed_release():
@@ -159,21 +158,22 @@ def exporter_source():
         return source.read()
 
 
-def compile_command():
-    """Returns the command that compiles the protos of the OD API on the path, for a shell.
+def compile_command(folder=None):
+    """Returns the command that compiles the protos of the OD API on the path, or in a folder research, for a shell.
 
     Without a protoc on the machine, one is fetched into a folder of its own:
     grpcio-tools would replace the installed protobuf. TensorFlow 1's protobuf
     does not run what newer protocs write; on TensorFlow 2 any will do.
     """
     compile_protos = '{} object_detection/protos/*.proto --python_out=.'
-    enter = 'cd {} && '.format(shlex.quote(research_folder()))
+    enter = 'cd {} && '.format(shlex.quote(folder or research_folder()))
     if shutil.which('protoc'):
         return enter + compile_protos.format('protoc')
     tools = 'grpcio-tools' if not _tensorflow_version().startswith('1.') else 'grpcio-tools==1.38.1'
     # A folder that nobody else can have put modules into.
-    return ('PROTOC=$(mktemp -d) && python -m pip install --target="$PROTOC" {} && '.format(tools) + enter +
-            compile_protos.format('PYTHONPATH="$PROTOC" python -m grpc_tools.protoc -I.'))
+    python = _remedies.python()
+    return ('PROTOC=$(mktemp -d) && {} -m pip install --target="$PROTOC" {} && '.format(python, tools) + enter +
+            compile_protos.format('PYTHONPATH="$PROTOC" {} -m grpc_tools.protoc -I.'.format(python)))
 
 
 def import_exporter():
@@ -198,7 +198,7 @@ def _explained(error):
         return _errors.EnvironmentRefused(
             'This release of the Object Detection API needs tf.contrib, which TensorFlow {} does not have ({}).'.format(
                 version, text),
-            'Use TensorFlow 1.x: 1.12.0 on Python 3.6 for r1.12.0, 1.15 on Python 3.7 for releases of 2019.')
+            _remedies.replace_checkout(research_folder()))
     missing = error.name if isinstance(error, ImportError) else None
     package = (missing or '').partition('.')[0]
     if package not in ('', missing, 'object_detection') and _is_there(package):
@@ -231,7 +231,7 @@ def _missing_modules(modules, detail=''):
     packages = [_PACKAGES.get(module, module) for module in modules]
     return _errors.EnvironmentRefused(
         'The Object Detection API needs {}, which cannot be imported{}.'.format(', '.join(modules), detail),
-        'Install {}: "python -m pip install {}".'.format('it' if len(packages) == 1 else 'them', ' '.join(packages)))
+        'Install {}:\n  {}'.format('it' if len(packages) == 1 else 'them', _remedies.pip_install(*packages)))
 
 
 def _tensorflow_version():

@@ -44,7 +44,7 @@ class Bridge(typing.NamedTuple):
 # In the order in which they are put on.
 BRIDGES = (
     Bridge('slim_folder', {'tensorflow': '2.0'},
-           'research/slim is not on the path, and "from nets import …" fails', _slim_folder),
+           'slim is not on the path, and "from nets import …" fails', _slim_folder),
     Bridge('contrib', {'tensorflow': '2.0'},
            'tf.contrib is gone; parts that inference never calls import it', _contrib),
     Bridge('old_protos', {'tensorflow': '2.0'},

@@ -52,7 +52,7 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
     ('environment/_environment.py', "if not _tensorflow_version().startswith('1.') else 'grpcio-tools==1.38.1'",
      "if _tensorflow_version().startswith('1.') else 'grpcio-tools==1.38.1'",
      _ENTRY + 'test_the_command_that_compiles_the_protos_works_in_a_shell', 'protos are compiled that do not run'),
-    ('environment/_environment.py', 'shlex.quote(research_folder())', 'research_folder()',
+    ('environment/_environment.py', 'shlex.quote(folder or research_folder())', '(folder or research_folder())',
      _ENTRY + 'test_the_command_that_compiles_the_protos_works_in_a_shell',
      'a folder with a space cannot be compiled in'),
     ('config/_config.py', "if not config.model.WhichOneof('model'):", 'if False:',
