@@ -1,7 +1,7 @@
 """The ``od-patch`` command: one sub-command per question, each a thin layer over a private module.
 
-Not for: the export itself, which has the release's own flags and therefore its
-own entry point, ``export_inference_graph``.
+``od-patch export`` is ``export_inference_graph``, word for word: it has the
+release's own flags, which absl parses.
 """
 import contextlib
 import functools
@@ -18,6 +18,7 @@ import click
 from od_patch import _errors
 from od_patch import _text
 from od_patch import _version
+from od_patch.command import _completion
 from od_patch.command import _locale
 from od_patch.terminal import _json
 from od_patch.terminal import _stages
@@ -43,8 +44,8 @@ class _Questions(click.Group):
         name = str(args[0]) if args else ''
         if args and self.get_command(ctx, name) is None and not name.startswith('-'):
             if name.replace('-', '_').startswith('export'):
-                raise _errors.UsageError('od-patch has no command {!r}: exports have a command of their own, with the '
-                                         'flags of the release.'.format(name),
+                raise _errors.UsageError('od-patch has no command {!r}; the one that exports, with the flags of the '
+                                         'release, is "od-patch export", or export_inference_graph.'.format(name),
                                          'export_inference_graph --pipeline_config_path=… '
                                          '--trained_checkpoint_prefix=… '
                                          '--output_directory=…')
@@ -171,6 +172,18 @@ _CHECKPOINT = click.option('--checkpoint', type=_PATH, metavar='PREFIX',
                            help='Look the weights up in this checkpoint: raw values or moving averages?')
 
 
+@cli.command(cls=_completion.Exporting, short_help='Exports a detector; the same as export_inference_graph.')
+@click.pass_context
+def export(context):
+    """Exports a detector, with the flags of the release and of od-patch."""
+    _export(context.args)
+
+
+def _export(words):
+    from od_patch import export_inference_graph
+    export_inference_graph.run(['od-patch export'] + list(words))
+
+
 @cli.command()
 @click.argument('left', type=_PATH, metavar='A')
 @click.argument('right', type=_PATH, metavar='B', required=False)
@@ -259,13 +272,16 @@ def freeze(saved_model, output, overwrite):
     from od_patch.graphs import _sources
     saved_model, = _local(saved_model)
     _refuse_to_replace([output], [saved_model], overwrite)
-    graph_def, variables = _sources.frozen_saved_model(saved_model)
+    graph_def, count, unread = _sources.frozen_saved_model(saved_model)
     data = graph_def.SerializeToString(deterministic=True)
     with _written(output) as path:
         with open(path, 'wb') as file:
             file.write(data)
-    click.echo('{}: {:,} nodes, {:,} variables frozen, {}'.format(output, len(graph_def.node), variables,
-                                                                  rich.filesize.decimal(len(data))))
+    left_out = ' (no output reads {})'.format(
+        unread[0] if len(unread) == 1 else 'the other {:,}'.format(len(unread))) if unread else ''
+    click.echo(_text.plain('{}: {:,} nodes, {:,}{} variables frozen{}, {}'.format(
+        output, len(graph_def.node), count, ' of {:,}'.format(count + len(unread)) if unread else '', left_out,
+        rich.filesize.decimal(len(data)))))
 
 
 @cli.command()
@@ -358,12 +374,13 @@ def doctor(as_json):
 @click.option('--target_tf', metavar='VERSION', help='Does this TensorFlow know all ops and attributes? E.g. 1.12.')
 @click.option('--quick', is_flag=True, help='Run nothing: files, weights and portability only.')
 @click.option('--json', 'as_json', is_flag=True, help='Print the answer as JSON (docs/verify.md has the schema).')
-@click.option('--report', type=_PATH, metavar='OUT.html',
+@click.option('--html', type=_PATH, metavar='OUT.html',
               help='Also write the answer as one self-contained page, with pictures.')
-@click.option('--overwrite', is_flag=True, help='Replace what --report finds there; never what is verified.')
+@click.option('--report', type=_PATH, hidden=True)  # what --html was called here
+@click.option('--overwrite', is_flag=True, help='Replace what --html finds there; never what is verified.')
 @_questions
 def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images, target_tf, quick,
-           as_json, report, overwrite):
+           as_json, html, report, overwrite):
     """Proves an export: checkpoint, frozen graph and SavedModel against each other, in files, weights and outputs.
 
     Exit code 0: all the same; 1: something is not; 2: trouble, or nothing that could be compared.
@@ -374,7 +391,8 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
     _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
     export, saved_model, frozen_graph, *images = _local(export, saved_model, frozen_graph, *images)
     given = [path for path in [export, saved_model, frozen_graph, pipeline_config] + images if path]
-    _refuse_to_replace([report] if report else [], given, overwrite)
+    html = html or report
+    _refuse_to_replace([html] if html else [], given, overwrite)
     if quick and images:
         raise _errors.UsageError('--quick runs nothing, and --images is what to run on.', 'Leave out one of them.')
     with contextlib.ExitStack() as stack:
@@ -383,16 +401,16 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
         with _stages.shown(sys.stderr, not as_json):
             answer = proof.verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images,
                                   target_tf, quick, lambda text: click.echo('Note: ' + _text.plain(text), err=True))
-        if report:
+        if html:
             from od_patch.proof import _verify_page
-            with _written(report) as path:
+            with _written(html) as path:
                 _verify_page.write(answer, path)
     if as_json:
         click.echo(_json.strict(answer.as_json(), indent=2))
     else:
         _verify_report.show(answer, _verify_report.console())
-        if report:
-            click.echo('{}: the report'.format(report))
+        if html:
+            click.echo('{}: the report'.format(html))
     sys.exit(answer.exit_code)
 
 
@@ -562,6 +580,8 @@ def main():
     """Console script: runs ``cli`` and turns refusals into words and exit codes."""
     _locale.ensure_utf8()
     _streams.open_what_is_closed()
+    if sys.argv[1:2] == ['export'] and '_OD_PATCH_COMPLETE' not in os.environ:
+        _export(sys.argv[2:])  # it looks after its streams and its refusals itself
     sys.stdout = _streams.Output(sys.stdout)
     try:
         try:

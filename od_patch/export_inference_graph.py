@@ -21,6 +21,7 @@ import traceback
 from od_patch import _errors
 from od_patch import _version
 from od_patch import legacy
+from od_patch.command import _completion
 from od_patch.command import _first_look
 from od_patch.command import _locale
 from od_patch.command import _signals
@@ -42,6 +43,8 @@ _USAGE = """Exports a detector of the TensorFlow Object Detection API, with a Sa
 
 usage: export_inference_graph --pipeline_config_path=pipeline.config \\
            --trained_checkpoint_prefix=model.ckpt-200000 --output_directory=exported
+
+"od-patch export", with the same flags, is the same command.
 """
 
 
@@ -54,6 +57,8 @@ def run(argv=None):
     """
     if argv is None:
         _locale.ensure_utf8()
+        if _completion.completed():
+            return
     _streams.open_what_is_closed()
     sys.exit(main(list(sys.argv if argv is None else argv)))
 

@@ -330,12 +330,12 @@ def test_a_config_without_a_model_is_none_of_tensorflow_2s_half(pipeline):
 
 
 @pytest.mark.parametrize('error, words, remedy', [
-    (AttributeError("module 'tensorflow' has no attribute 'contrib'"), 'needs tf.contrib', 'Use TensorFlow 1.x'),
+    (AttributeError("module 'tensorflow' has no attribute 'contrib'"), 'needs tf.contrib', 'make an environment with TensorFlow 1.12'),
     (ImportError('No module named tensorflow.contrib', name='tensorflow.contrib'), 'needs tf.contrib', 'TensorFlow 1'),
-    (ImportError("No module named 'PIL'", name='PIL'), 'needs PIL, which', 'pip install pillow"'),
+    (ImportError("No module named 'PIL'", name='PIL'), 'needs PIL, which', 'pip install pillow'),
     (ImportError("No module named 'json.x'", name='json.x'), 'needs json.x, and the json that is found', 'hides it'),
     (ImportError("No module named 'lvis'", name='lvis'), 'needs lvis, which cannot be imported: No module',
-     'install lvis"'),
+     'install lvis'),
     (ImportError('no x', name='object_detection.x'), 'needs object_detection.x, which cannot be found', 'PYTHONPATH'),
     (ImportError('no x', name='object_detection'), 'cannot be imported under TensorFlow', 'of the same time'),
     (ImportError('no x'), 'cannot be imported under TensorFlow', 'of the same time'),
@@ -346,8 +346,8 @@ def test_what_keeps_the_exporter_from_being_imported_is_told(error, words, remed
     assert words in refused.problem and remedy in refused.remedy and refused.exit_code == 3
 
 
-@pytest.mark.parametrize('missing, words', [(['PIL'], 'Install it: "python -m pip install pillow"'),
-                                            (['cv2', 'x'], 'Install them: "python -m pip install opencv-python x"')])
+@pytest.mark.parametrize('missing, words', [(['PIL'], '-m pip install pillow'),
+                                            (['cv2', 'x'], '-m pip install opencv-python x')])
 def test_packages_are_named_as_the_index_names_them(missing, words):
     refused = _environment._missing_modules(missing)
     assert words in refused.remedy and ', '.join(missing) in refused.problem
@@ -515,7 +515,7 @@ def test_the_command_od_patch_says_how_it_is_used(arguments, code):
 
 @pytest.mark.parametrize('name, remedy', [
     ('no_such_command', 'od-patch --help lists the commands.'), ('compair', 'Did you mean od-patch compare ?'),
-    ('export', 'export_inference_graph --pipeline_config_path')])
+    ('exports', 'export_inference_graph --pipeline_config_path')])
 def test_a_command_that_there_is_not_is_told_with_the_one_that_was_meant(monkeypatch, capsys, name, remedy):
     monkeypatch.setattr(sys, 'argv', ['od-patch', name])
     with pytest.raises(SystemExit) as end:
@@ -523,3 +523,53 @@ def test_a_command_that_there_is_not_is_told_with_the_one_that_was_meant(monkeyp
     shown = capsys.readouterr()
     assert end.value.code == 2 and shown.out == ''
     assert shown.err.startswith('od-patch: od-patch has no command {!r}'.format(name)) and remedy in shown.err
+
+
+def test_od_patch_export_is_export_inference_graph(monkeypatch):
+    """The words as they are, streams and refusals its own."""
+    asked = []
+
+    def run(argv):
+        asked.append(argv)
+        raise SystemExit(7)
+    monkeypatch.setattr(export_inference_graph, 'run', run)
+    words = ['--pipeline_config_path=a b', '-h', '--', '--version', 'x', '--html']
+    monkeypatch.setattr(sys, 'argv', ['od-patch', 'export'] + words)
+    stream = sys.stdout
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 7 and sys.stdout is stream
+    assert click.testing.CliRunner().invoke(cli.cli, ['export'] + words).exit_code == 7
+    assert asked == [['od-patch export'] + words] * 2
+    assert 'the same as export_inference_graph' in click.testing.CliRunner().invoke(cli.cli, ['--help']).output
+
+
+def _completions(command, name, *words):
+    """What a shell is answered at the end of a line: (kind, text) of each."""
+    from click import shell_completion
+    complete = shell_completion.BashComplete(command, {}, name, '_COMPLETE')
+    return [(found.type, found.value) for found in complete.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_a_shell_completes_commands_flags_choices_and_files():
+    from od_patch.command import _completion
+    assert _completions(cli.cli, 'od-patch', 'ex') == [('plain', 'export')]
+    assert _completions(cli.cli, 'od-patch', 'verify', '--ht') == [('plain', '--html')]
+    for command, before in (cli.cli, ['export']), (_completion.Exporting('export_inference_graph'), []):
+        def completed(*words):
+            return _completions(command, 'name', *(before + list(words)))  # pylint: disable=cell-var-from-loop
+        assert completed('--pipe') == [('plain', '--pipeline_config_path')]  # of the release
+        assert ('plain', '--saved_model_variables') in completed('--sa') and ('plain', '--h') not in completed('--h')
+        chosen = [('plain', 'resource'), ('plain', 'reference')]
+        assert completed('--saved_model_variables', 're') == completed('--saved_model_variables', '=', 're') == chosen
+        assert completed('--pipeline_config_path', '=', 'pi') == [('file', 'pi')] == completed('pi')
+
+
+@pytest.mark.parametrize('program, function', [
+    ('od_patch.cli', '_od_patch_completion'), ('od_patch.export_inference_graph', '_export_inference_graph_completion')])
+def test_the_line_of_the_documentation_gives_bash_its_function(program, function):
+    variable = function.upper().replace('COMPLETION', 'COMPLETE')
+    result = exports.run(['-m', program], environment={variable: 'bash_source'})
+    assert result.exit_code == 0 and result.stdout.startswith(function + '() {')
+    with open(os.path.join(_ROOT, 'README.md'), encoding='utf-8') as page:
+        assert '{}=bash_source '.format(variable) in page.read()

@@ -245,7 +245,6 @@ def test_a_script_that_registers_an_extractor_exports_it(checkpoint_of, tmp_path
 
 
 @pytest.mark.parametrize('name, words', [
-    ('export', 'export_inference_graph --pipeline_config_path='),
     ('export-inference-graph', 'export_inference_graph --'),
     ('exports', 'export_inference_graph --'), ('verfy', 'Did you mean od-patch verify ?'),
     ('zzz', 'od-patch --help lists')])

@@ -361,8 +361,11 @@ def _from_meta_graph(path: str, file: str, message: typing.Any, size: int) -> So
     return source
 
 
-def frozen_saved_model(path: str) -> typing.Tuple[typing.Any, int]:
-    """Freezes the serving graph of a SavedModel; returns (``GraphDef``, number of variables).
+def frozen_saved_model(path: str) -> typing.Tuple[typing.Any, int, typing.List[str]]:
+    """Freezes the serving graph of a SavedModel.
+
+    Returns:
+        (``GraphDef``, number of variables that are constants there, list of the names of those that no output reads).
 
     Raises:
         InputRefused: it is no SavedModel, has no signature, or its variables are missing or damaged.
@@ -394,5 +397,6 @@ def frozen_saved_model(path: str) -> typing.Tuple[typing.Any, int]:
         raise InputRefused('{}: it holds no variables; its weights are constants already.'.format(path),
                            'Nothing needs freezing: use the graph as it is.')
     frozen = _freezing.freeze(serving_graph(meta_graph), prefix, [tensor for _, tensor in outputs], path)
-    names = {variable.name for variable in variables}
-    return frozen, sum(1 for node in frozen.node if node.op == 'Const' and node.name in names)
+    constants = {node.name for node in frozen.node if node.op == 'Const'}
+    unread = sorted(variable.name for variable in variables if variable.name not in constants)
+    return frozen, len(variables) - len(unread), unread

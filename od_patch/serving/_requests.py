@@ -139,10 +139,10 @@ def lines(example):
         kind, way, size, '   <- this model' if kind == example.input.kind else '') for kind, way, size in example.sizes]
     told.append('Answers of more than {:,} bytes are refused by gRPC clients that do not raise that limit; client.py '
                 'does.'.format(_RECEIVED))
-    folder = shlex.quote(example.folder)
+    curl, client_program = (shlex.quote(os.path.join(example.folder, name)) for name in (CURL, CLIENT))
     return told + ['', 'Try it, on a server that runs (od-patch publish prints how to start one):',
-                   '  sh {}/{}'.format(folder, CURL),
-                   '  python {}/{}            # or --grpc, or images of yours'.format(folder, CLIENT)]
+                   '  sh {}'.format(curl),
+                   '  python {}            # or --grpc, or images of yours'.format(client_program)]
 
 
 def as_json(example):

@@ -3,6 +3,7 @@
 Not for: finding it.
 """
 import collections
+import os
 import typing
 
 from od_patch import _text
@@ -33,11 +34,12 @@ def listed(frozen):
 def done(unfrozen):
     """Returns ``Told`` of an ``Unfrozen``."""
     folder = unfrozen.output_directory
+    saved_model, checkpoint = os.path.join(folder, 'saved_model'), os.path.join(folder, 'model.ckpt')
     counts = unfrozen.answer.counts
     lines = [
-        'SavedModel   {}/saved_model: {} variables, {:.1f} MB'.format(
-            folder, len(unfrozen.variables), unfrozen.num_bytes / 1e6),
-        'checkpoint   {}/model.ckpt: the same values, and a global_step of 0'.format(folder)]
+        'SavedModel   {}: {} variables, {:.1f} MB'.format(
+            saved_model, len(unfrozen.variables), unfrozen.num_bytes / 1e6),
+        'checkpoint   {}: the same values, and a global_step of 0'.format(checkpoint)]
     lines += ['  {:<9}  {:<30} {}'.format(way, key, tensor) for way, tensors in (
         ('input', unfrozen.inputs), ('output', unfrozen.outputs)) for key, tensor in tensors.items()]
     lines.append('proof        files, weights and outputs: {}'.format(', '.join(
@@ -47,7 +49,7 @@ def done(unfrozen):
     lines += ['Note: {}.'.format(note) for note in unfrozen.notes]
     lines += ['', 'Next:  ' + _text.command(['od-patch', 'publish', folder, 'models/detector'])]
     return Told(lines, collections.OrderedDict([
-        ('saved_model', folder + '/saved_model'), ('checkpoint', folder + '/model.ckpt'),
+        ('saved_model', saved_model), ('checkpoint', checkpoint),
         ('variables', _variables(unfrozen.variables)), ('bytes', unfrozen.num_bytes), ('inputs', unfrozen.inputs),
         ('outputs', unfrozen.outputs), ('proof', unfrozen.answer.as_json()), ('notes', unfrozen.notes)]))
 

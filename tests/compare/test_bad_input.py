@@ -167,7 +167,7 @@ def test_an_unfrozen_saved_model_is_refused_with_the_command_that_freezes_it(tmp
     frozen = str(tmp_path / 'frozen.pb')
     code, out, err = od_patch('freeze', folder, '--output', frozen)
     assert code == 0, err
-    assert '1 variables frozen' in out
+    assert '1 variables frozen, ' in out
     code, out, err = od_patch('freeze', folder, '--output', frozen)
     assert code == 2 and 'is there already' in err
     os.remove(os.path.join(folder, 'variables', 'variables.index'))

@@ -83,7 +83,7 @@ def _write_export(export, saved_model, prefix, session):
     os.mkdir(export)
     shutil.copytree(saved_model, os.path.join(export, 'saved_model'))
     tf.train.Saver().save(session, os.path.join(export, 'model.ckpt'))
-    graph_def, _ = _sources.frozen_saved_model(saved_model)
+    graph_def, _, _ = _sources.frozen_saved_model(saved_model)
     graphs.write(os.path.join(export, 'frozen_inference_graph.pb'), graph_def)
     shutil.copy(shapes.CONFIG, os.path.join(export, 'pipeline.config'))
     os.mkdir(os.path.join(export, 'images'))

@@ -45,7 +45,7 @@ def test_the_weights_come_back_and_an_export_of_them_is_the_same(
     in_graph = {node.name for node in parity.read_frozen_graph(theirs).node}
     assert not unread & in_graph and (not unread or config == 'rfcn'), sorted(unread)[:3]
 
-    again, _ = _sources.frozen_saved_model(output)
+    again, _, _ = _sources.frozen_saved_model(output)
     path = str(tmp_path / 'again.pb')
     with open(path, 'wb') as file:
         file.write(again.SerializeToString())

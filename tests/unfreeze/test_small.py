@@ -136,7 +136,7 @@ def test_what_was_a_variable_is_one_again_and_all_else_is_as_it_was(change, tmp_
     answer, = models.run(str(tmp_path / 'out' / 'saved_model'), [('serving_default', image)])
     assert graphs.equal([answer[name] for name in graphs.OUTPUTS], graphs.run(original, graphs.OUTPUTS, {'image_tensor': image}))
     # And frozen again, it is the graph that it came from.
-    again, count = _sources.frozen_saved_model(str(tmp_path / 'out'))
+    again, count, _ = _sources.frozen_saved_model(str(tmp_path / 'out'))
     assert count == len(done.variables)
     frozen = graphs.write(tmp_path / 'again.pb', again)
     compared = graphs.write(tmp_path / 'original.pb', graph_def if change not in (in_a_scope, in_two_scopes) else original)
