@@ -58,7 +58,7 @@ def test_what_tensorflow_prints_goes_to_the_log_file(checkpoint_of, tmp_path):
         'imports', 'graph', 'checkpoint', 'frozen graph', 'saved model']
     assert '_TFProfRoot' in log.read_text()
     assert '_TFProfRoot' not in result.stdout + result.stderr
-    assert 'Next:  saved_model_cli show --all --dir {}'.format(tmp_path / 'out' / 'saved_model') in result.stdout
+    assert 'saved_model_cli show --all --dir {}\n'.format(tmp_path / 'out' / 'saved_model') in result.stdout
     assert 'raw weights of {}, step 1234'.format(checkpoint_of('ssd')) in result.stdout
 
 

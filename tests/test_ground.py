@@ -290,7 +290,7 @@ def test_the_summary_of_an_export_has_its_files_its_weights_and_what_to_type_nex
     assert lines[7:] == ['  weights      raw weights of model.ckpt-7, step 7',
                          '  saved_model  1,234 resource variables, 5.0 kB', '  input        a  string of unknown rank',
                          '  input        z  uint8 [?, 3]', '  output       total  float32 []', '',
-                         "Next:  saved_model_cli show --all --dir 'out dir/saved_model'"]
+                         "Next:  {} show --all --dir 'out dir/saved_model'".format(_text.program('saved_model_cli'))]
 
 
 def test_the_summary_names_inputs_and_outputs_by_the_alphabet():
@@ -336,7 +336,7 @@ def test_the_summary_of_a_series_counts_what_became_of_them():
     assert lines[1] == 'out: 2 exported, 1 failed'
     assert lines[2].startswith('exporter release C, TensorFlow ') and lines[3] == '  out/d was still being written'
     assert lines[4:] == ['', '  weights      raw weights', '  saved_model  1,234 resource variables, 5.0 kB each', '',
-                         'Next:  saved_model_cli show --all --dir out/2']
+                         'Next:  {} show --all --dir out/2'.format(_text.program('saved_model_cli'))]
     results = [_reports.Result('a', 1, _reports.SKIPPED, None, None)]
     assert summary(_reports.SeriesReport('out', results, [], [], 'release C'))[1:] == [
         'out: 1 done before', lines[2]]

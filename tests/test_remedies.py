@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from od_patch import _text
 from od_patch.environment import _remedies
 from tools import assemble_models
 from tools import lock_files
@@ -74,16 +75,18 @@ def test_every_line_is_one_that_a_shell_reads(python, monkeypatch):
         "/opt/it's mine/bin/python", '-m', 'pip', 'install', 'a>=1', '--no-deps']
 
 
-def test_python_is_called_so_where_the_path_finds_this_one(monkeypatch, tmp_path):
-    for name in 'here', 'elsewhere':
-        (tmp_path / name).mkdir()
-        (tmp_path / name / 'python').write_text('')
-        (tmp_path / name / 'python').chmod(0o755)
-    monkeypatch.setattr(_remedies.sys, 'executable', str(tmp_path / 'here' / 'python3'))
-    for path, word in (('here', 'python'), ('elsewhere', str(tmp_path / 'here' / 'python3'))):
-        monkeypatch.setenv('PATH', str(tmp_path / path))
-        assert _remedies.python() == word
-    assert sys.executable == str(tmp_path / 'here' / 'python3')
+def test_programs_are_called_so_where_the_path_finds_those_of_this_python(monkeypatch, tmp_path):
+    for place, names in ('here', ('python', 'tool')), ('elsewhere', ('python', 'tool', 'other')), ('nowhere', ()):
+        (tmp_path / place).mkdir()
+        for name in names:
+            (tmp_path / place / name).write_text('')
+            (tmp_path / place / name).chmod(0o755)
+    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'here' / 'python3'))
+    for place in 'here', 'elsewhere', 'nowhere':
+        monkeypatch.setenv('PATH', str(tmp_path / place))
+        assert _remedies.python() == ('python' if place == 'here' else str(tmp_path / 'here' / 'python3'))
+        assert _text.program('tool') == ('tool' if place == 'here' else str(tmp_path / 'here' / 'tool'))
+        assert _text.program('other') == 'other'  # which is not of this Python, for all that is known
 
 
 @pytest.mark.parametrize('path, lines', [

@@ -30,9 +30,14 @@ def main():
     config = os.path.join(_HERE, 'shapes_ssd_mobilenet_v1.config')
     command = ['export_inference_graph', '--pipeline_config_path=' + config, '--trained_checkpoint_prefix=' + _HERE,
                '--output_directory=' + options.output_directory, '--overwrite']
-    print('$ PYTHONPATH={} {}'.format(path, ' '.join(map(shlex.quote, command))), flush=True)
+    programs = os.path.dirname(sys.executable)
+    shown = [os.path.relpath(os.path.join(programs, command[0]))] + command[1:]
+    print('$ PYTHONPATH={} {}'.format(path, ' '.join(map(shlex.quote, shown))), flush=True)
+    # What is printed to be typed is typed in the user's shell, whose PATH lacks the environment that tox has made.
+    elsewhere = os.pathsep.join(entry for entry in os.environ.get('PATH', '').split(os.pathsep)
+                                if os.path.abspath(entry) != os.path.abspath(programs))
     return subprocess.call([sys.executable, '-m', 'od_patch.' + command[0]] + command[1:],
-                           env=dict(os.environ, PYTHONPATH=path))
+                           env=dict(os.environ, PYTHONPATH=path, PATH=elsewhere))
 
 
 if __name__ == '__main__':

@@ -14,6 +14,8 @@ import sys
 import urllib.parse
 import urllib.request
 
+from od_patch import _text
+
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # The release of the index. That it asks for other packages than an export imports is why it goes without, where those
@@ -39,10 +41,8 @@ _STATES = (
 
 def python():
     """Returns the word that runs this Python in the user's shell, as str."""
-    found = shutil.which('python')
-    if found and os.path.dirname(os.path.abspath(found)) == os.path.dirname(os.path.abspath(sys.executable)):
-        return 'python'
-    return shlex.quote(sys.executable)
+    word = _text.program('python')
+    return word if word == 'python' and shutil.which(word) else shlex.quote(sys.executable)
 
 
 def pip_install(*words):

@@ -51,7 +51,8 @@ def show_summary(report: typing.Any, seconds: float, stream: typing.TextIO) -> N
     if _artifacts.SAVED_MODEL in report.artifacts:
         console.print()
         console.print(rich.text.Text('Next:  ' + _text.command([
-            'saved_model_cli', 'show', '--all', '--dir', os.path.join(report.output_directory, 'saved_model')])))
+            _text.program('saved_model_cli'), 'show', '--all', '--dir',
+            os.path.join(report.output_directory, 'saved_model')])))
     for line in report.lines:
         console.print(rich.text.Text(line))
 
@@ -82,7 +83,7 @@ def _show_series(report: typing.Any, seconds: float, console: typing.Any) -> Non
             console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
         console.print()
         console.print(rich.text.Text('Next:  ' + _text.command([
-            'saved_model_cli', 'show', '--all', '--dir', made[-1].output_directory])))
+            _text.program('saved_model_cli'), 'show', '--all', '--dir', made[-1].output_directory])))
 
 
 def show_failure(
