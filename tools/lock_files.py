@@ -51,7 +51,12 @@ PAIRS = (
     Pair('py311-tf221', '3.11', '2.21.0', 'D', ['tensorflow-cpu==2.21.0', 'tf_keras==2.21.*'] + _OF_2022, True),
     Pair('py312-tf221', '3.12', '2.21.0', 'D', ['tensorflow-cpu==2.21.0', 'tf_keras==2.21.*'] + _OF_2022, True),
     Pair('py313-tf221', '3.13', '2.21.0', 'D', ['tensorflow-cpu==2.21.0', 'tf_keras==2.21.*'] + _OF_2022, True),
+    # A candidate, and the newest tf_keras that does not ask for an earlier TensorFlow.
+    Pair('py314-tf222', '3.14', '2.22.0rc0', 'D', ['tensorflow-cpu==2.22.0rc0', 'tf_keras==2.16.0rc0'] + _OF_2022, True),
 )
+
+# What is run by hand: CI's machine has no such Python. `sh tox.sh run -e demo` takes them as the others.
+BY_HAND = ('py314-tf222',)
 
 
 def path_of(name):
