@@ -29,6 +29,7 @@ from od_patch.command import _locale
 from od_patch.export import _observer
 from od_patch.export import _summary
 from od_patch.options import _flags
+from od_patch.options import _names
 from od_patch.options import _options
 from od_patch.patch import _patching
 from od_patch.releases import _release_errors
@@ -180,6 +181,7 @@ def _read(argv):
         raise _errors.EnvironmentRefused('absl cannot be imported, which reads the options: {}.'.format(error),
                                          'It comes with TensorFlow:  python -m pip install absl-py')
     before, rest = _until_script(argv)
+    before = _names.spelled(before, _options.TABLE)
     _answer_questions(before, flags)
     _parsed(before, flags)  # a misspelt one is refused before what may be its value is taken for the script
     script_is_left_alone = rest[:1] == ['--']
@@ -190,28 +192,29 @@ def _read(argv):
     if not os.path.isfile(script):
         raise _errors.UsageError('The script {} does not exist.'.format(script), _USAGE.split('\n')[0])
     ours, others, notes = [], rest[1:], []
+    defined = _defined_by(script)
     if not script_is_left_alone:
-        ours, others = _flags.split(rest[1:], but=_defined_by(script))
+        ours, others = _flags.split(rest[1:], but=defined)
         if ours and not _is_the_releases(script):
             notes.append('{} taken from the arguments of {}, which does not define {}. With -- before the script it is '
                          'left alone.'.format(' '.join(ours), script, 'it' if len(ours) == 1 else 'them'))
     if _is_the_releases(script):
-        others = [_expanded(argument) for argument in others]
+        others = [_expanded(argument) for argument in _names.spelled(others, defined)]
     return _parsed(before + ours, flags), script, others, notes
 
 
 def _expanded(argument):
     """Returns an argument of the release's script; ``~`` is expanded in the paths that it needs, as in the command."""
     name, equals, path = argument.partition('=')
-    return name + equals + os.path.expanduser(path) if _flags.name_of(argument) in _flags.REQUIRED else argument
+    return name + equals + os.path.expanduser(path) if _names.of(argument) in _flags.REQUIRED else argument
 
 
 def _until_script(argv):
     """Returns (the arguments before the script, the others, which begin with the script or with ``--``)."""
     position = 0
-    while position < len(argv) and _flags.name_of(argv[position]) is not None:
+    while position < len(argv) and _names.of(argv[position]) is not None:
         ours, _ = _flags.split(argv[position:position + 2])
-        position += 2 if len(ours) == 2 and _flags.name_of(ours[1]) is None else 1
+        position += 2 if len(ours) == 2 and _names.of(ours[1]) is None else 1
     return argv[:position], argv[position:]
 
 
@@ -250,12 +253,12 @@ def _check_arguments(script, arguments):
         return
     from absl import flags
     known = _OF_ABSL | frozenset(flags.FLAGS) | _defined_by(script)
-    known |= {name for argument in arguments if _flags.name_of(argument) == 'undefok'
+    known |= {name for argument in arguments if _names.of(argument) == 'undefok'
               for name in argument.partition('=')[2].split(',')}
     for argument in arguments:
         if argument == '--':
             return
-        name = _flags.name_of(argument)
+        name = _names.of(argument)
         names = {name, name[2:] if name and name.startswith('no') else name}
         if name is not None and names.isdisjoint(known):
             raise _flags.unknown(name, known | frozenset(_options.TABLE), _PROGRAM + ' --help')

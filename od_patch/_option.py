@@ -40,6 +40,7 @@ class Option(typing.NamedTuple):
     # Whether it changes what an export is or what is proved of it: a series then exports its checkpoints anew.
     ingredient: bool = True
     keyword: bool = True  # whether it is one of ``patched()``, too
+    short: str = ''  # another name for it, of a long one that the release has
 
     def value(self, given):
         """Returns the value of what was typed or given.

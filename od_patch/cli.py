@@ -20,6 +20,7 @@ from od_patch import _text
 from od_patch import _version
 from od_patch.command import _completion
 from od_patch.command import _locale
+from od_patch.options import _names
 from od_patch.terminal import _json
 from od_patch.terminal import _stages
 from od_patch.terminal import _streams
@@ -54,7 +55,8 @@ class _Questions(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Questions, context_settings={'help_option_names': ['-h', '--help']})
+@click.group(cls=_Questions, context_settings={
+    'help_option_names': ['-h', '--help'], 'token_normalize_func': _names.short})
 @click.version_option(_version.__version__, prog_name='od-patch')
 def cli():
     """Looks at, compares and publishes detectors of the TF Object Detection API."""
@@ -112,7 +114,7 @@ def _questions(function):
     return run
 
 
-def _names(context, parameter, value):
+def _list_of_names(context, parameter, value):
     del context, parameter
     names = [name.strip() for name in value.split(',') if name.strip()] if value else None
     for name in names or ():
@@ -166,7 +168,7 @@ def _local(*paths):
     return [path and _store.plain(path) for path in paths]
 
 
-_OUTPUTS = click.option('--outputs', callback=_names, metavar='NAME,…',
+_OUTPUTS = click.option('--outputs', callback=_list_of_names, metavar='NAME,…',
                         help='Nodes to compare; default: those of the signature, or detection_boxes and its like.')
 _CHECKPOINT = click.option('--checkpoint', type=_PATH, metavar='PREFIX',
                            help='Look the weights up in this checkpoint: raw values or moving averages?')
@@ -286,13 +288,13 @@ def freeze(saved_model, output, overwrite):
 
 @cli.command()
 @click.option('--checkpoint', required=True, type=_PATH, metavar='PREFIX', help='The checkpoint of the package.')
-@click.option('--pipeline_config', required=True, type=_PATH, metavar='FILE',
+@click.option('--config', required=True, type=_PATH, metavar='FILE',
               help='The package\'s own pipeline.config.')
 @click.option('--like', required=True, type=_PATH, metavar='GRAPH', help='The frozen graph to get again.')
 @click.option('--apply', is_flag=True, help='Export again with the settings that were found to differ.')
-@click.option('--output_directory', type=_PATH, metavar='DIR', help='Keep the last export here.')
+@click.option('--output', type=_PATH, metavar='DIR', help='Keep the last export here.')
 @_questions
-def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
+def regenerate(checkpoint, config, like, apply, output):
     """Exports a checkpoint, compares with a shipped graph, and says what to set and pin to get the same one."""
     from od_patch import legacy
     from od_patch.checkpoint import _checkpoint
@@ -308,8 +310,8 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
     with legacy.on():
         with legacy.quick_imports():
             _environment.import_exporter()
-        config = _config.read(pipeline_config)
-    attempts = _regenerate.regenerate(checkpoint, pipeline_config, like, apply, output_directory, config)
+        read = _config.read(config)
+    attempts = _regenerate.regenerate(checkpoint, config, like, apply, output, read)
     out = _report.console()
     for number, attempt in enumerate(attempts):
         if len(attempts) > 1:
@@ -318,7 +320,7 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
         _report.show(attempt.answer, out)
     answer = attempts[-1].answer
     if answer.exit_code:
-        flags, override, left = _regenerate.adjustments(answer, config)
+        flags, override, left = _regenerate.adjustments(answer, read)
         if (flags or override) and not apply:
             click.echo('Settings that differ and can be set (or give --apply):')
             for name, value in sorted(flags.items()):
@@ -329,8 +331,8 @@ def regenerate(checkpoint, pipeline_config, like, apply, output_directory):
             click.echo('What no setting here changes; to get that graph, pin:')
             for line in _regenerate.pin(answer):
                 click.echo('  ' + _text.plain(line))
-    if output_directory:
-        click.echo('{}: the export'.format(output_directory))
+    if output:
+        click.echo('{}: the export'.format(output))
     click.echo(_text.plain('{}: {}'.format(answer.verdict, answer.reason)))
     sys.exit(answer.exit_code)
 
@@ -362,8 +364,8 @@ def doctor(as_json):
 @click.option('--frozen_graph', type=_PATH, metavar='FILE', help='The frozen graph; default: that of EXPORT_DIR.')
 @click.option('--checkpoint', type=_PATH, metavar='PREFIX',
               help='The trained checkpoint; default: the one that the export names. '
-              'With --pipeline_config and nothing else, it is exported to a temporary folder and that is verified.')
-@click.option('--pipeline_config', type=_PATH, metavar='FILE',
+              'With --config and nothing else, it is exported to a temporary folder and that is verified.')
+@click.option('--config', type=_PATH, metavar='FILE',
               help='What it was trained with: says whether its moving averages '
               'are meant.')
 @click.option('--images', multiple=True, type=_PATH, metavar='PATH',
@@ -379,7 +381,7 @@ def doctor(as_json):
 @click.option('--report', type=_PATH, hidden=True)  # what --html was called here
 @click.option('--overwrite', is_flag=True, help='Replace what --html finds there; never what is verified.')
 @_questions
-def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images, target_tf, quick,
+def verify(export, saved_model, frozen_graph, checkpoint, config, images, most_images, target_tf, quick,
            as_json, html, report, overwrite):
     """Proves an export: checkpoint, frozen graph and SavedModel against each other, in files, weights and outputs.
 
@@ -390,16 +392,16 @@ def verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, image
     from od_patch.proof import _verify_report
     _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
     export, saved_model, frozen_graph, *images = _local(export, saved_model, frozen_graph, *images)
-    given = [path for path in [export, saved_model, frozen_graph, pipeline_config] + images if path]
+    given = [path for path in [export, saved_model, frozen_graph, config] + images if path]
     html = html or report
     _refuse_to_replace([html] if html else [], given, overwrite)
     if quick and images:
         raise _errors.UsageError('--quick runs nothing, and --images is what to run on.', 'Leave out one of them.')
     with contextlib.ExitStack() as stack:
-        if checkpoint and pipeline_config and not (export or saved_model or frozen_graph):
-            export = stack.enter_context(_exported(checkpoint, pipeline_config))
+        if checkpoint and config and not (export or saved_model or frozen_graph):
+            export = stack.enter_context(_exported(checkpoint, config))
         with _stages.shown(sys.stderr, not as_json):
-            answer = proof.verify(export, saved_model, frozen_graph, checkpoint, pipeline_config, images, most_images,
+            answer = proof.verify(export, saved_model, frozen_graph, checkpoint, config, images, most_images,
                                   target_tf, quick, lambda text: click.echo('Note: ' + _text.plain(text), err=True))
         if html:
             from od_patch.proof import _verify_page
@@ -441,17 +443,17 @@ def _writes(function):
 
 @cli.command()
 @click.argument('graph', type=_PATH, metavar='FROZEN')
-@click.option('--output_directory', type=_PATH, metavar='DIR', help='Where saved_model/ and model.ckpt are written.')
+@click.option('--output', type=_PATH, metavar='DIR', help='Where saved_model/ and model.ckpt are written.')
 @click.option('--variables', is_flag=False, flag_value='', metavar='[PATTERN]',
               help='List the constants that become variables; with a PATTERN, such as "BoxPredictor_*", only those do.')
-@click.option('--inputs', callback=_names, metavar='NAME,…',
+@click.option('--inputs', callback=_list_of_names, metavar='NAME,…',
               help='Tensors that are fed; default: those of the signature, or the only placeholder.')
-@click.option('--outputs', callback=_names, metavar='NAME,…',
+@click.option('--outputs', callback=_list_of_names, metavar='NAME,…',
               help='Tensors that are answered; default: those of the signature, or detection_boxes and its like.')
 @click.option('--overwrite', is_flag=True, help='Replace an export that is in DIR.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
 @_writes
-def unfreeze(graph, output_directory, variables, inputs, outputs, overwrite, as_json):
+def unfreeze(graph, output, variables, inputs, outputs, overwrite, as_json):
     """Writes a SavedModel with variables, and a checkpoint of them, from a frozen graph alone.
 
     FROZEN: frozen_inference_graph.pb, or a SavedModel of frozen constants. No checkpoint, no config and no Object
@@ -459,16 +461,16 @@ def unfreeze(graph, output_directory, variables, inputs, outputs, overwrite, as_
     """
     from od_patch.unfreeze import _report
     from od_patch.unfreeze import _unfreeze
-    graph, output_directory = _local(graph, output_directory)
-    if output_directory is None and variables is None:
+    graph, output = _local(graph, output)
+    if output is None and variables is None:
         raise _errors.UsageError('Nothing says where to write.',
-                                 'Give --output_directory=DIR, or --variables for a list.')
+                                 'Give --output=DIR, or --variables for a list.')
     frozen = _unfreeze.Frozen(graph, inputs, outputs, variables or '')
-    if output_directory is None:
+    if output is None:
         told = _report.listed(frozen)
     else:
         with _stages.shown(sys.stderr, not as_json):
-            told = _report.done(_unfreeze.unfreeze(frozen, output_directory, overwrite))
+            told = _report.done(_unfreeze.unfreeze(frozen, output, overwrite))
     click.echo(_json.strict(told.as_json, indent=2) if as_json else '\n'.join(map(_text.plain, told.lines)))
 
 
@@ -553,22 +555,22 @@ def package(service, export, output, model_version, model_name, code, overwrite,
 
 @cli.command()
 @click.argument('export', type=_PATH, metavar='EXPORT')
-@click.option('--output_directory', required=True, type=_PATH, metavar='DIR', help='Where to write request and client.')
+@click.option('--output', required=True, type=_PATH, metavar='DIR', help='Where to write request and client.')
 @click.option('--model_name', metavar='NAME', help='What requests call the model; default: the name of its folder.')
 @click.option('--image', type=_PATH, metavar='FILE', help='The image that is asked about; default: a drawn scene.')
 @click.option('--signature', metavar='KEY', help='Which signature is asked; default: serving_default.')
 @click.option('--overwrite', is_flag=True, help='Replace what is there.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was written as JSON.')
 @_writes
-def request(export, output_directory, model_name, image, signature, overwrite, as_json):
+def request(export, output, model_name, image, signature, overwrite, as_json):
     """Writes a request for the model, for REST and gRPC, and a client program with the names of its classes.
 
     EXPORT: an export, a SavedModel, or a folder with published versions. Says how large a request is for each type of
     input.
     """
     from od_patch.serving import _requests
-    export, output_directory = _local(export, output_directory)
-    example = _requests.write(export, output_directory, model_name, image, signature, overwrite)
+    export, output = _local(export, output)
+    example = _requests.write(export, output, model_name, image, signature, overwrite)
     if as_json:
         click.echo(json.dumps(_requests.as_json(example), indent=2))
     else:

@@ -30,6 +30,7 @@ from od_patch.environment import _environment
 from od_patch.export import _shown
 from od_patch.export import _summary
 from od_patch.options import _flags
+from od_patch.options import _names
 from od_patch.options import _options
 from od_patch.patch import _patching
 from od_patch.releases import _release_errors
@@ -65,7 +66,7 @@ def run(argv=None):
 
 def main(argv):
     """Exports as the command line ``argv`` says; returns the exit code."""
-    early = _EarlyFlags(argv)
+    early = _EarlyFlags(_names.spelled(argv, _options.TABLE))
     try:
         log = _log_file.Log(early.log_file, early.verbose)
     except OSError as error:
@@ -236,6 +237,9 @@ def _show_help(kind, values, stream):
                  '\n  There is no Object Detection API in this Python ({}).\n'.format(sys.executable))
     stream.write('\nFlags of od-patch {}:\n\n'.format(_version.__version__))
     stream.write(_flags.explained(values))
+    stream.write('\nShort names, which the other commands have, too (a dash is as good as an underscore):\n\n')
+    for name in _names.NAMES:
+        stream.write('  --{:<20}--{}\n'.format(name.short, name.flag))
     if kind == 'helpfull':
         stream.write('\nAll flags, by the module that defines them:\n')
         stream.write(values.get_help())
@@ -252,6 +256,7 @@ def _parse(argv, flags, values):
     Raises:
         od_patch.UsageError
     """
+    argv = _names.spelled(argv, values)
     missing = [name for name in _flags.REQUIRED if not any(
         argument.lstrip('-').partition('=')[0] == name for argument in argv[1:] if argument.startswith('-'))]
     try:

@@ -436,10 +436,10 @@ def test_the_doctor_says_of_a_package_what_importing_it_says(tmp_path, monkeypat
     ('a:x', None), ('a:1:2', None), ('a:1234567', None), ('a,b:x', None)])
 def test_outputs_are_nodes_or_one_of_their_outputs(text, names):
     if names is not None or not text:
-        assert cli._names(None, None, text) == names
+        assert cli._list_of_names(None, None, text) == names
         return
     with pytest.raises(od_patch.UsageError, match='names no output'):
-        cli._names(None, None, text)
+        cli._list_of_names(None, None, text)
 
 
 @pytest.mark.parametrize('paths, inputs, overwrite, words', [

@@ -190,7 +190,7 @@ def test_a_leading_tilde_is_expanded_in_every_path_and_nothing_else_is(name):
     assert {_option.PATH, _option.PATHS, _option.TEXT} <= kinds
 
 
-@pytest.mark.parametrize('name, nearest', [('verfy', 'verify'), ('label_map', 'label_map_path'), ('xyz', None)])
+@pytest.mark.parametrize('name, nearest', [('verfy', 'verify'), ('label_map_pth', 'label_map_path'), ('xyz', None)])
 def test_an_option_that_there_is_not_is_refused_with_the_nearest(name, nearest, script):
     with pytest.raises(TypeError, match=name) as caught:
         od_patch.patched(**{name: True})

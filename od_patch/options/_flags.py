@@ -3,6 +3,7 @@
 Not for: the flags of the release, which its script defines.
 """
 from od_patch import _errors
+from od_patch.options import _names
 from od_patch.options import _options
 
 REQUIRED = ('pipeline_config_path', 'trained_checkpoint_prefix', 'output_directory')  # by every release; paths
@@ -62,7 +63,8 @@ def unknown(name, known, where):
     """
     return _errors.UsageError(
         'There is no flag --{}.'.format(name),
-        _errors.did_you_mean(name, sorted(set(known) - {'h', 'help', 'helpfull', 'helpshort'}), '--') or
+        _errors.did_you_mean(name.replace('-', '_'), _names.all_of(set(known) - {'h', 'help', 'helpfull', 'helpshort'}),
+                             '--') or
         '{} lists the flags.'.format(where))
 
 
@@ -81,25 +83,18 @@ def split(arguments, but=()):
         argument = queue.pop(0)
         if argument == '--':
             return ours, others + [argument] + queue
-        name = name_of(argument)
+        spelled, = _names.spelled([argument], _options.TABLE)
+        name = _names.of(spelled)
         switch = _is_switch(name)
         if not switch and name and name.startswith('no') and _is_switch(name[2:]):
             name, switch = name[2:], True
-        if name not in _options.TABLE or name in but:
+        if name not in _options.TABLE or name in but or _names.of(argument) in but:
             others.append(argument)
             continue
-        ours.append(argument)
+        ours.append(spelled)
         if not switch and '=' not in argument and queue:
             ours.append(queue.pop(0))
     return ours, others
-
-
-def name_of(argument):
-    """Returns the name of the flag that an argument is, None where it is none; as absl reads it, one dash will do."""
-    if not argument.startswith('-'):
-        return None
-    name = argument[2 if argument.startswith('--') else 1:].partition('=')[0]
-    return name if name.replace('-', '_').isidentifier() else None  # -1,300,300,3 is somebody's value
 
 
 def _is_switch(name):

@@ -62,7 +62,7 @@ def find(export=None, saved_model=None, frozen_graph=None, checkpoint=None, pipe
     if not (export or saved_model or frozen_graph):
         raise UsageError('There is nothing to verify.',
                          'Give an export directory, or --saved_model and --frozen_graph, or --checkpoint and '
-                         '--pipeline_config.')
+                         '--config.')
     subject = Subject(' and '.join(path for path in (export, saved_model, frozen_graph) if path))
     if export:
         _locate(subject, export)
@@ -150,7 +150,7 @@ def _find_trained(subject, checkpoint, pipeline_config):
             pass  # the training went on and removed it, or this is another machine
     if pipeline_config:
         if not subject.trained and not subject.checkpoint:
-            raise UsageError('--pipeline_config says which weights of a checkpoint are meant, and there is none.',
+            raise UsageError('--config says which weights of a checkpoint are meant, and there is none.',
                              'Give --checkpoint PREFIX, too.')
         subject.averages = _pipeline.uses_moving_averages(pipeline_config)
         subject.averages_from = pipeline_config

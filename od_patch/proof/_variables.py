@@ -353,4 +353,4 @@ def _ambiguous_check(name, raw, mean, names):
         'moving averages' if raw else 'raw weights, not its moving averages')
     return Check(_PART, name, _answer.NOTE if raw or mean else _answer.OK,
                  'all {} are its {}{}'.format(_answer.number(len(names), 'variable'), what, '' if not (raw or mean) else
-                                              '; --pipeline_config says which are meant'))
+                                              '; --config says which are meant'))

@@ -192,7 +192,7 @@ def no_saved_model(export):
     remedy = 'Give the output directory of an export, or its folder saved_model.'
     if frozen and gfile.Exists(frozen):
         remedy += ' Of a frozen graph alone, this makes one:\n  ' + _text.command(
-            ['od-patch', 'unfreeze', frozen, '--output_directory', 'unfrozen'])
+            ['od-patch', 'unfreeze', frozen, '--output', 'unfrozen'])
     return _errors.InputRefused(problem.format(export), remedy)
 
 

@@ -39,7 +39,8 @@ class AdditionalOutputs(_step.Step):
         _option.Option(
             _FLAG, _option.NAMES, None,
             'Comma-separated names of further nodes to export, and to serve: serving_default has them as outputs. '
-            'NAME:1 is a node\'s second tensor, KEY=NAME gives the output a key; default: the name.'),)
+            'NAME:1 is a node\'s second tensor, KEY=NAME gives the output a key; default: the name.',
+            short='additional_outputs'),)
 
     def __init__(self, additional_output_tensor_names: typing.Optional[typing.List[str]]) -> None:
         self._given = _parsed(additional_output_tensor_names or ())

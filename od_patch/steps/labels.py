@@ -15,7 +15,7 @@ class Labels(_step.Step):
         _option.Option(
             'label_map_path', _option.PATH, None,
             'The label map of the detector: it becomes assets/label_map.pbtxt of the SavedModel.',
-            ingredient=False),)  # its content is one
+            ingredient=False, short='label_map'),)  # its content is an ingredient
 
     def __init__(self, label_map_path: str) -> None:
         self._path = label_map_path

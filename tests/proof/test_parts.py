@@ -309,7 +309,7 @@ def test_averages_and_raw_weights_are_told_apart(exported, meant, held):
     words = {True: 'moving averages', False: 'raw weights'}
     if meant is None:
         assert check.status == 'note' and 'all 2 variables are its {}'.format(words[held]) in check.text
-        assert '--pipeline_config says which are meant' in check.text
+        assert '--config says which are meant' in check.text
     elif (meant == 'true') == held:
         assert check.status == 'ok' and check.text.startswith('all 2 variables are the {} of'.format(words[held]))
     else:

@@ -446,7 +446,7 @@ def test_what_needs_a_saved_model_says_what_makes_one(arguments, as_folder, comm
     given = {'GRAPH': str(folder) if as_folder else path, 'OUT': str(tmp_path / 'out'), 'OUT.tar.gz': str(tmp_path / 'out.tar.gz')}
     result = command(*[given.get(word, word) for word in arguments])
     assert isinstance(result.exception, _errors.InputRefused), (result.exception, result.output)
-    assert 'od-patch unfreeze {} --output_directory unfrozen'.format(path) in result.exception.remedy
+    assert 'od-patch unfreeze {} --output unfrozen'.format(path) in result.exception.remedy
     assert sorted(os.listdir(str(tmp_path))) == ['model']
 
 
