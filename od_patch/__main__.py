@@ -19,12 +19,14 @@ import importlib.util
 import os
 import runpy
 import sys
+import time
 import tokenize
 import traceback
 from od_patch import _errors
 from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
+from od_patch.api import _export
 from od_patch.command import _locale
 from od_patch.export import _observer
 from od_patch.export import _summary
@@ -33,6 +35,7 @@ from od_patch.options import _names
 from od_patch.options import _options
 from od_patch.patch import _patching
 from od_patch.releases import _release_errors
+from od_patch.terminal import _json
 from od_patch.terminal import _log_file
 from od_patch.terminal import _terminal
 
@@ -48,17 +51,34 @@ _OF_ABSL = frozenset(['flagfile', 'undefok', 'help', 'helpfull', 'helpshort', 'h
 
 
 class _Reporter(_observer.Observer):
-    """Prints one line per export, and what the steps have to say: on stderr, as the script's output is its own."""
+    """Prints one line per export, and what the steps have to say: on stderr, as the script's output is its own.
 
-    def __init__(self, stream):
+    With ``--json`` the report of each export goes to stdout, in place of the line.
+    """
+
+    def __init__(self, stream, json_stream=None):
         self._stream = stream
+        self._json_stream = json_stream
+        self.notes = []
+        self.report = None
+        self._began = time.time()
+
+    @property
+    def seconds(self):
+        return time.time() - self._began
 
     def finished(self, report):
+        self.report = report
+        if self._json_stream is not None:
+            self._json_stream.write(_json.strict(_export.report(self).as_json(), indent=2) + '\n')
+            self._json_stream.flush()
+            return
         self.line(_summary.summary_line(report))
         for line in getattr(report, 'lines', ()):
             self.line(line)
 
     def note(self, text):
+        self.notes.append(text)
         self.line('od-patch: ' + text)
 
     def line(self, text):
@@ -122,7 +142,7 @@ def run(argv=None):
     try:
         chosen, script, arguments, notes = _read(sys.argv[1:] if argv is None else list(argv))
         log = _log(chosen)
-        reporter = _Reporter(log.error_terminal)
+        reporter = _Reporter(log.error_terminal, log.terminal if chosen.get('json') else None)
         for note in notes:
             reporter.note(note)
         _run(chosen, script, arguments, log, reporter)

@@ -66,9 +66,14 @@ class OutputRefused(ODPatchError):
 
 
 class SomeFailed(ODPatchError):
-    """Some of several checkpoints could not be exported; the others were."""
+    """Some of several checkpoints could not be exported; the others were.
+
+    Attributes:
+        report: ``od_patch.SeriesReport`` of all of them, where ``od_patch.export`` raises it.
+    """
 
     exit_code = 8
+    report = None
 
 
 class ProofFailed(ODPatchError):

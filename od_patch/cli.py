@@ -5,11 +5,8 @@ release's own flags, which absl parses.
 """
 import contextlib
 import functools
-import json
 import os
-import re
 import sys
-import tempfile
 import traceback
 import warnings
 
@@ -114,61 +111,15 @@ def _questions(function):
     return run
 
 
-def _list_of_names(context, parameter, value):
-    del context, parameter
-    names = [name.strip() for name in value.split(',') if name.strip()] if value else None
-    for name in names or ():
-        if not re.match(r'[^:^]+(:[0-9]{1,6})?$', name):
-            raise _errors.UsageError('--outputs: {!r} names no output.'.format(name),
-                                     'Give a node, NAME, or one of its outputs, NAME:NUMBER.')
-    return names
-
-
-def _refuse_to_replace(paths, inputs, overwrite):
-    """Before any work: whether all of ``paths`` may be written to; what is being read never, whatever the flags say."""
-    if len({os.path.realpath(path) for path in paths}) != len(paths):
-        raise _errors.OutputRefused('Two results would be written to one file: {}.'.format(', '.join(paths)),
-                                    'Give them names of their own.')
-    from od_patch.staging import _staging
-    for path in paths:
-        if not os.path.exists(path):
-            continue
-        for given in inputs:
-            if os.path.exists(given) and (os.path.samefile(path, given) or _staging.lies_in(path, given)):
-                raise _errors.OutputRefused('{} belongs to what is read ({}) and is never written over.'.format(
-                    path, given), 'Give another file to write to.')
-        if not overwrite:
-            raise _errors.OutputRefused('{} is there already.'.format(path),
-                                        'Give another file to write to, or --overwrite.')
-
-
-def _written(path):
-    """A path to write to under another name, moved to ``path`` when all went well."""
-    from od_patch.staging import _staging
-    return _staging.replacing(path)
-
-
 _QUESTIONS = ('compare', 'inspect', 'freeze', 'regenerate', 'verify')  # whose exit code 1 is an answer
 
 
-def _local(*paths):
-    """Returns paths of the local disk without their scheme.
-
-    Raises:
-        od_patch.UsageError: one leads to a store.
-    """
-    from od_patch.staging import _store
-    for path in paths:
-        if path and _store.is_store(path):
-            raise _errors.UsageError(
-                '{}: this command reads the local disk only.'.format(path),
-                'Copy it here first, with the tool of the store:  ' + _text.command(
-                    ['aws', 's3', 'cp', '--recursive', path, 'copy'] if path.startswith('s3://') else
-                    ['gsutil', '-m', 'cp', '-r', path, 'copy']))
-    return [path and _store.plain(path) for path in paths]
+def _print(result):
+    """Prints what the function of the same name in ``od_patch`` returns."""
+    click.echo(_json.strict(result.as_json(), indent=2))
 
 
-_OUTPUTS = click.option('--outputs', callback=_list_of_names, metavar='NAME,…',
+_OUTPUTS = click.option('--outputs', metavar='NAME,…',
                         help='Nodes to compare; default: those of the signature, or detection_boxes and its like.')
 _CHECKPOINT = click.option('--checkpoint', type=_PATH, metavar='PREFIX',
                            help='Look the weights up in this checkpoint: raw values or moving averages?')
@@ -206,35 +157,18 @@ def compare(left, right, as_json, html, canonical, run_images, overwrite, output
     A and B: frozen .pb files (binary or text), SavedModels, .meta files or export directories. Exit code 0: identical
     or equivalent; 1: they differ; 2: trouble.
     """
-    from od_patch.compare import _canonical
+    from od_patch.api import _graphs
     from od_patch.compare import _report
-    from od_patch.compare import _verdict
-    from od_patch.graphs import _sources
-    left, right = _local(left, right)
-    results = [path for path in (html, canonical) if path]
-    if canonical and right is not None:
-        results.append('{0}.b{1}'.format(*os.path.splitext(canonical)))
-    _refuse_to_replace(results, [path for path in (left, right) if path], overwrite)
-    if right is None:
-        if not canonical:
-            raise _errors.UsageError('One graph cannot be compared.', 'Give two, or --canonical OUT.pb.')
-        _canonical.write(_sources.load(left).graph(outputs), canonical)
+    with _stages.shown(sys.stderr, not as_json):
+        answer, written = _graphs.compare_(
+            left, right, outputs, checkpoint, run_images, canonical, html, overwrite)
+    if answer is None:
         click.echo('{}: the canonical form of {}'.format(canonical, left))
         return
-    with _stages.shown(sys.stderr, not as_json):
-        answer = _verdict.compare(left, right, outputs, checkpoint)
-        if run_images:
-            from od_patch.compare import _run
-            answer.run = _run.run(answer, run_images)
-    if canonical:
-        for path in _canonical.write_both(answer, canonical):
-            click.echo('{}: written'.format(path), err=True)
-    if html:
-        from od_patch.compare import _page
-        with _written(html) as path:
-            _page.write(answer, path)
+    for path in written:
+        click.echo('{}: written'.format(path), err=True)
     if as_json:
-        click.echo(_json.strict(answer.as_json(), indent=2))
+        _print(_graphs.comparison(answer))
     else:
         _report.show(answer, _report.console())
     sys.exit(answer.exit_code)
@@ -248,18 +182,13 @@ def compare(left, right, as_json, html, canonical, run_images, overwrite, output
 @_questions
 def inspect(graph, as_json, outputs, checkpoint):
     """Tells how a frozen graph was made: TensorFlow, OD API revision, settings, transforms."""
-    from od_patch.compare import _origin
-    from od_patch.compare import _provenance
+    from od_patch.api import _graphs
     from od_patch.compare import _report
-    graph, = _local(graph)
-    source, built, provenance = _provenance.inspect(graph, outputs)
-    origin = _origin.origin(built, checkpoint) if checkpoint else None
+    found = _graphs.inspect_(graph, outputs, checkpoint)
     if as_json:
-        result = provenance.as_json()
-        result.update(path=source.path, file=source.file, kind=source.kind, bytes=source.bytes, nodes=len(built),
-                      outputs=[row[0] for row in built.outputs], checkpoint=origin)
-        click.echo(_json.strict(result, indent=2))
+        _print(_graphs.inspection(*found))
     else:
+        source, built, provenance, origin = found
         _report.show_provenance(source, built, provenance, _report.console(), origin)
 
 
@@ -267,23 +196,23 @@ def inspect(graph, as_json, outputs, checkpoint):
 @click.argument('saved_model', type=_PATH)
 @click.option('--output', required=True, type=_PATH, metavar='OUT.pb', help='Where to write the frozen graph.')
 @click.option('--overwrite', is_flag=True, help='Replace a file that is there.')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
 @_questions
-def freeze(saved_model, output, overwrite):
+def freeze(saved_model, output, overwrite, as_json):
     """Writes the frozen graph of an unfrozen SavedModel: every variable a constant again."""
     import rich.filesize
-    from od_patch.graphs import _sources
-    saved_model, = _local(saved_model)
-    _refuse_to_replace([output], [saved_model], overwrite)
-    graph_def, count, unread = _sources.frozen_saved_model(saved_model)
-    data = graph_def.SerializeToString(deterministic=True)
-    with _written(output) as path:
-        with open(path, 'wb') as file:
-            file.write(data)
+    from od_patch.api import _graphs
+    frozen = _graphs.freeze(saved_model, output, overwrite)
+    if as_json:
+        _print(frozen)
+        return
     left_out = ' (no output reads {})'.format(
-        unread[0] if len(unread) == 1 else 'the other {:,}'.format(len(unread))) if unread else ''
+        frozen.unread[0] if len(frozen.unread) == 1 else 'the other {:,}'.format(len(frozen.unread))
+        ) if frozen.unread else ''
     click.echo(_text.plain('{}: {:,} nodes, {:,}{} variables frozen{}, {}'.format(
-        output, len(graph_def.node), count, ' of {:,}'.format(count + len(unread)) if unread else '', left_out,
-        rich.filesize.decimal(len(data)))))
+        frozen.output, frozen.nodes, frozen.variables,
+        ' of {:,}'.format(frozen.variables + len(frozen.unread)) if frozen.unread else '', left_out,
+        rich.filesize.decimal(frozen.bytes))))
 
 
 @cli.command()
@@ -293,25 +222,17 @@ def freeze(saved_model, output, overwrite):
 @click.option('--like', required=True, type=_PATH, metavar='GRAPH', help='The frozen graph to get again.')
 @click.option('--apply', is_flag=True, help='Export again with the settings that were found to differ.')
 @click.option('--output', type=_PATH, metavar='DIR', help='Keep the last export here.')
+@click.option('--json', 'as_json', is_flag=True, help='Print what was found as JSON.')
 @_questions
-def regenerate(checkpoint, config, like, apply, output):
+def regenerate(checkpoint, config, like, apply, output, as_json):
     """Exports a checkpoint, compares with a shipped graph, and says what to set and pin to get the same one."""
-    from od_patch import legacy
-    from od_patch.checkpoint import _checkpoint
+    from od_patch.api import _graphs
     from od_patch.compare import _regenerate
     from od_patch.compare import _report
-    from od_patch.config import _config
-    from od_patch.environment import _environment
-    from od_patch.graphs import _sources
-    like, = _local(like)
-    _sources.load(like)  # before an export that takes a minute
-    checkpoint = _checkpoint.resolve(checkpoint)
-    _environment.require()
-    with legacy.on():
-        with legacy.quick_imports():
-            _environment.import_exporter()
-        read = _config.read(config)
-    attempts = _regenerate.regenerate(checkpoint, config, like, apply, output, read)
+    attempts, read = _graphs.regenerate_(checkpoint, config, like, apply, output)
+    if as_json:
+        _print(_graphs.regeneration(attempts, read, output))
+        sys.exit(attempts[-1].answer.exit_code)
     out = _report.console()
     for number, attempt in enumerate(attempts):
         if len(attempts) > 1:
@@ -344,6 +265,7 @@ def doctor(as_json):
 
     Exit code 0: usable; 3: not.
     """
+    from od_patch.api import _proof
     from od_patch.environment import _doctor
     try:
         _import_tensorflow_quietly()
@@ -352,7 +274,7 @@ def doctor(as_json):
     except _errors.EnvironmentRefused:
         findings = _doctor.examine()  # without TensorFlow, that is what it finds
     if as_json:
-        click.echo(json.dumps(findings.as_json(), indent=2))
+        _print(_proof.diagnosis(findings))
     else:
         _doctor.show(findings, sys.stdout)
     sys.exit(_errors.EnvironmentRefused.exit_code if findings.problems else 0)
@@ -388,27 +310,16 @@ def verify(export, saved_model, frozen_graph, checkpoint, config, images, most_i
     Exit code 0: all the same; 1: something is not; 2: trouble, or nothing that could be compared.
     """
     from od_patch import _tensorflow
-    from od_patch import proof
+    from od_patch.api import _proof
     from od_patch.proof import _verify_report
     _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
-    export, saved_model, frozen_graph, *images = _local(export, saved_model, frozen_graph, *images)
-    given = [path for path in [export, saved_model, frozen_graph, config] + images if path]
     html = html or report
-    _refuse_to_replace([html] if html else [], given, overwrite)
-    if quick and images:
-        raise _errors.UsageError('--quick runs nothing, and --images is what to run on.', 'Leave out one of them.')
-    with contextlib.ExitStack() as stack:
-        if checkpoint and config and not (export or saved_model or frozen_graph):
-            export = stack.enter_context(_exported(checkpoint, config))
-        with _stages.shown(sys.stderr, not as_json):
-            answer = proof.verify(export, saved_model, frozen_graph, checkpoint, config, images, most_images,
-                                  target_tf, quick, lambda text: click.echo('Note: ' + _text.plain(text), err=True))
-        if html:
-            from od_patch.proof import _verify_page
-            with _written(html) as path:
-                _verify_page.write(answer, path)
+    with _stages.shown(sys.stderr, not as_json):
+        answer = _proof.verify_(export, saved_model, frozen_graph, checkpoint, config, images, most_images, target_tf,
+                                quick, html, overwrite,
+                                tell=lambda text: click.echo('Note: ' + _text.plain(text), err=True))
     if as_json:
-        click.echo(_json.strict(answer.as_json(), indent=2))
+        _print(_proof.verification(answer))
     else:
         _verify_report.show(answer, _verify_report.console())
         if html:
@@ -416,28 +327,16 @@ def verify(export, saved_model, frozen_graph, checkpoint, config, images, most_i
     sys.exit(answer.exit_code)
 
 
-@contextlib.contextmanager
-def _exported(checkpoint, pipeline_config):
-    """A private folder with the export of a checkpoint, gone at the end."""
-    from od_patch.compare import _regenerate
-    with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
-        target = os.path.join(folder, 'export')
-        _regenerate.export(checkpoint, pipeline_config, target, {})
-        yield target
-
-
 def _writes(function):
     """Commands that write what servers read have the exit codes of an export: docs/troubleshooting.md lists them."""
     @functools.wraps(function)
     def run(*args, **kwargs):
         from od_patch import _tensorflow
+        from od_patch.api import _paths
         _import_tensorflow_quietly()
         _tensorflow.tf1().logging.set_verbosity(_tensorflow.tf1().logging.ERROR)
-        try:
+        with _paths.writing():
             return function(*args, **kwargs)
-        except (OSError, _tensorflow.tf1().errors.OpError) as error:
-            raise _errors.OutputRefused('{}: {}'.format(type(error).__name__, getattr(error, 'message', None) or error),
-                                        'Check the paths, and that there is room.')
     return run
 
 
@@ -446,9 +345,9 @@ def _writes(function):
 @click.option('--output', type=_PATH, metavar='DIR', help='Where saved_model/ and model.ckpt are written.')
 @click.option('--variables', is_flag=False, flag_value='', metavar='[PATTERN]',
               help='List the constants that become variables; with a PATTERN, such as "BoxPredictor_*", only those do.')
-@click.option('--inputs', callback=_list_of_names, metavar='NAME,…',
+@click.option('--inputs', metavar='NAME,…',
               help='Tensors that are fed; default: those of the signature, or the only placeholder.')
-@click.option('--outputs', callback=_list_of_names, metavar='NAME,…',
+@click.option('--outputs', metavar='NAME,…',
               help='Tensors that are answered; default: those of the signature, or detection_boxes and its like.')
 @click.option('--overwrite', is_flag=True, help='Replace an export that is in DIR.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was done as JSON.')
@@ -459,19 +358,16 @@ def unfreeze(graph, output, variables, inputs, outputs, overwrite, as_json):
     FROZEN: frozen_inference_graph.pb, or a SavedModel of frozen constants. No checkpoint, no config and no Object
     Detection API are needed. What is written is proved against FROZEN, bit for bit, before it is moved into place.
     """
-    from od_patch.unfreeze import _report
-    from od_patch.unfreeze import _unfreeze
-    graph, output = _local(graph, output)
+    from od_patch.api import _serving
     if output is None and variables is None:
         raise _errors.UsageError('Nothing says where to write.',
                                  'Give --output=DIR, or --variables for a list.')
-    frozen = _unfreeze.Frozen(graph, inputs, outputs, variables or '')
-    if output is None:
-        told = _report.listed(frozen)
+    with _stages.shown(sys.stderr, output is not None and not as_json):
+        told = _serving.unfreeze_(graph, output, variables, inputs, outputs, overwrite)
+    if as_json:
+        _print(_serving.unfrozen(told))
     else:
-        with _stages.shown(sys.stderr, not as_json):
-            told = _report.done(_unfreeze.unfreeze(frozen, output, overwrite))
-    click.echo(_json.strict(told.as_json, indent=2) if as_json else '\n'.join(map(_text.plain, told.lines)))
+        click.echo('\n'.join(map(_text.plain, told.lines)))
 
 
 @cli.command()
@@ -495,31 +391,13 @@ def publish(export, base, model_version, keep, model_name, warmup_images, exampl
     BASE may be a path that TensorFlow knows, such as gs://bucket/models/detector. The version appears there whole, and
     versions that are there are not changed.
     """
+    from od_patch.api import _serving
     from od_patch.serving import _commands
-    from od_patch.serving import _publish
     from od_patch.serving import _requests
-    from od_patch.serving import _warmup
-    images = [path for path in warmup_images if path]
-
-    def prepare(folder):
-        for note in _warmup.write(folder, images).notes:
-            click.echo(_text.plain(note), err=True)
-
-    if warmup_images:
-        _warmup.require(images)
-    if example_request is not None:
-        _requests.check(base, example_request)
-    published = _publish.publish(export, _publish.PublishRequest(base, model_version, keep, model_name),
-                                 prepare if warmup_images else None)
-    example = None
-    if example_request is not None:
-        try:
-            example = _requests.write(published.path, example_request, published.model_name)
-        except _errors.ODPatchError as error:
-            raise type(error)(error.problem, '{}\nVersion {} is published all the same: {}'.format(
-                error.remedy, published.version, published.path).lstrip())
+    published, example = _serving.publish_(export, base, model_version, keep, model_name, warmup_images or None,
+                                           example_request)
     if as_json:
-        click.echo(json.dumps(_commands.as_json(published), indent=2))
+        _print(_serving.publication(published, example))
     else:
         for line in _commands.lines(published) + ([] if example is None else [''] + _requests.lines(example)):
             click.echo(_text.plain(line))
@@ -544,10 +422,11 @@ def package(service, export, output, model_version, model_name, code, overwrite,
 
     The same export gives the same archive, byte for byte.
     """
+    from od_patch.api import _serving
     from od_patch.serving import _archive
-    packed = _archive.pack(service, export, output, model_version, model_name, code, overwrite)
+    packed = _serving.package_(service, export, output, model_version, model_name, code, overwrite)
     if as_json:
-        click.echo(json.dumps(_archive.as_json(packed), indent=2))
+        _print(_serving.packed(packed))
     else:
         for line in _archive.lines(packed):
             click.echo(_text.plain(line))
@@ -568,11 +447,11 @@ def request(export, output, model_name, image, signature, overwrite, as_json):
     EXPORT: an export, a SavedModel, or a folder with published versions. Says how large a request is for each type of
     input.
     """
+    from od_patch.api import _serving
     from od_patch.serving import _requests
-    export, output = _local(export, output)
-    example = _requests.write(export, output, model_name, image, signature, overwrite)
+    example = _serving.request_(export, output, model_name, image, signature, overwrite)
     if as_json:
-        click.echo(json.dumps(_requests.as_json(example), indent=2))
+        _print(_serving.written_request(example))
     else:
         for line in _requests.lines(example):
             click.echo(_text.plain(line))

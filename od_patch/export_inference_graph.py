@@ -12,7 +12,6 @@ exporter is declined; 5 an input file; 6 the checkpoint does not fit the model;
 is not what was trained; 130 and 143 interrupted by SIGINT and SIGTERM.
 """
 import importlib
-import inspect
 import os
 import signal
 import sys
@@ -21,24 +20,23 @@ import traceback
 from od_patch import _errors
 from od_patch import _version
 from od_patch import legacy
+from od_patch.api import _export
 from od_patch.command import _completion
 from od_patch.command import _first_look
 from od_patch.command import _locale
 from od_patch.command import _signals
-from od_patch.config import _config
 from od_patch.environment import _environment
 from od_patch.export import _shown
 from od_patch.export import _summary
 from od_patch.options import _flags
 from od_patch.options import _names
 from od_patch.options import _options
-from od_patch.patch import _patching
-from od_patch.releases import _release_errors
+from od_patch.terminal import _json
 from od_patch.terminal import _log_file
 from od_patch.terminal import _streams
 from od_patch.terminal import _terminal
 
-_SCRIPT = 'object_detection.export_inference_graph'
+_SCRIPT = _export.SCRIPT
 
 _USAGE = """Exports a detector of the TensorFlow Object Detection API, with a SavedModel that holds variables.
 
@@ -184,7 +182,8 @@ def _is_answered_at_first_look(argv, log, progress):
         if isinstance(unknown, flags.UnrecognizedFlagError) and _first_look.is_known_elsewhere(unknown.flagname):
             return False
         raise
-    _first_look.check(values)
+    _first_look.check(*[getattr(values, name) for name in _flags.REQUIRED],
+                      chosen=_options.keywords(_flags.values(values)))
     return False
 
 
@@ -201,19 +200,36 @@ def _export_with_release(argv, log, progress):
         _show_help(wants_help, flags.FLAGS, log.terminal)
         return
     values = _parse(argv, flags, flags.FLAGS)
-    progress.stage('checks')
+    chosen = _flags.values(values)
+
+    def call(path):
+        values.pipeline_config_path = path
+        script.main(argv[:1])
     with log.redirected():
-        with _patching.patched(exporter, _observer=progress, **_options.keywords(_flags.values(values))):
-            _preflight(values, exporter)
-            try:
-                with _release_errors.explained(), _config.readable(values.pipeline_config_path) as path:
-                    values.pipeline_config_path = path
-                    script.main(argv[:1])
-            except _errors.SomeFailed:
-                progress.stop()
-                _summary.show_summary(progress.report, progress.seconds, log.terminal)
-                raise
-    _summary.show_summary(progress.report, progress.seconds, log.terminal)
+        try:
+            _export.exported(_asked(values), _options.keywords(chosen), exporter, progress, call)
+        except _errors.SomeFailed:
+            progress.stop()
+            _tell(progress, chosen, log.terminal)
+            raise
+    _tell(progress, chosen, log.terminal)
+
+
+def _asked(values):
+    """Returns the ``_export.Asked`` of parsed flags."""
+    shape = values.input_shape
+    return _export.Asked(
+        values.pipeline_config_path, values.trained_checkpoint_prefix, values.output_directory, values.input_type,
+        ','.join(map(str, shape)) if isinstance(shape, list) else shape,
+        values.config_override if 'config_override' in values else '')
+
+
+def _tell(progress, chosen, stream):
+    """Prints the report of an export: its summary, or JSON where that was asked for."""
+    if chosen.get('json'):
+        stream.write(_json.strict(_export.report(progress).as_json(), indent=2) + '\n')
+    else:
+        _summary.show_summary(progress.report, progress.seconds, stream)
 
 
 def _wanted_help(argv):
@@ -284,49 +300,6 @@ def _missing(names):
     """Returns the ``UsageError`` about flags that have to be given."""
     return _errors.UsageError(
         'Missing: {}.'.format(', '.join('--' + name for name in names)), _USAGE.split('\n\n')[1].strip())
-
-
-def _preflight(values, exporter):
-    """Checks what only the flags say; what any export can check, ``_export`` checks.
-
-    Raises:
-        od_patch.ODPatchError: one of its kinds.
-    """
-    input_types = sorted(exporter.input_placeholder_fn_map)
-    if values.input_type not in input_types:
-        raise _errors.UsageError(
-            '--input_type={} is unknown to this release; it can be one of {}.'.format(
-                values.input_type, ', '.join(input_types)),
-            _errors.did_you_mean(values.input_type, input_types, '--input_type='))
-    _check_input_shape(values, exporter)
-    _config.read(values.pipeline_config_path, values.config_override if 'config_override' in values else '')
-
-
-def _check_input_shape(values, exporter):
-    """Refuses an --input_shape that is not four dimensions of an image batch, of any number of channels."""
-    if not values.input_shape:
-        return
-    shape = values.input_shape if isinstance(values.input_shape, list) else values.input_shape.split(',')
-    expected = ('--input_shape is batch,height,width,channels, such as 1,300,300,3; '
-                '-1 stands for a dimension that is left open, other than the last.')
-    try:
-        dimensions = [int(dimension) for dimension in shape]
-    except ValueError:
-        raise _errors.UsageError('--input_shape={} is not a list of numbers.'.format(','.join(shape)), expected)
-    if len(dimensions) != 4 or dimensions[3] < 1 or any(size < 1 and size != -1 for size in dimensions):
-        raise _errors.UsageError('--input_shape={} is not the shape of a batch of images.'.format(','.join(shape)),
-                                 expected)
-    if values.input_type != 'image_tensor' and dimensions[3] != 3:
-        raise _errors.UsageError(
-            '--input_shape={} has {} channels, and the release decodes images of --input_type={} to 3.'.format(
-                ','.join(shape), dimensions[3], values.input_type),
-            'Export with --input_type=image_tensor.')
-    placeholder = exporter.input_placeholder_fn_map[values.input_type]
-    if 'input_shape' not in inspect.signature(placeholder).parameters:  # from 2019-11-13 on, all of them take one
-        raise _errors.UsageError(
-            'This release takes --input_shape only with --input_type=image_tensor, not with {}.'.format(
-                values.input_type),
-            'Leave it out: encoded images have the size that they have.')
 
 
 if __name__ == '__main__':

@@ -15,6 +15,8 @@ from od_patch import _errors
 from od_patch import _option
 from od_patch import cli
 from od_patch import export_inference_graph
+from od_patch.api import _export
+from od_patch.api import _paths
 from od_patch.command import _signals
 from od_patch.config import _config
 from od_patch.environment import _doctor
@@ -82,12 +84,13 @@ def test_artifacts_are_those_that_there_are(text, artifacts):
 def test_an_input_shape_is_that_of_a_batch_of_images(shape, input_type, words):
     exporter = types.SimpleNamespace(input_placeholder_fn_map={
         'a': lambda input_shape=None: None, 'image_tensor': lambda input_shape=None: None, 'b': lambda: None})
-    values = types.SimpleNamespace(input_shape=shape, input_type=input_type)
+    shape = _export._shape_text(shape)
     if words is None:
-        export_inference_graph._check_input_shape(values, exporter)
+        if shape:
+            _export._check_input_shape(shape, input_type, exporter)
         return
     with pytest.raises(od_patch.UsageError, match=words):
-        export_inference_graph._check_input_shape(values, exporter)
+        _export._check_input_shape(shape, input_type, exporter)
 
 
 _CODES = [(od_patch.UsageError('p', 'r'), 2), (od_patch.EnvironmentRefused('p', 'r'), 3),
@@ -436,10 +439,10 @@ def test_the_doctor_says_of_a_package_what_importing_it_says(tmp_path, monkeypat
     ('a:x', None), ('a:1:2', None), ('a:1234567', None), ('a,b:x', None)])
 def test_outputs_are_nodes_or_one_of_their_outputs(text, names):
     if names is not None or not text:
-        assert cli._list_of_names(None, None, text) == names
+        assert _paths.names(text) == names
         return
     with pytest.raises(od_patch.UsageError, match='names no output'):
-        cli._list_of_names(None, None, text)
+        _paths.names(text)
 
 
 @pytest.mark.parametrize('paths, inputs, overwrite, words', [
@@ -457,10 +460,10 @@ def test_what_is_read_is_never_written_over(tmp_path, monkeypatch, paths, inputs
     os.symlink('read', 'link')
     os.link('read', 'hard')
     if words is None:
-        cli._refuse_to_replace(paths, inputs, overwrite)
+        _paths.refuse_to_replace(paths, inputs, overwrite)
         return
     with pytest.raises(od_patch.OutputRefused, match=words):
-        cli._refuse_to_replace(paths, inputs, overwrite)
+        _paths.refuse_to_replace(paths, inputs, overwrite)
 
 
 @pytest.mark.parametrize('error, code', [

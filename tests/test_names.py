@@ -35,7 +35,7 @@ OF_OLD = {
     'verify': ['checkpoint', 'frozen_graph', 'images', 'json', 'most_images', 'overwrite', 'pipeline_config', 'quick',
                'report', 'saved_model', 'target_tf'],
 }
-EXPORT_OF_OLD = set(test_options.EXAMPLES) | {
+EXPORT_OF_OLD = set(test_options.EXAMPLES) - {'dry_run', 'json'} | {
     'input_type', 'input_shape', 'pipeline_config_path', 'trained_checkpoint_prefix', 'output_directory',
     'config_override', 'write_inference_graph'}
 

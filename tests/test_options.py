@@ -62,6 +62,8 @@ EXAMPLES = {
     'keep': Example('3', 3),
     'model_name': Example('shapes', 'shapes'),
     'example_request': Example('~/try', os.path.expanduser('~/try')),
+    'dry_run': Example('true', True),
+    'json': Example('true', True),
     'verbose': Example('true', True),
     'log_file': Example('~/export.log', os.path.expanduser('~/export.log')),
     'traceback': Example('true', True),
@@ -71,7 +73,7 @@ EXAMPLES = {
 NO_INGREDIENTS = {
     'strict_pin', 'overwrite', 'artifacts', 'profile_graph', 'all_checkpoints', 'checkpoint_steps', 'watch',
     'watch_interval', 'label_map_path', 'serving_directory', 'model_version', 'keep', 'model_name', 'example_request',
-    'verbose', 'log_file', 'traceback'}
+    'dry_run', 'json', 'verbose', 'log_file', 'traceback'}
 
 
 def _read(*arguments):
@@ -125,7 +127,7 @@ def test_every_option_is_a_keyword_of_patched_with_the_flags_meaning(option):
 
 def test_the_commands_alone_have_those_of_the_terminal():
     assert [option.name for option in _options.TABLE.values() if not option.keyword] == [
-        'verbose', 'log_file', 'traceback']
+        'json', 'verbose', 'log_file', 'traceback']
 
 
 @pytest.mark.parametrize('option', OPTIONS)

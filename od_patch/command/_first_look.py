@@ -58,14 +58,17 @@ def is_known_elsewhere(name):
     return name in flags.FLAGS or name[:2] == 'no' and name[2:] in flags.FLAGS
 
 
-def check(values):
-    """Refuses what parsed flags, with ``~`` expanded, say of files on this machine that is not so.
+def check(config, prefix, output, chosen):
+    """Refuses what is said of files on this machine that is not so.
+
+    Args:
+        config, prefix, output: str, what ``_flags.REQUIRED`` names, with ``~`` expanded.
+        chosen: dict from the name of an option to its value.
 
     Raises:
         od_patch.ODPatchError: one of its kinds.
     """
-    chosen = _options.keywords(_flags.values(values))
-    config, prefix, output = (_store.plain(getattr(values, name)) for name in _flags.REQUIRED)
+    config, prefix, output = map(_store.plain, (config, prefix, output))
     try:
         with _tensorflow.files_of_this_machine():
             options = _options.for_exports(chosen)
@@ -76,7 +79,8 @@ def check(values):
             if not _store.is_store(prefix) and not os.path.isdir(prefix) and os.path.basename(prefix) != 'checkpoint':
                 _checkpoint.resolve(prefix)
             if not _store.is_store(output):
-                _staging.clear(output)
+                if not options.dry_run:
+                    _staging.clear(output)
                 _destination.check_free(output, options.overwrite)
     except OSError:
         return  # no permission, say; whoever needs the file says what is wrong

@@ -181,13 +181,15 @@ def import_exporter():
 
     Raises:
         od_patch.EnvironmentRefused: it does not fit the TensorFlow that is
-            installed, or something that it imports is missing.
+            installed, something that it imports is missing, or it was imported before in TensorFlow 2's way.
     """
     try:
         with legacy.tf1_behaviour():
-            return importlib.import_module(_patching.EXPORTER)
+            exporter = importlib.import_module(_patching.EXPORTER)
     except (ImportError, AttributeError) as error:
         raise _explained(error)
+    _patching.check_half()
+    return exporter
 
 
 def _explained(error):

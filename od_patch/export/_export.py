@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import tempfile
 import typing
 
 from od_patch import _errors
@@ -31,6 +32,12 @@ from od_patch.staging import _staging
 
 _RECORD_FORMAT = 1
 _DATA_FILE = re.compile(r'\.data-\d+-of-\d+$')
+# What the release writes of each artefact beside saved_model/.
+_FILES = {
+    _artifacts.FROZEN_GRAPH: ('frozen_inference_graph.pb',),
+    _artifacts.CHECKPOINT: ('checkpoint', 'model.ckpt.data-00000-of-00001', 'model.ckpt.index', 'model.ckpt.meta'),
+    _artifacts.PIPELINE_CONFIG: ('pipeline.config',),
+}
 _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
 
 
@@ -188,7 +195,8 @@ class Export(_moments.Run):
             release=self.request.release_text,
             replaced=self._replaces,
             facts=[fact for step, result in self._results_there_are() for fact in step.facts(result)],
-            lines=[])
+            lines=[],
+            told=self._told())
         self.observer.stage('moving into place')
 
     def placed(self) -> None:
@@ -198,7 +206,34 @@ class Export(_moments.Run):
             self.results[step.name] = step.placed(self)
         assert self.report is not None, 'it is in place, so it was finished'
         self.report = self.report._replace(
-            lines=[line for step, result in self._results_there_are() for line in [''] + step.lines(result)])
+            lines=[line for step, result in self._results_there_are() for line in [''] + step.lines(result)],
+            told=dict(self.report.told, **self._told()))
+
+    def plan(self) -> None:
+        """What a dry run ends with: its ``report`` says what would be made."""
+        averages = self.config is not None and self.config.eval_config.use_moving_averages
+        self.report = _reports.Report(
+            output_directory=self.output_directory, files=[(name, None) for name in self._planned_files()],
+            written=None, kind=self.options.saved_model_variables, use_moving_averages=averages,
+            checkpoint=self.inventory.prefix, step=self.inventory.step, signature=None, artifacts=self.artifacts,
+            release=self.request.release_text, replaced=self._replaces, facts=[], lines=[], dry_run=True)
+
+    def _planned_files(self) -> typing.List[str]:
+        """Returns the paths below the output directory that there would be, sorted."""
+        found = [name for artifact in self.artifacts for name in _FILES.get(artifact, ())]
+        if self.write_inference_graph:
+            found.append('inference_graph.pbtxt')
+        if _artifacts.SAVED_MODEL in self.artifacts:
+            below = ['saved_model.pb'] + [name for step in self.steps for name in step.files()]
+            if self.options.saved_model_variables != _artifacts.FROZEN:
+                below += [os.path.join('variables', 'variables.' + end) for end in ('index', 'data-00000-of-00001')]
+                below.append(os.path.join('assets.extra', _record.NAME))
+            found += [os.path.join('saved_model', name) for name in below]
+        return sorted(found)
+
+    def _told(self) -> typing.Dict[str, typing.Any]:
+        """Returns what the steps tell programs of what they have made so far."""
+        return {name: value for step, result in self._results_there_are() for name, value in step.told(result).items()}
 
     def _results_there_are(self) -> typing.List[typing.Tuple[steps.Step, typing.Any]]:
         """Returns [(step, its result)] of the steps that have one."""
@@ -237,6 +272,10 @@ def one_checkpoint(request: _request.Request) -> typing.Iterator[Export]:
     if prefix != os.fspath(given):
         request.observer.note('checkpoint: {}'.format(prefix))
     place = request.output_directory
+    if request.options.dry_run:
+        with _tried(request, prefix) as tried:
+            yield tried
+        return
     _staging.clear(place)  # or what a killed run had moved away would not be seen to be there
     replaces = _destination.check_free(place, request.options.overwrite)
     _staging.check_writable(place)
@@ -259,6 +298,30 @@ def one_checkpoint(request: _request.Request) -> typing.Iterator[Export]:
 
 
 @contextlib.contextmanager
+def _tried(request: _request.Request, prefix: str) -> typing.Iterator[Export]:
+    """Context of a dry run: all is checked as for ``made``, elsewhere; the report says what would be made."""
+    place = request.output_directory
+    replaces = _destination.check_free(place, request.options.overwrite)
+    _staging.check_writable(place)
+    _check_not_read(request, prefix, _staging.OF_AN_EXPORT)
+    for workshop in _staging.left_over(place):
+        request.observer.note('{} is there: another export into {} is running, or was killed, and the next one puts in '
+                              'order what it left'.format(workshop, place))
+    with tempfile.TemporaryDirectory(prefix='od-patch-') as temporary:
+        export = Export(request, prefix, _staging.Staged(os.path.join(temporary, 'export'), temporary), replaces)
+        export.check()
+        yield export
+        export.plan()
+    request.observer.finished(export.report)
+
+
+def _check_not_read(request: _request.Request, prefix: str, parts: typing.Any) -> None:
+    """Refuses an export without a checkpoint into the folder of the one that is read."""
+    if _artifacts.CHECKPOINT not in request.options.artifacts:  # nothing takes the place of one that lies there
+        _staging.check_not_read(request.output_directory, _checkpoint.files(prefix), parts)
+
+
+@contextlib.contextmanager
 def made(
         request: _request.Request, prefix: str, replaces: bool, check: typing.Callable[[], bool],
         parts: typing.Any = _staging.OF_AN_EXPORT) -> typing.Iterator[Export]:
@@ -274,8 +337,7 @@ def made(
     Yields:
         ``Export``, checked.
     """
-    if _artifacts.CHECKPOINT not in request.options.artifacts:  # nothing takes the place of one that lies there
-        _staging.check_not_read(request.output_directory, _checkpoint.files(prefix), parts)
+    _check_not_read(request, prefix, parts)
     with _staging.staged(request.output_directory, parts, check) as staged:
         export = Export(request, prefix, staged, replaces)
         export.check()

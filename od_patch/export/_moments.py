@@ -56,7 +56,7 @@ class Run:
 
     def has_work(self) -> bool:
         """Returns whether the release is to build the graph at all."""
-        return True
+        return not self.options.dry_run
 
     def graph_is_built(self, graph: _tensorflow.Graph) -> None:
         """Checks the finished graph, once, before upstream restores anything."""

@@ -16,6 +16,7 @@ class Options(typing.NamedTuple):
     # Whether the release may print its profile of the graph; None for yes where all artifacts are written, as it does,
     # and somebody can read it.
     profile_graph: typing.Optional[bool] = None
+    dry_run: bool = False  # whether all ends before the graph is built, with nothing written
     series: typing.Optional['Series'] = None  # where many checkpoints are exported; None for one
     asked: dict = {}  # from the name of each option that was given to its value; from it the steps are made
     ingredients: tuple = ()  # (name, value) of those options that change what a series exports

@@ -68,11 +68,15 @@ class Series(_moments.Run):
 
     def has_work(self) -> bool:
         """Looks at what is there; returns whether the graph is needed."""
-        if self._wanted.watch:
+        if self._wanted.watch and not self.options.dry_run:
             return True
         prefixes = self._wanted_now()
         for prefix in prefixes:
-            self._skip_if_done(prefix)
+            if not self._skip_if_done(prefix) and self.options.dry_run:
+                self._keep(_reports.Result(
+                    prefix, _find_checkpoints.step_of(prefix), _reports.PLANNED, None, None))
+        if self.options.dry_run:
+            return False
         return any(prefix not in self._results for prefix in prefixes)
 
     def write_saved_model(
@@ -94,7 +98,7 @@ class Series(_moments.Run):
         waiting = sorted(prefix for prefix in self._seen if prefix not in self._handled and prefix not in self._missed)
         return _reports.SeriesReport(
             self.request.output_directory, list(self._results.values()), waiting, sorted(self._missed),
-            self.request.release_text)
+            self.request.release_text, self.options.dry_run)
 
     def _wanted_now(self) -> typing.List[str]:
         """Returns the prefixes of the checkpoints to export that are there, by step.

@@ -16,12 +16,13 @@ class Shown(_progress.Progress, _observer.Observer):
     """Shows what an ``Observer`` is told.
 
     Attributes:
-        report: what was made; None before that.
+        report: what was made; None before that. notes: what it had to say.
     """
 
     def __init__(self, stream: typing.TextIO) -> None:
         super().__init__(stream)
         self.report = None
+        self.notes: typing.List[str] = []
         self._bar: typing.Any = None
 
     def finished(self, report: typing.Any) -> None:
@@ -44,12 +45,15 @@ class Shown(_progress.Progress, _observer.Observer):
             self.abandon()
 
     def checkpoint(self, result: _reports.Result) -> None:
+        if result.outcome == _reports.PLANNED:
+            return  # the summary lists them
         style = 'red' if result.outcome == _reports.FAILED else ''
         self._console.print(rich.text.Text('  {:>10}  {}{}'.format(
             '?' if result.step is None else result.step, result.prefix,
             '' if result.outcome == _reports.EXPORTED else ': ' + result.outcome), style=style))
 
     def note(self, text: str) -> None:
+        self.notes.append(text)
         self._console.print(rich.text.Text('  ' + text, style='yellow'))
 
     def abandon(self) -> None:

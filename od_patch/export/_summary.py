@@ -30,31 +30,41 @@ def show_summary(report: typing.Any, seconds: float, stream: typing.TextIO) -> N
         return
     version, _ = _tensorflow.versions()
     console.print()
-    console.print(rich.text.Text('{} {}'.format(
-        'Replaced the export in' if report.replaced else 'Exported to', report.output_directory), style='bold'))
+    console.print(rich.text.Text('{} {}'.format(_done(report), report.output_directory), style='bold'))
     console.print('exporter {}, TensorFlow {}, {:.1f} s'.format(report.release, version, seconds))
     console.print()
 
     width = max(len(name) for name, _ in report.files)
     for name, size in report.files:
-        console.print(rich.text.Text('  {:<{w}}  {:>10}'.format(name, rich.filesize.decimal(size), w=width)))
+        console.print(rich.text.Text('  {:<{w}}  {:>10}'.format(
+            name, '' if size is None else rich.filesize.decimal(size), w=width).rstrip()))
     console.print()
 
     facts = [('weights', _weights(report))]
-    if _artifacts.SAVED_MODEL in report.artifacts:
+    if report.dry_run:
+        facts.append(('dry run', 'nothing was written, and no graph was built'))
+    elif _artifacts.SAVED_MODEL in report.artifacts:
         facts.append(('saved_model', _variables(report)))
     facts += report.facts
-    facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
-    facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
+    if report.signature is not None:
+        facts += [('input', _tensor(key, info)) for key, info in sorted(report.signature.inputs.items())]
+        facts += [('output', _tensor(key, info)) for key, info in sorted(report.signature.outputs.items())]
     for name, fact in facts:  # no table: it would fold paths, which are copied whole or not at all
         console.print(rich.text.Text.assemble(('  {:<13}'.format(name), 'bold'), fact))
-    if _artifacts.SAVED_MODEL in report.artifacts:
+    if _artifacts.SAVED_MODEL in report.artifacts and not report.dry_run:
         console.print()
         console.print(rich.text.Text('Next:  ' + _text.command([
             _text.program('saved_model_cli'), 'show', '--all', '--dir',
             os.path.join(report.output_directory, 'saved_model')])))
     for line in report.lines:
         console.print(rich.text.Text(line))
+
+
+def _done(report: typing.Any) -> str:
+    """Returns what an export did, or would do, to the folder that is named next."""
+    if report.dry_run:
+        return 'Would replace the export in' if report.replaced else 'Would export to'
+    return 'Replaced the export in' if report.replaced else 'Exported to'
 
 
 def _show_series(report: typing.Any, seconds: float, console: typing.Any) -> None:
@@ -70,6 +80,9 @@ def _show_series(report: typing.Any, seconds: float, console: typing.Any) -> Non
             '1 checkpoint was' if len(report.missed) == 1 else '{} checkpoints were'.format(len(report.missed)),
             'it' if len(report.missed) == 1 else 'they', ', '.join(report.missed[:4]),
             ', …' if len(report.missed) > 4 else ''), style='yellow'))
+    for result in report.results if report.dry_run else ():
+        console.print(rich.text.Text('  {:>10}  {}: {}'.format(
+            '?' if result.step is None else result.step, result.prefix, result.outcome)))
     made = [result.report for result in report.results if result.report]
     if made:
         console.print()
@@ -112,7 +125,7 @@ def state_of_output(report: typing.Any) -> str:
         report: ``_reports.Report`` or ``_reports.SeriesReport``, or None where
             the export did not get as far as its destination.
     """
-    if report is None:
+    if report is None or report.dry_run:
         return 'the output directory is as it was'
     if isinstance(report, _reports.SeriesReport):
         return 'the SavedModels that are in {} are complete'.format(report.output_directory)
@@ -127,6 +140,8 @@ def summary_line(report: typing.Any) -> str:
     """
     if isinstance(report, _reports.SeriesReport):
         return 'od-patch: {}: {}'.format(report.output_directory, _counts(report))
+    if report.dry_run:
+        return 'od-patch: {} {}; nothing was written'.format(_done(report).lower(), report.output_directory)
     if _artifacts.SAVED_MODEL not in report.artifacts:
         return 'od-patch: {}: no saved_model was asked for'.format(report.output_directory)
     return 'od-patch: {}: {}; weights: {}'.format(
@@ -137,7 +152,8 @@ def _counts(report: typing.Any) -> str:
     """Returns how many checkpoints of a series were exported, skipped, and failed, in words."""
     outcomes = [result.outcome for result in report.results]
     return ', '.join('{} {}'.format(outcomes.count(outcome), outcome)
-                     for outcome in (_reports.EXPORTED, _reports.SKIPPED, _reports.FAILED) if outcome in outcomes)
+                     for outcome in (_reports.EXPORTED, _reports.PLANNED, _reports.SKIPPED, _reports.FAILED)
+                     if outcome in outcomes)
 
 
 def _weights(report: typing.Any) -> str:

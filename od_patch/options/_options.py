@@ -43,6 +43,10 @@ _EXPORT = (
         'What to export, comma-separated; what is not named is not computed.',
         ingredient=False),  # of many checkpoints, SavedModels are exported and nothing else
     _option.Option(
+        'dry_run', _option.SWITCH, False,
+        'Check all that can be checked before the graph is built, tell what would be written, and write nothing.',
+        ingredient=False),
+    _option.Option(
         'profile_graph', _option.SWITCH, None,
         'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
         'where all artifacts are exported and what the release prints is shown or kept (--verbose, --log_file).',
@@ -64,6 +68,9 @@ _SERIES = (
 
 # Of the commands only: what a program prints is its own affair.
 _TERMINAL = (
+    _option.Option(
+        'json', _option.SWITCH, False, 'Print the report as JSON in place of the summary (docs/api.md has its fields).',
+        ingredient=False, keyword=False),
     _option.Option(
         'verbose', _option.SWITCH, False, 'Show all that TensorFlow and the exporter print, as they print it.',
         ingredient=False, keyword=False),

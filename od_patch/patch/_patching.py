@@ -132,11 +132,11 @@ def _import(name):
             raise _errors.EnvironmentRefused(
                 '{} cannot be imported: {}'.format(name, error),
                 'Put the folder research of the models repo, and research/slim, on PYTHONPATH.')
-    _check_half()
+    check_half()
     return sys.modules[name]
 
 
-def _check_half():
+def check_half():
     """Refuses an OD API whose model builder was imported under TensorFlow 2's behaviour: it lacks the TF 1 models."""
     builder = sys.modules.get('object_detection.builders.model_builder')
     if hasattr(builder, 'SSD_KERAS_FEATURE_EXTRACTOR_CLASS_MAP') and not hasattr(
@@ -144,8 +144,8 @@ def _check_half():
         raise _errors.EnvironmentRefused(
             'object_detection.builders.model_builder was imported before od-patch, and under TensorFlow 2 it then has '
             'the models of TensorFlow 2 only.',
-            'Call od_patch.install(), or enter od_patch.patched(), before importing anything of object_detection; '
-            'or use the command export_inference_graph.')
+            'Call od_patch.install(), od_patch.export() or od_patch.patched() before importing anything of '
+            'object_detection; or use the command export_inference_graph.')
 
 
 def _check_pin(recognised, strict_pin, warn):

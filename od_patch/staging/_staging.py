@@ -162,6 +162,14 @@ def clear(output_directory, names=OF_AN_EXPORT):
                 _clean_up_after_the_dead(workshop, target)
 
 
+def left_over(output_directory):
+    """Returns the folders that runs into a place work in, and that are there: one is at work, or was killed."""
+    output_directory = _store.plain(output_directory)
+    if _store.is_store(output_directory):
+        return []
+    return [workshop for workshop in _places(_folders.real(output_directory)) if os.path.lexists(workshop)]
+
+
 def _clear_others(workshop, target):
     """Puts in order what was left in the other places that a workshop for ``target`` may have.
 

@@ -78,6 +78,10 @@ class Step:
         """Returns files for ``assets/``, a dict from name to bytes."""
         return {}
 
+    def files(self) -> typing.List[str]:
+        """Returns paths in the SavedModel that this step adds, of those that are known before the graph is built."""
+        return []
+
     # When all is written.
 
     def staged(self, export: Export) -> typing.Any:
@@ -91,6 +95,10 @@ class Step:
     def facts(self, result: typing.Any) -> typing.List[typing.Tuple[str, str]]:
         """Returns [(label, text)] of the result of ``staged``."""
         return []
+
+    def told(self, result: typing.Any) -> typing.Dict[str, typing.Any]:
+        """Returns what the report has of the result of ``staged`` or ``placed``: JSON by field of the report."""
+        return {}
 
     def lines(self, result: typing.Any) -> typing.List[str]:
         """Returns lines for the end of the summary, of the result of ``placed``."""

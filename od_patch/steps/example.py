@@ -42,6 +42,10 @@ class Example(_step.Step):
             raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch request writes one.'.format(
                 error.remedy, export.output_directory).lstrip())
 
+    def told(self, result: typing.Any) -> typing.Dict[str, typing.Any]:
+        from od_patch.serving import _requests
+        return {'example_request': _requests.as_json(result)}
+
     def lines(self, result: typing.Any) -> typing.List[str]:
         from od_patch.serving import _requests
         return _requests.lines(result)

@@ -30,5 +30,8 @@ class Labels(_step.Step):
     def changes(self) -> typing.List[_step.Change]:
         return [_labels.changer()]
 
+    def files(self) -> typing.List[str]:
+        return ['assets/' + _labels.FILE]
+
     def assets(self) -> typing.Dict[str, bytes]:
         return {_labels.FILE: self._content}

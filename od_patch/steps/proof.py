@@ -20,6 +20,7 @@ class Proof(_step.Step):
 
     def __init__(self, verify: bool) -> None:
         self.runs_models = verify
+        self._staged = self._place = ''
 
     def check(self, arguments: _step.Arguments) -> None:
         if self.runs_models:
@@ -29,7 +30,15 @@ class Proof(_step.Step):
         # One of many is copied tensor by tensor, each with its checksum compared: it is proved once more on request.
         if export.options.series and not self.runs_models:
             return None
+        self._staged, self._place = export.staged_directory, export.output_directory
         return proof.staged(export, self.runs_models)
+
+    def told(self, result: typing.Any) -> typing.Dict[str, typing.Any]:
+        told = result.as_json()
+        for name, path in told['subject'].items():  # it is told when nobody can find what is staged
+            if isinstance(path, str) and path.startswith(self._staged):
+                told['subject'][name] = self._place + path[len(self._staged):]
+        return {self.name: told}
 
     def facts(self, result: typing.Any) -> typing.List[typing.Tuple[str, str]]:
         words = ', '.join('{} {}'.format(result.counts[status], status) for status in ('ok', 'note', 'not checked')

@@ -64,5 +64,8 @@ class Publish(_step.Step):
             raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch publish publishes it.'.format(
                 error.remedy, export.output_directory).lstrip())
 
+    def told(self, result: typing.Any) -> typing.Dict[str, typing.Any]:
+        return {'published': _commands.as_json(result)}
+
     def lines(self, result: typing.Any) -> typing.List[str]:
         return _commands.lines(result)

@@ -31,6 +31,9 @@ class WarmUp(_step.Step):
     def ingredients(self) -> typing.Any:
         return [_digest.sha256(path) for path in _warmup.files(self._images)]
 
+    def files(self) -> typing.List[str]:
+        return [_warmup.FILE]
+
     def staged(self, export: _step.Export) -> typing.Any:
         export.observer.stage(self.name)
         written = _warmup.write(export.saved_model_directory, self._images)

@@ -4,14 +4,34 @@
 whether anybody is told. Not for: exports, which have an observer of their own.
 """
 import contextlib
+import threading
 
-_watching = []
+
+class _Thread(threading.local):
+    """Who watches what one thread is doing."""
+
+    def __init__(self):
+        super().__init__()
+        self.watching = []
+
+
+_thread = _Thread()
 
 
 def stage(name):
     """Says that ``name`` begins, which ends what was said before."""
-    if _watching:
-        _watching[-1].stage(name)
+    if _thread.watching:
+        _thread.watching[-1](name)
+
+
+@contextlib.contextmanager
+def watched(tell):
+    """Context in which a function is called with the name of each stage that begins in this thread."""
+    _thread.watching.append(tell)
+    try:
+        yield
+    finally:
+        _thread.watching.pop()
 
 
 @contextlib.contextmanager
@@ -22,12 +42,10 @@ def shown(stream, wanted=True):
         return
     from od_patch.terminal import _progress
     progress = _progress.Progress(stream)
-    _watching.append(progress)
-    try:
-        yield
-        progress.stop()
-    except BaseException:
-        progress.abandon()
-        raise
-    finally:
-        _watching.pop()
+    with watched(progress.stage):
+        try:
+            yield
+            progress.stop()
+        except BaseException:
+            progress.abandon()
+            raise

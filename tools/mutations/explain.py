@@ -68,7 +68,7 @@ MUTATIONS = (
     Mutation('_pixels.py', '(shape[3] if shape and len(shape) == 4 else None) or 3', '3',
              [_CHANNELS + 'test_the_line_to_try_it_has_its_channels'],
              'requests for a model of four channels have three', on='any'),
-    Mutation('export_inference_graph.py', 'dimensions[3] < 1', 'dimensions[3] != 3',
+    Mutation('api/_export.py', 'dimensions[3] < 1', 'dimensions[3] != 3',
              [_CHANNELS + 'test_any_number_of_channels_may_be_asked_for'],
              'detectors of grey images are refused', on='any'),
     Mutation('serving/_requests.py',
