@@ -6,6 +6,7 @@ import pickle
 import re
 import subprocess
 import sys
+import types
 import typing
 
 import pytest
@@ -15,6 +16,9 @@ from od_patch import api
 from od_patch import cli
 from od_patch.api import _export
 from od_patch.api import _made
+from od_patch.environment import _environment
+from od_patch.export import _reports
+from od_patch.export import _summary
 from od_patch.options import _options
 from od_patch.terminal import _json
 from tests import test_options
@@ -240,7 +244,8 @@ def test_an_input_shape_is_a_list_or_what_the_flag_takes(shape, text):
 
 @pytest.mark.once
 def test_importing_od_patch_does_not_import_what_its_functions_return():
-    program = ('import sys, od_patch\n'
+    program = ('import sys, types, od_patch\n'
+               'sys.modules["tensorflow_io"] = types.ModuleType("tensorflow_io")  # that half imports it\n'
                'assert not [name for name in sys.modules if name.startswith("od_patch.api")]\n'
                'import inspect\n'
                'assert "od_patch.api" not in sys.modules\n'
@@ -300,20 +305,15 @@ def test_named_tuples_are_made_of_json_and_are_json_again(maybe, shape):
     assert _made.plain(made) == value
 
 
-@pytest.mark.skipif(exports.HAS_CONTRIB, reason='TensorFlow 1 has one half of the Object Detection API')
-def test_an_api_that_was_imported_as_the_other_half_is_refused_in_words(tmp_path):
-    # The bridges are on, as if the protos were compiled anew.
-    program = ('import sys, od_patch\n'
-               'from od_patch import legacy\n'
-               'with legacy.on():\n'
-               '    import object_detection.builders.model_builder\n'
-               'try:\n'
-               '    od_patch.export(*sys.argv[1:])\n'
-               'except od_patch.EnvironmentRefused as error:\n'
-               '    print(error)\n')
-    result = exports.run(['-c', program, shapes.CONFIG, shapes.CHECKPOINT, tmp_path / 'out'],
-                         environment={'TF_USE_LEGACY_KERAS': '1'})  # that half does not fit Keras 3
-    assert 'was imported before od-patch' in result.stdout and 'od_patch.export()' in result.stdout, result.stderr[-2000:]
+@pytest.mark.once
+def test_an_api_that_was_imported_as_the_other_half_is_refused_in_words(monkeypatch):
+    """As the model builder is then: importing that half takes packages that these environments lack."""
+    half = types.ModuleType('object_detection.builders.model_builder')
+    half.SSD_KERAS_FEATURE_EXTRACTOR_CLASS_MAP = {}
+    monkeypatch.setitem(sys.modules, half.__name__, half)
+    with pytest.raises(od_patch.EnvironmentRefused, match='was imported before od-patch') as refused:
+        _environment.import_exporter()
+    assert 'od_patch.export()' in refused.value.remedy
 
 
 @pytest.mark.once
@@ -333,3 +333,45 @@ def test_the_page_has_every_name_and_the_stub_every_option():
     for option in _options.TABLE.values():
         assert export.count('    {}: '.format(option.name)) == 4 * option.keyword, option.name
     compile(stub, 'stub', 'exec')
+
+
+@pytest.mark.once
+def test_a_dry_run_leaves_what_a_killed_run_left_and_tells_of_it_and_of_all_else_that_would_be_written(tmp_path):
+    (tmp_path / '.out.od-patch').mkdir()
+    (tmp_path / 'models' / '4').mkdir(parents=True)
+    before = sorted(os.walk(str(tmp_path)))
+    report = od_patch.export(
+        shapes.CONFIG, shapes.FOLDER, tmp_path / 'out', dry_run=True, serving_directory=tmp_path / 'models',
+        example_request=tmp_path / 'try', label_map_path=shapes.LABEL_MAP, warmup_images=[])
+    assert sorted(os.walk(str(tmp_path))) == before
+    notes = '\n'.join(report.notes)
+    assert str(tmp_path / '.out.od-patch') in notes and 'was killed' in notes
+    assert 'published as version 5: {}'.format(tmp_path / 'models' / '5') in notes
+    assert 'written to {}'.format(tmp_path / 'try') in notes
+    assert (report.weights, report.step, report.replaced) == ('moving averages', 4100, False)
+    paths = {row.path for row in report.files}
+    assert {'saved_model/assets/label_map.pbtxt', 'saved_model/assets.extra/tf_serving_warmup_requests'} <= paths
+
+
+@pytest.mark.once
+def test_a_dry_run_is_told_in_words_and_refused_where_an_export_is_there(tmp_path, capsys):
+    report = _reports.Report(
+        'out', [('pipeline.config', None)], None, 'resource', False, 'model.ckpt-7', 7, None, {'pipeline_config'}, 'r', True, [],
+        [], dry_run=True)
+    _summary.show_summary(report, 1, sys.stdout)
+    assert 'Would replace the export in out\n' in capsys.readouterr().out
+    assert _summary.summary_line(report) == 'od-patch: would replace the export in out; nothing was written'
+    assert _summary.state_of_output(report) == 'the output directory is as it was'
+    (tmp_path / 'saved_model').mkdir()
+    (tmp_path / 'saved_model' / 'saved_model.pb').write_bytes(b'')
+    for dry in (True, False):
+        with pytest.raises(od_patch.OutputRefused, match='holds an export already'):
+            od_patch.export(shapes.CONFIG, shapes.FOLDER, tmp_path, dry_run=dry)
+    assert od_patch.export(shapes.CONFIG, shapes.FOLDER, tmp_path, dry_run=True, overwrite=True).replaced
+
+
+@pytest.mark.once
+def test_what_is_left_out_of_json_is_left_out_again():
+    listed = {'frozen': 'a.pb', 'variables': [], 'inputs': {'inputs': 'a:0'}, 'outputs': {}, 'notes': []}
+    made = _made.made(api.Unfrozen, listed)
+    assert made.saved_model is None and made.as_json() == listed

@@ -132,3 +132,17 @@ def _anchors(text):
 
 def test_the_readme_is_short():
     assert len(_read('README.md').splitlines()) <= 130
+
+
+def test_the_gallery_is_made_of_its_runs_and_its_pictures_are_small():
+    import json
+    from tools import gallery
+    runs = json.loads(_read('docs', 'gallery', 'runs.json'))
+    assert _read('docs', 'gallery.md') == gallery.page(runs), 'python -m tools.gallery --page writes it'
+    pictures = {}
+    for run in runs:
+        with open(os.path.join(gallery.FOLDER, run['name'] + '.jpg'), 'rb') as picture:
+            pictures[run['name']] = picture.read()
+        assert len(pictures[run['name']]) < 70000
+    assert pictures['exported'] == pictures['unfrozen'] != pictures['raw'], 'as the page says'
+    assert sorted(os.listdir(gallery.FOLDER)) == sorted(['runs.json'] + [name + '.jpg' for name in pictures])

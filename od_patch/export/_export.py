@@ -211,6 +211,9 @@ class Export(_moments.Run):
 
     def plan(self) -> None:
         """What a dry run ends with: its ``report`` says what would be made."""
+        for step in self.steps:
+            for text in step.plans(self):
+                self.observer.note(text)
         averages = self.config is not None and self.config.eval_config.use_moving_averages
         self.report = _reports.Report(
             output_directory=self.output_directory, files=[(name, None) for name in self._planned_files()],

@@ -82,6 +82,10 @@ class Step:
         """Returns paths in the SavedModel that this step adds, of those that are known before the graph is built."""
         return []
 
+    def plans(self, export: Export) -> typing.List[str]:
+        """Returns what a dry run tells of what this step would do beside writing the export, in sentences."""
+        return []
+
     # When all is written.
 
     def staged(self, export: Export) -> typing.Any:

@@ -31,6 +31,9 @@ class Example(_step.Step):
         from od_patch.serving import _requests
         _requests.check(export.output_directory, self._folder, export.options.overwrite)
 
+    def plans(self, export: _step.Export) -> typing.List[str]:
+        return ['a request and a client program would be written to {}'.format(self._folder)]
+
     def placed(self, export: _step.Export) -> typing.Any:
         from od_patch.serving import _requests
         export.observer.stage(self.name)

@@ -56,6 +56,11 @@ class Publish(_step.Step):
         _publish.check(self._request)
         _publish.check_apart(os.path.join(export.output_directory, 'saved_model'), self._request.base)
 
+    def plans(self, export: _step.Export) -> typing.List[str]:
+        base = self._request.base
+        version = _publish.choose(self._request, {}, _publish.versions(base))
+        return ['the SavedModel would be published as version {}: {}'.format(version, os.path.join(base, str(version)))]
+
     def placed(self, export: _step.Export) -> typing.Any:
         export.observer.stage(self.name)
         try:
