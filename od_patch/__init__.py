@@ -85,10 +85,8 @@ def export(config: _Path, checkpoint: _Path, output: _Path, *, input_type: str =
         config_override: text form of what to merge into the config.
         write_inference_graph: also write the graph as text.
         progress: is called with the name of each stage as it begins.
-        **options: what the flags of od-patch are, by their names. Other flags of the release, such as
-            use_side_inputs, are taken, too. Those of od-patch are:
-
-            {options}
+        **options: flags of od-patch, by their names, as below; and of the release, such as use_side_inputs.
+        {options}
 
     Returns:
         ``ExportReport``; with ``all_checkpoints``, ``checkpoint_steps`` or ``watch``, ``SeriesReport``. With

@@ -156,7 +156,7 @@ def test_the_releases_own_script_gets_its_flags_as_it_spells_them(research, tmp_
 
 
 def test_a_release_keeps_a_flag_that_is_called_like_an_alias():
-    known = {'output', 'output_directory', 'my-flag'}
+    known = {'output', 'output_directory', 'my-flag', 'my_flag'}
     assert _names.spelled(['--output=a', '--output-directory=b', '--my-flag'], known) == [
         '--output=a', '--output_directory=b', '--my-flag']
 

@@ -7,7 +7,7 @@ _NAMES = 'tests/test_names.py::'
 MUTATIONS = (
     Mutation('options/_names.py', '    if name in known:\n        return name\n', '',
              [_NAMES + 'test_a_release_keeps_a_flag_that_is_called_like_an_alias'],
-             'a release that has a flag --output gets its value as --output_directory'),
+             'of two flags of a release that differ in a dash, the one gets the value of the other'),
     Mutation('options/_names.py', 'if candidate and candidate in known', 'if candidate',
              [_NAMES + 'test_nothing_but_the_name_of_a_flag_that_there_is_is_ever_spelled_anew'],
              'an export into -my-folder goes to -my_folder'),
