@@ -10,6 +10,8 @@ import os
 import re
 import typing
 
+from od_patch import _platform
+
 # TensorFlow 1 has no annotations, and is not imported here: for readers.
 Graph = typing.Any  # tf.Graph
 Tensor = typing.Any  # tf.Tensor
@@ -49,7 +51,8 @@ class _Disk:
 
     @staticmethod
     def Glob(pattern):  # pylint: disable=invalid-name
-        return glob.glob(re.sub(r'\\(.)', r'[\1]', pattern))
+        # What TensorFlow has a backslash before; on Windows that is a separator, and brackets are what they are.
+        return glob.glob(pattern.replace('[', '[[]') if _platform.WINDOWS else re.sub(r'\\(.)', r'[\1]', pattern))
 
 
 def reader_errors():

@@ -20,6 +20,7 @@ import warnings
 
 from od_patch import _tensorflow
 from od_patch.checkpoint import _crc32c
+from od_patch.staging import _store
 
 TABLE_MAGIC = 0xdb4775248b80fb57
 FOOTER_SIZE = 48
@@ -89,7 +90,7 @@ class Shards(contextlib.ExitStack):
             if path not in self._files:
                 # TensorFlow takes longer to open a file and to seek in it than to read a small tensor.
                 self._files[path] = self.enter_context(
-                    _tensorflow.gfile().GFile(path, 'rb') if '://' in path else open(path, 'rb', buffering=0))
+                    _tensorflow.gfile().GFile(path, 'rb') if _store.is_store(path) else open(path, 'rb', buffering=0))
             self._files[path].seek(offset)
             return self._files[path].read(size)
         except (OSError, _tensorflow.tf1().errors.OpError) as error:

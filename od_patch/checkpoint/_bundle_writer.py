@@ -17,6 +17,7 @@ from od_patch import _errors
 from od_patch import _tensorflow
 from od_patch.checkpoint import _bundle
 from od_patch.checkpoint import _crc32c
+from od_patch.staging import _store
 
 # ``BundleEntryProto`` without the offset, and pieces of its bytes.
 _Tensor = typing.Tuple[typing.Any, typing.Iterable[typing.Any]]
@@ -163,7 +164,7 @@ def _compared(pieces: typing.Iterable[typing.Any], expected: int, name: str) -> 
 
 def _opened(path: str) -> typing.Any:
     """Opens a file for writing bytes; a local one without TensorFlow, which copies what it is given."""
-    if '://' in path:
+    if _store.is_store(path):
         return _Remote(_tensorflow.gfile().GFile(path, 'wb'))
     return open(path, 'wb')
 

@@ -4,15 +4,17 @@ Not for: the layout of the index file, which is ``_bundle``, and not for writing
 SavedModels.
 """
 import collections
-import glob
 import os
 import re
 import typing
 
 from od_patch import _errors
 from od_patch import _pixels
+from od_patch import _platform
 from od_patch import _tensorflow
 from od_patch.checkpoint import _bundle
+from od_patch.staging import _staging
+from od_patch.staging import _store
 
 STEP = 'global_step'
 AVERAGE_SUFFIX = '/ExponentialMovingAverage'  # what tf.train.ExponentialMovingAverage names its shadows
@@ -51,7 +53,7 @@ def resolve(path: typing.Any) -> str:
         raise _errors.InputRefused('The checkpoint prefix is empty.', 'Give one, such as training/model.ckpt-200000.')
     if os.path.basename(path) == 'checkpoint' and not gfile.Exists(path + '.index'):
         path = os.path.dirname(path) or '.'  # the file that names the newest one of its directory
-    if gfile.IsDirectory(path) and not gfile.Exists(path.rstrip('/') + '.index'):
+    if gfile.IsDirectory(path) and not gfile.Exists(_store.without_slash(path) + '.index'):
         return _newest(path)
     prefix = without_suffix(path)
     if _is_there(prefix):
@@ -101,7 +103,7 @@ def take_inventory(prefix: str) -> Inventory:
         step = int(reader.get_tensor(STEP)) if STEP in shapes else None
     except _tensorflow.reader_errors() as error:
         remedy = 'Copy the checkpoint again, or take another one.'
-        if glob.has_magic(prefix):
+        if _platform.has_magic(prefix):
             remedy = 'TensorFlow takes the characters * ? [ in a checkpoint path for a pattern: rename the folder.'
         elif checkpoint_format == 'V1':
             remedy = ('Give the prefix of a checkpoint: the name that its files .index and .data-… have in common. '
@@ -283,11 +285,11 @@ def _newest(directory: str) -> str:
     named = _named_by_state(directory)
     if named:
         # A path may be from a machine with another separator.
-        here = os.path.join(directory, re.split(r'[/\\]', named)[-1])
+        here = _store.below(directory, re.split(r'[/\\]', named)[-1])
         for prefix in (here, named):
             if _is_below(prefix, directory) and _is_there(prefix):
                 return prefix
-    prefixes = [os.path.join(directory, name[:-len('.index')])
+    prefixes = [_store.below(directory, name[:-len('.index')])
                 for name in gfile.ListDirectory(directory) if name.endswith('.index')]
     if not prefixes and named and _is_there(named):
         raise _errors.InputRefused(
@@ -295,8 +297,8 @@ def _newest(directory: str) -> str:
                 directory, named),
             'If that one is meant, give it by its name. Else copy the files {}.… into {}.'.format(
                 os.path.basename(named), directory))
-    inside = os.path.join(directory, 'variables', 'variables')
-    if not prefixes and gfile.Exists(os.path.join(directory, 'saved_model.pb')):
+    inside = _store.below(directory, 'variables', 'variables')
+    if not prefixes and gfile.Exists(_store.below(directory, 'saved_model.pb')):
         raise _errors.InputRefused(
             'The directory {} holds no checkpoint: it is a SavedModel.'.format(directory),
             'Its variables are those of {}.'.format(inside) if _is_there(inside) else 'Its weights are constants.')
@@ -304,7 +306,7 @@ def _newest(directory: str) -> str:
         raise _errors.InputRefused(
             'The directory {} holds no checkpoint.'.format(directory),
             'Give the directory that the training wrote its model.ckpt-… files to, or a prefix such as {}.'.format(
-                os.path.join(directory, 'model.ckpt-200000')))
+                _store.below(directory, 'model.ckpt-200000')))
 
     def age(prefix: str) -> typing.Any:
         step = step_in_name(prefix)
@@ -322,14 +324,14 @@ def _named_by_state(directory: str) -> typing.Optional[str]:
     if not state:
         return None
     # TensorFlow takes a path with a scheme for a relative one, and puts the directory before it.
-    whole = re.match(r'.+/([A-Za-z][A-Za-z0-9+.-]*://.*)', state.model_checkpoint_path)
+    whole = re.match(r'.+[/\\]([A-Za-z][A-Za-z0-9+.-]+://.*)', state.model_checkpoint_path)
     return whole.group(1) if whole else state.model_checkpoint_path
 
 
 def _is_below(path: typing.Any, directory: str) -> bool:
     """Returns whether a path lies in a directory or in one below it, links followed; of stores, by their names."""
-    if '://' not in directory:
-        path, directory = os.path.realpath(path), os.path.realpath(directory)
+    if not _store.is_store(directory):
+        return _staging.lies_in(path, directory)
     return path.startswith(directory.rstrip('/') + '/')
 
 
@@ -361,11 +363,13 @@ def _what_else_is_there(prefix: str) -> typing.Any:
         return '{} holds no checkpoints; one is a pair of files such as model.ckpt-200000.index and ' \
             'model.ckpt-200000.data-00000-of-00001.'.format(directory)
     return _errors.did_you_mean(os.path.basename(prefix), found,
-                                '--trained_checkpoint_prefix=' + os.path.join(directory, ''), least=0)
+                                '--trained_checkpoint_prefix=' + _store.below(directory, ''), least=0)
 
 
 def glob_escape(path: typing.Any) -> str:
     """Returns ``path`` with the characters escaped that ``tf.gfile.Glob`` gives a meaning to."""
+    if _platform.WINDOWS and not _store.is_store(path):
+        return path  # there a backslash is a separator, and no name has what is to be escaped
     return re.sub(r'([*?\[\]\\])', r'\\\1', path)
 
 

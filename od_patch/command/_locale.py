@@ -10,14 +10,13 @@ import locale
 import os
 import sys
 
-_UTF8 = 'C.UTF-8'
+from od_patch import _platform
 
 
 def ensure_utf8():
     """Replaces this process by the same command under LC_ALL=C.UTF-8, once; does nothing where there is no need."""
-    if sys.version_info >= (3, 7) or os.environ.get('LC_ALL') == _UTF8 or codecs.lookup(
+    utf8 = _platform.utf8_locale()
+    if sys.version_info >= (3, 7) or utf8 in (None, os.environ.get('LC_ALL')) or codecs.lookup(
             locale.getpreferredencoding(False)).name != 'ascii':
         return
-    with open('/proc/self/cmdline', 'rb') as command_line:  # sys.argv lacks what -m stands for
-        arguments = command_line.read().split(b'\0')[:-1]
-    os.execve(sys.executable, arguments, dict(os.environ, LC_ALL=_UTF8))
+    os.execve(sys.executable, _platform.command_line(), dict(os.environ, LC_ALL=utf8))

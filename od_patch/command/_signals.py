@@ -6,9 +6,10 @@ Raised within TensorFlow's lock of a graph, it would leave the lock taken, and t
 Not for: what must not be disturbed (``_staging``), and the end of a watch (``_series``).
 """
 import contextlib
-import os
 import signal
 import threading
+
+from od_patch import _platform
 
 _LOCKS = '.lock_util'  # how the name of TensorFlow's module ends whose locks are taken and given free line by line
 _LATER, _MOST = 0.01, 200  # seconds until a signal comes again that arrived there, and how often it does
@@ -21,7 +22,7 @@ class Terminated(BaseException):
     """SIGTERM arrived; raised so that what is staged is removed on the way out."""
 
 
-_EXCEPTIONS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+_EXCEPTIONS = {number: KeyboardInterrupt if number == signal.SIGINT else Terminated for number in _platform.SIGNALS}
 
 
 @contextlib.contextmanager
@@ -64,7 +65,7 @@ def heeded():
 def _raise(number, frame):
     if _takes_a_lock(frame) and len(_again) < _MOST:
         _again.append(number)
-        timer = threading.Timer(_LATER, os.kill, (os.getpid(), number))
+        timer = threading.Timer(_LATER, _platform.send, (number,))
         timer.daemon = True
         timer.start()
         return

@@ -9,11 +9,12 @@ import collections
 import importlib
 import importlib.util
 import os
-import shlex
 import shutil
 import sys
 
 from od_patch import _errors
+from od_patch import _platform
+from od_patch import _text
 from od_patch import legacy
 from od_patch.environment import _remedies
 from od_patch.patch import _patching
@@ -117,7 +118,7 @@ def _on_path(is_missing=True):
         if os.path.isdir(os.path.join(folder, 'nets'))), os.path.join(research, 'slim'))
     folders = [research] + [slim] * (slim != research)
     return ('Put the folder research of the models repo, and research/slim, on PYTHONPATH:\n'
-            '  export PYTHONPATH=$PYTHONPATH:{}'.format(':'.join(map(shlex.quote, folders))))
+            '  {}'.format(_text.on_path('PYTHONPATH', folders)))
 
 
 def _research_nearby():
@@ -166,14 +167,24 @@ def compile_command(folder=None):
     does not run what newer protocs write; on TensorFlow 2 any will do.
     """
     compile_protos = '{} object_detection/protos/*.proto --python_out=.'
-    enter = 'cd {} && '.format(shlex.quote(folder or research_folder()))
-    if shutil.which('protoc'):
-        return enter + compile_protos.format('protoc')
+    folder, python = folder or research_folder(), _remedies.python()
     tools = 'grpcio-tools' if not _tensorflow_version().startswith('1.') else 'grpcio-tools==1.38.1'
+    if _platform.shell() != 'sh':  # no shell of Windows writes out a pattern, and no two join commands alike
+        return _text.in_folder(folder, _text.python(
+            _PROTOC.format("['protoc']") if shutil.which('protoc') else _FETCHED_PROTOC.format(tools)))
+    if shutil.which('protoc'):
+        return _text.in_folder(folder, compile_protos.format('protoc'))
     # A folder that nobody else can have put modules into.
-    python = _remedies.python()
-    return ('PROTOC=$(mktemp -d) && {} -m pip install --target="$PROTOC" {} && '.format(python, tools) + enter +
-            compile_protos.format('PYTHONPATH="$PROTOC" {} -m grpc_tools.protoc -I.'.format(python)))
+    return 'PROTOC=$(mktemp -d) && {} -m pip install --target="$PROTOC" {} && '.format(python, tools) + _text.in_folder(
+        folder, compile_protos.format('PYTHONPATH="$PROTOC" {} -m grpc_tools.protoc -I.'.format(python)))
+
+
+_PROTOC = ("import glob, os, subprocess, sys; sys.exit(subprocess.call({} + ['-I.', '--python_out=.'] + "
+           "glob.glob('object_detection/protos/*.proto')))")
+_FETCHED_PROTOC = (
+    "import sys, subprocess, tempfile, os; made = tempfile.mkdtemp(); "
+    "subprocess.check_call([sys.executable, '-m', 'pip', 'install', '--target', made, '{}']); "
+    "os.environ['PYTHONPATH'] = made; " + _PROTOC.replace('{}', "[sys.executable, '-m', 'grpc_tools.protoc']"))
 
 
 def import_exporter():

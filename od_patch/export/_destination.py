@@ -4,6 +4,7 @@ import re
 
 from od_patch import _errors
 from od_patch import _tensorflow
+from od_patch.staging import _store
 
 
 def check_free(output_directory: str, overwrite: bool) -> bool:
@@ -17,7 +18,7 @@ def check_free(output_directory: str, overwrite: bool) -> bool:
     try:
         if not overwrite:
             _check_free(output_directory)
-        return _tensorflow.gfile().Exists(os.path.join(output_directory, 'saved_model', 'saved_model.pb'))
+        return _tensorflow.gfile().Exists(_store.below(output_directory, 'saved_model', 'saved_model.pb'))
     except _errors.ODPatchError:
         raise  # before TensorFlow is asked what its errors are
     except _tensorflow.tf1().errors.OpError as error:
@@ -28,7 +29,7 @@ def check_free(output_directory: str, overwrite: bool) -> bool:
 
 def _check_free(output_directory: str) -> None:
     gfile = _tensorflow.gfile()
-    saved_model = os.path.join(output_directory, 'saved_model')
+    saved_model = _store.below(output_directory, 'saved_model')
     if _is_training_directory(output_directory):
         raise _errors.OutputRefused(
             'The output directory {} is one that a training writes its checkpoints to: an export would replace its '
@@ -46,7 +47,7 @@ def _check_free(output_directory: str) -> None:
 def _is_training_directory(directory: str) -> bool:
     """Returns whether a directory holds a ``checkpoint`` file that names others than an export's model.ckpt."""
     gfile = _tensorflow.gfile()
-    path = os.path.join(directory, 'checkpoint')
+    path = _store.below(directory, 'checkpoint')
     if not gfile.Exists(path) or gfile.IsDirectory(path):
         return False
     with gfile.GFile(path, 'rb') as state_file:

@@ -281,7 +281,7 @@ def one_checkpoint(request: _request.Request) -> typing.Iterator[Export]:
         return
     _staging.clear(place)  # or what a killed run had moved away would not be seen to be there
     replaces = _destination.check_free(place, request.options.overwrite)
-    _staging.check_writable(place)
+    _staging.check_writable(place, saves=set(request.options.artifacts) != {_artifacts.SAVED_MODEL})
     export = None
     try:
         with made(request, prefix, replaces, lambda: _destination.check_free(

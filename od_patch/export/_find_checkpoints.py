@@ -34,13 +34,14 @@ class Listing:
     def files(self, prefix: str) -> typing.Optional[typing.List[str]]:
         """Returns the paths of a checkpoint's files that are there, the index first; None where it cannot tell."""
         folder, name = os.path.split(prefix)
-        if self.names is None or (folder or '.') != self._folder.rstrip('/'):
+        here = _store.without_slash(self._folder)
+        if self.names is None or os.path.normcase(folder or '.') != os.path.normcase(here):
             return None
         index = name + '.index'
         there = self.names.get(name, ())
         if index not in there:
             return [prefix]
-        return [prefix + '.index'] + [os.path.join(folder, file) for file in sorted(there) if _DATA_FILE.search(file)]
+        return [prefix + '.index'] + [_store.below(folder, file) for file in sorted(there) if _DATA_FILE.search(file)]
 
 
 def find(path: str, listing: typing.Optional[Listing] = None) -> typing.List[str]:
@@ -54,12 +55,12 @@ def find(path: str, listing: typing.Optional[Listing] = None) -> typing.List[str
     gfile = _tensorflow.gfile()
     listing = listing or Listing(path)
     if gfile.IsDirectory(path):
-        names = [os.path.join(path, name) for name in gfile.ListDirectory(path)]
+        names = [_store.below(path, name) for name in gfile.ListDirectory(path)]
     elif not gfile.IsDirectory(os.path.dirname(path) or '.') and not glob.has_magic(os.path.dirname(path)):
         names = []  # Glob raises for a folder that is not there, in some releases
     else:
         names = gfile.Glob(path) + gfile.Glob(path + '.index')
-    there = {name.rstrip('/') for name in names}
+    there = {_store.without_slash(name) for name in names}
     prefixes = {_checkpoint.without_suffix(name) for name in there}
     found = [prefix for prefix in prefixes if _has_index(prefix, there, listing) or (
         prefix in there and _NUMBERED.match(os.path.basename(prefix)) and not gfile.IsDirectory(prefix))]

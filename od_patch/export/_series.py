@@ -18,6 +18,7 @@ import threading
 import typing
 
 from od_patch import _errors
+from od_patch import _platform
 from od_patch import _tensorflow
 from od_patch import _version
 from od_patch.checkpoint import _checkpoint
@@ -172,13 +173,13 @@ class Series(_moments.Run):
         return True
 
     def _is_done(self, prefix: str, step: int) -> bool:
-        place = os.path.join(self.request.output_directory, str(step))
+        place = _store.below(self.request.output_directory, str(step))
         record = _record.read(place)
         try:
             return (record is not None and record.get('recipe') == self.recipe and
                     record.get('checkpoint_sha256') == _digest_of(prefix) and
-                    _tensorflow.gfile().Exists(os.path.join(place, 'saved_model.pb')) and
-                    _find_checkpoints.is_whole(os.path.join(place, 'variables', 'variables')))
+                    _tensorflow.gfile().Exists(_store.below(place, 'saved_model.pb')) and
+                    _find_checkpoints.is_whole(_store.below(place, 'variables', 'variables')))
         except _tensorflow.tf1().errors.OpError:
             return False
 
@@ -225,7 +226,7 @@ class Series(_moments.Run):
             self._stop.set()
             signal.signal(number, before[number])  # a second one is obeyed at once
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _platform.SIGNALS:
             before[number] = signal.signal(number, stop)
         try:
             yield
@@ -249,7 +250,7 @@ class SeriesModel:
     def export(self, prefix: str, step: int) -> _reports.Report:
         """Exports one checkpoint; returns its ``_reports.Report``."""
         series = self._series
-        place = os.path.join(series.request.output_directory, str(step))
+        place = _store.below(series.request.output_directory, str(step))
         request = series.request._replace(
             options=series.options._replace(artifacts=(_artifacts.SAVED_MODEL,)),
             observer=_NotesOnly(series.observer), output_directory=place)

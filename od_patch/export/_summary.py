@@ -3,7 +3,6 @@
 Not for: refusals; ``_terminal`` shows those.
 """
 import collections
-import os
 import typing
 
 import rich.filesize
@@ -13,6 +12,7 @@ from od_patch import _tensorflow
 from od_patch import _text
 from od_patch.export import _artifacts
 from od_patch.export import _reports
+from od_patch.staging import _store
 from od_patch.terminal import _terminal
 
 
@@ -55,7 +55,7 @@ def show_summary(report: typing.Any, seconds: float, stream: typing.TextIO) -> N
         console.print()
         console.print(rich.text.Text('Next:  ' + _text.command([
             _text.program('saved_model_cli'), 'show', '--all', '--dir',
-            os.path.join(report.output_directory, 'saved_model')])))
+            _store.below(report.output_directory, 'saved_model')])))
     for line in report.lines:
         console.print(rich.text.Text(line))
 
@@ -145,7 +145,7 @@ def summary_line(report: typing.Any) -> str:
     if _artifacts.SAVED_MODEL not in report.artifacts:
         return 'od-patch: {}: no saved_model was asked for'.format(report.output_directory)
     return 'od-patch: {}: {}; weights: {}'.format(
-        os.path.join(report.output_directory, 'saved_model'), _variables(report), _weights(report))
+        _store.below(report.output_directory, 'saved_model'), _variables(report), _weights(report))
 
 
 def _counts(report: typing.Any) -> str:

@@ -6,10 +6,10 @@ variable's own names, as TensorFlow's freeze_graph writes them. It folds,
 prunes and optimises nothing else but what the outputs do not need.
 """
 import collections
-import glob
 import os
 import typing
 
+from od_patch import _platform
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.checkpoint import _checkpoint
@@ -21,19 +21,19 @@ VARIABLES = _REFERENCE | _RESOURCE
 
 def reader(prefix: str, where: str) -> '_Reader':
     """Opens a checkpoint; raises InputRefused where there is none or it is damaged, as does reading from it."""
-    folder = None
+    give_up = None
     path = prefix
-    if glob.has_magic(prefix) and os.path.isdir(os.path.dirname(prefix)):
+    if _platform.has_magic(prefix) and os.path.isdir(os.path.dirname(prefix)):
         # TensorFlow takes it for a pattern, and finds nothing below a folder named out[1]. It has another name, too.
-        folder = os.open(os.path.dirname(prefix), os.O_RDONLY | os.O_DIRECTORY)
-        path = '/proc/self/fd/{}/{}'.format(folder, os.path.basename(prefix))
+        folder, give_up = _platform.second_name(os.path.dirname(prefix))
+        path = os.path.join(folder, os.path.basename(prefix))
     try:
         shapes = _checkpoint.take_inventory(path).shapes  # looks at the index before TensorFlow does, which may abort
-        return _Reader(_tensorflow.tf1().train.NewCheckpointReader(path), shapes, prefix, where, folder)
+        return _Reader(_tensorflow.tf1().train.NewCheckpointReader(path), shapes, prefix, where, give_up)
     except InputRefused as error:
-        if folder is None:
+        if give_up is None:
             raise
-        os.close(folder)
+        give_up()
         raise InputRefused(error.problem.replace(path, prefix), error.remedy.replace(path, prefix))
 
 
@@ -43,12 +43,12 @@ class _Reader:
     def __init__(
             self, reader: typing.Any,  # pylint: disable=redefined-outer-name
             shapes: typing.Dict[str, typing.List[int]], prefix: str, where: str,
-            folder: typing.Optional[int]) -> None:
-        self._reader, self._shapes, self._prefix, self._where, self._folder = reader, shapes, prefix, where, folder
+            give_up: typing.Optional[typing.Callable[[], None]]) -> None:
+        self._reader, self._shapes, self._prefix, self._where, self._give_up = reader, shapes, prefix, where, give_up
 
     def __del__(self) -> None:
-        if self._folder is not None:
-            os.close(self._folder)
+        if self._give_up is not None:
+            self._give_up()
 
     def __getattr__(self, name: str) -> typing.Any:
         return getattr(self._reader, name)

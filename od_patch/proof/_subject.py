@@ -12,6 +12,7 @@ from od_patch._errors import UsageError
 from od_patch.checkpoint import _checkpoint
 from od_patch.proof import _pipeline
 from od_patch.saved_model import _record
+from od_patch.staging import _store
 
 RECORD = os.path.join(_record.FOLDER, _record.NAME)
 
@@ -143,8 +144,8 @@ def _find_trained(subject, checkpoint, pipeline_config):
     recorded = subject.record.get('checkpoint')
     if checkpoint:
         subject.trained, subject.trained_named = _checkpoint.resolve(checkpoint), True
-    elif isinstance(recorded, str) and recorded and '://' not in recorded:  # what a file says opens no connection
-        try:
+    elif isinstance(recorded, str) and recorded and not _store.is_store(recorded):
+        try:  # what a file says opens no connection
             subject.trained = _checkpoint.resolve(recorded)
         except InputRefused:
             pass  # the training went on and removed it, or this is another machine

@@ -23,7 +23,7 @@ class Broken(Exception):
 def read(saved_model_path):
     """Returns the record of a SavedModel, a dict; None where there is none that an export could have written."""
     gfile = _tensorflow.gfile()
-    path = os.path.join(saved_model_path, FOLDER, NAME)
+    path = _store.below(saved_model_path, FOLDER, NAME)
     try:
         if not _store.is_store(path) and not os.path.isfile(_store.plain(path)):  # a pipe would be read for ever
             return None

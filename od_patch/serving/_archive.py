@@ -18,6 +18,7 @@ import tempfile
 import typing
 
 from od_patch import _errors
+from od_patch import _platform
 from od_patch import _tensorflow
 from od_patch import _text
 from od_patch.saved_model import _record
@@ -116,7 +117,7 @@ def pack(kind, export, output, version=None, model_name=None, code=None, overwri
             digest = _digest.sha256(output)
         else:
             files = members
-            _write_folder(files, _joined(output, place), folder, overwrite)
+            _write_folder(files, _store.below(output, *place.split('/')) if place else output, folder, overwrite)
             files = [(_joined(place, path), file) for path, file in files]
             digest = None
         sizes = [(path, os.path.getsize(file)) for path, file in files]
@@ -151,11 +152,11 @@ def _output(service, output):
     if not output:
         raise _errors.UsageError('There is no place to write to.', 'Give --output.')
     if service.archived and not _is_archive(output):
-        if output.endswith('/') or _tensorflow.gfile().IsDirectory(output):
-            return os.path.join(output, _ARCHIVE)
+        if _store.without_slash(output) != output or _tensorflow.gfile().IsDirectory(output):
+            return _store.below(output, _ARCHIVE)
         raise _errors.UsageError('--output {}: {} takes an archive.'.format(output, service.name),
                                  'Give a name that ends in .tar.gz, or a folder that is there.')
-    return output.rstrip('/') or output
+    return _store.without_slash(output) or output
 
 
 def _is_archive(output):
@@ -166,10 +167,10 @@ def _model_name(given, source):
     """What the model is called: as given, or as the folder of the export."""
     if given is None:
         path = source if _store.is_store(source) else os.path.realpath(source)
-        folder, name = os.path.split(path.rstrip('/'))
+        folder, name = os.path.split(_store.without_slash(path))
         given = name if name != 'saved_model' else os.path.basename(folder)
     name = _publish.model_name(_publish.PublishRequest('.', model_name=given))
-    if not name.strip('.'):  # a folder of that name is another folder
+    if not name.strip('.') or _platform.misfit(name):  # a folder of that name is another folder, or none
         raise _errors.UsageError('The model would be called {!r}.'.format(name), 'Give --model_name.')
     return name
 

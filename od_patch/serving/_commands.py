@@ -8,7 +8,9 @@ import json
 import os
 
 from od_patch import _pixels
+from od_patch import _platform
 from od_patch import _text
+from od_patch.staging import _store
 
 GRPC_PORT = 8500
 REST_PORT = 8501
@@ -24,10 +26,10 @@ def server(published):
     Args:
         published: ``_publish.Published``.
     """
-    base = published.base if '://' in published.base else os.path.abspath(published.base)
+    base = published.base if _store.is_store(published.base) else os.path.abspath(published.base)
     flags = ['--model_name=' + published.model_name, '--model_base_path=' + base]
     docker = ['docker', 'run', '--rm', '-p', '{0}:{0}'.format(GRPC_PORT), '-p', '{0}:{0}'.format(REST_PORT)]
-    if '://' in base:
+    if _store.is_store(base):
         docker += ['tensorflow/serving'] + flags  # which come after those that the image gives, and count
     else:
         source = 'source=' + base
@@ -48,19 +50,24 @@ def trial(published):
         return None
     url = 'http://localhost:{}/v1/models/{}:predict'.format(REST_PORT, published.model_name)
     body, made_by = _body(published.input, published.rows)
+    if _platform.shell() != 'sh':  # of what curl, cmd and each PowerShell make of quotes in a body, no two are alike
+        return _text.python(
+            'import json, urllib.request as web; '
+            'print(web.urlopen({!r}, json.dumps({}).encode()).read().decode())'.format(url, made_by))
     if len(body) <= _MOST_TYPED:
         return _text.command(['curl', '-d', body, url])
+    made_by = 'import json; print(json.dumps({}))'.format(made_by)
     return '{} | {}'.format(_text.command(['python3', '-c', made_by]), _text.command(['curl', '-d', '@-', url]))
 
 
 def _body(model_input, rows):
-    """Returns (JSON of a REST request, in rows or in columns where rows are not taken, program that prints it)."""
+    """Returns (JSON of a REST request, in rows or in columns where rows are not taken; it as Python has it)."""
     from od_patch.graphs import _models
     form = 'instances' if rows else 'inputs'
     if model_input.kind == _models.IMAGE:
         batch, height, width = [size or 1 for size in (model_input.shape or [None] * 4)[:3]]
         channels = _pixels.channels_of(model_input.shape)
-        made_by = 'import json; print(json.dumps({{"{}": [[[[0] * {}] * {}] * {}] * {}}}))'.format(
+        made_by = '{{{!r}: [[[[0] * {}] * {}] * {}] * {}}}'.format(
             form, channels, width, height, batch)
         return json.dumps({form: [[[[0] * channels] * width] * height] * batch}), made_by
     value = _PIXEL
@@ -68,11 +75,9 @@ def _body(model_input, rows):
         value = _models.example_of(value, 1, 1)
     instance = {'b64': base64.b64encode(value).decode('ascii')}
     if model_input.shape is not None and not model_input.shape:
-        return json.dumps({form: instance}), 'import json; print(json.dumps({{"{}": {}}}))'.format(
-            form, json.dumps(instance))
+        return json.dumps({form: instance}), '{{{!r}: {!r}}}'.format(form, instance)
     batch = (model_input.shape or [None])[0] or 1
-    made_by = 'import json; print(json.dumps({{"{}": [{}] * {}}}))'.format(form, json.dumps(instance), batch)
-    return json.dumps({form: [instance] * batch}), made_by
+    return json.dumps({form: [instance] * batch}), '{{{!r}: [{!r}] * {}}}'.format(form, instance, batch)
 
 
 def lines(published):

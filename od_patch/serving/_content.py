@@ -6,6 +6,7 @@ import os
 import shutil
 
 from od_patch import _errors
+from od_patch import _platform
 from od_patch import _tensorflow
 from od_patch import _text
 from od_patch.staging import _store
@@ -67,16 +68,16 @@ def copy(source, folder):
 
 def _copy_from_store(source, folder):
     gfile = _tensorflow.gfile()
-    for place, folders, names in gfile.Walk(source):
-        below = place.rstrip('/')[len(source):].strip('/')
-        for name in [name.rstrip('/') for name in folders] + names:
-            if name in ('', '.', '..') or set(name) & {'/', '\0', '\n'}:
+    for parts, folders, names in _store.walk(source):
+        place = _store.join(source, *parts)
+        for name in folders + names:
+            if name in ('', '.', '..') or set(name) & {'/', '\0', '\n'} or _platform.misfit(name):
                 raise _errors.InputRefused('{!r} in {} is no name for a file of a SavedModel.'.format(name, place),
                                            'Remove it there.')
         for name in folders:
-            os.makedirs(os.path.join(folder, below, name.rstrip('/')), exist_ok=True)
+            os.makedirs(os.path.join(folder, *(parts + [name])), exist_ok=True)
         for name in names:
-            gfile.Copy(os.path.join(place, name), os.path.join(folder, below, name))
+            gfile.Copy(_store.join(place, name), os.path.join(folder, *(parts + [name])))
 
 
 def _refuse(error):

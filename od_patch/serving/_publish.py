@@ -16,18 +16,19 @@ making the SavedModel that is published.
 import contextlib
 import os
 import re
-import shutil
 import tempfile
 import typing
 import uuid
 
 from od_patch import _errors
+from od_patch import _platform
 from od_patch import _tensorflow
 from od_patch import _text
 from od_patch import proof
 from od_patch.saved_model import _record
 from od_patch.serving import _claims
 from od_patch.serving import _content
+from od_patch.staging import _folders
 from od_patch.staging import _staging
 from od_patch.staging import _store
 
@@ -112,7 +113,7 @@ def publish(export, request, prepare=None):
     _staging.check_writable(request.base)
     while True:
         version = choose(request, record, _taken(request.base))
-        path = os.path.join(request.base, str(version))
+        path = _store.below(request.base, str(version))
         try:
             with _held(request.base, version) as folder:
                 _content.copy(source, folder)
@@ -151,7 +152,7 @@ def _held(base, version):
     Raises:
         _claims.Overtaken: somebody else has published it, or is about to.
     """
-    path = os.path.join(base, str(version))
+    path = _store.below(base, str(version))
 
     def check_free():
         if version in versions(base):
@@ -174,8 +175,8 @@ def find_saved_model(export):
         od_patch.InputRefused: there is none.
     """
     gfile = _tensorflow.gfile()
-    for folder in (export, os.path.join(export, 'saved_model')):
-        if gfile.Exists(os.path.join(folder, 'saved_model.pb')):
+    for folder in (export, _store.below(export, 'saved_model')):
+        if gfile.Exists(_store.below(folder, 'saved_model.pb')):
             return folder
     raise no_saved_model(export)
 
@@ -188,7 +189,7 @@ def no_saved_model(export):
     elif not gfile.IsDirectory(export):
         problem, frozen = '{}: it is a file, and a SavedModel is a directory.', export
     else:
-        problem, frozen = '{}: there is no saved_model.pb in it.', os.path.join(export, 'frozen_inference_graph.pb')
+        problem, frozen = '{}: there is no saved_model.pb in it.', _store.below(export, 'frozen_inference_graph.pb')
     remedy = 'Give the output directory of an export, or its folder saved_model.'
     if frozen and gfile.Exists(frozen):
         remedy += ' Of a frozen graph alone, this makes one:\n  ' + _text.command(
@@ -218,7 +219,7 @@ def model_name(request):
     name = request.model_name
     if name is None:
         base = request.base if _store.is_store(request.base) else os.path.abspath(request.base)
-        name = os.path.basename(base.rstrip('/'))
+        name = os.path.basename(_store.without_slash(base))
     if not _MODEL_NAME.match(name):
         raise _errors.UsageError(
             'The model would be called {!r}, which cannot stand in the URL of a request.'.format(name),
@@ -242,7 +243,7 @@ def _number(version):
 def _check_base(base):
     gfile = _tensorflow.gfile()
     for name in _MODEL_FILES:
-        if gfile.Exists(os.path.join(base, name)):
+        if gfile.Exists(_store.below(base, name)):
             raise _errors.OutputRefused(
                 '{} is a SavedModel itself; versions of a model lie beside each other in a folder.'.format(base),
                 'Give the folder above it, or a new one.')
@@ -270,7 +271,7 @@ def _check_free(base, version, there):
     if version in there:
         raise _errors.OutputRefused(
             '{} is there already; a server that has loaded a version does not look at it again.'.format(
-                os.path.join(base, there[version])),
+                _store.below(base, there[version])),
             'Leave out --model_version for the next one, {}, or give another.'.format(_next(base, there)))
 
 
@@ -349,8 +350,8 @@ def _prune(base, published, keep):
     for version, name in sorted(there.items()):
         if keep is None or version in kept:
             continue
-        path = os.path.join(base, name)
-        if not any(gfile.Exists(os.path.join(path, file)) for file in _MODEL_FILES):
+        path = _store.below(base, name)
+        if not any(gfile.Exists(_store.below(path, file)) for file in _MODEL_FILES):
             notes.append('{} holds no SavedModel, and was left there.'.format(path))
             continue
         try:
@@ -366,16 +367,9 @@ def _remove(base, version, path):
     if _store.is_store(base):
         _claims.prune(base, version, path)
         return
-    aside = os.path.join(base, '.{}.od-patch-pruned-{}'.format(version, uuid.uuid4().hex))
-    os.rename(path, aside)
-    _remove_aside(aside)
-
-
-def _remove_aside(path):
-    if os.path.islink(path):
-        os.unlink(path)
-    else:
-        shutil.rmtree(path)
+    aside = _store.below(base, '.{}.od-patch-pruned-{}'.format(version, uuid.uuid4().hex))
+    _platform.rename(path, aside)
+    _folders.remove(aside)
 
 
 def _clean_up(base):
@@ -386,10 +380,10 @@ def _clean_up(base):
     if not os.path.isdir(base):
         return
     for name in os.listdir(base):
-        path = os.path.join(base, name)
+        path = _store.below(base, name)
         if _PRUNED.match(name):
             with contextlib.suppress(OSError):
-                _remove_aside(path)
+                _folders.remove(path)
         elif _WORKSHOP.match(name):
             with contextlib.suppress(_errors.OutputRefused):  # whoever publishes that version is told
-                _staging.clear(os.path.join(base, _WORKSHOP.match(name).group(1)), _staging.OF_A_SAVED_MODEL)
+                _staging.clear(_store.below(base, _WORKSHOP.match(name).group(1)), _staging.OF_A_SAVED_MODEL)

@@ -13,18 +13,20 @@ import json
 import os
 import pprint
 import re
-import shlex
 
 import numpy
 
 from od_patch import _errors
+from od_patch import _platform
 from od_patch import _tensorflow
+from od_patch import _text
 from od_patch.config import _reading
 from od_patch.serving import _client
 from od_patch.serving import _commands
 from od_patch.serving import _names
 from od_patch.serving import _publish
 from od_patch.staging import _staging
+from od_patch.staging import _store
 
 ROWS, COLUMNS, CURL, CLIENT = 'request.json', 'request.columns.json', 'curl.sh', 'client.py'
 _LABEL_MAP = 'label_map.pbtxt'
@@ -106,7 +108,7 @@ def check(export, output_directory, overwrite=False):
         od_patch.OutputRefused, od_patch.UsageError, od_patch.EnvironmentRefused: as ``write``.
     """
     from od_patch.graphs import _images
-    if '://' in export:
+    if _store.is_store(export):
         raise _errors.UsageError('{}: SavedModels are read from a local disk for a request.'.format(export),
                                  'Write the request for the export before it is published, or for a copy.')
     if not output_directory:
@@ -139,10 +141,12 @@ def lines(example):
         kind, way, size, '   <- this model' if kind == example.input.kind else '') for kind, way, size in example.sizes]
     told.append('Answers of more than {:,} bytes are refused by gRPC clients that do not raise that limit; client.py '
                 'does.'.format(_RECEIVED))
-    curl, client_program = (shlex.quote(os.path.join(example.folder, name)) for name in (CURL, CLIENT))
-    return told + ['', 'Try it, on a server that runs (od-patch publish prints how to start one):',
-                   '  sh {}'.format(curl),
-                   '  python {}            # or --grpc, or images of yours'.format(client_program)]
+    told += ['', 'Try it, on a server that runs (od-patch publish prints how to start one):']
+    python = _text.command(['python', os.path.join(example.folder, CLIENT)])
+    if _platform.shell() != 'sh':
+        return told + ['  ' + python]
+    return told + ['  ' + _text.command(['sh', os.path.join(example.folder, CURL)]),
+                   '  {}            # or --grpc, or images of yours'.format(python)]
 
 
 def as_json(example):

@@ -12,6 +12,7 @@ import contextlib
 import os
 
 from od_patch import _errors
+from od_patch import _platform
 from od_patch import _tensorflow
 
 FILE = os.path.join('assets.extra', 'tf_serving_warmup_requests')
@@ -87,7 +88,7 @@ def write(saved_model, images):
                     log = _log(prediction_log_pb2, key, servable, model_input, picture)
                     records.write(log.SerializeToString(deterministic=True))
         count = _run_all(saved_model, signatures, partial, prediction_log_pb2, pictures)
-        os.replace(partial, path)
+        _platform.patiently(os.replace, partial, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(partial)

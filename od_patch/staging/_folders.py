@@ -8,6 +8,7 @@ import re
 import stat
 
 from od_patch import _errors
+from od_patch import _platform
 
 _MOUNTS = '/proc/self/mountinfo'
 _ESCAPED = re.compile(br'\\([0-7]{3})')
@@ -39,7 +40,7 @@ def inode(path):
 def is_ours(path):
     """Returns whether a path is a real folder, no link, of this user."""
     found = os.lstat(path)
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return stat.S_ISDIR(found.st_mode) and not _platform.is_link(found) and _platform.is_mine(found)
 
 
 def mark(lock):
@@ -87,6 +88,9 @@ def remove(path):
     mounts = mounts_below(path)
     if mounts:
         raise OSError(errno.EBUSY, 'Something is mounted there', mounts[0])
+    if not _platform.DESCRIPTORS_OF_FOLDERS:
+        _platform.remove_by_path(path)
+        return
     parent, name = os.path.split(path)
     try:
         folder = os.open(parent or '.', os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -23,8 +23,6 @@ Not for: knowing how an export is made.
 import contextlib
 import ctypes
 import errno
-import fcntl
-import glob
 import hashlib
 import json
 import os
@@ -37,6 +35,7 @@ import time
 import uuid
 
 from od_patch import _errors
+from od_patch import _platform
 from od_patch.staging import _folders
 from od_patch.staging import _store
 
@@ -58,7 +57,14 @@ _TEMPORARY = 'od-patch-'
 _MARK = re.compile(r'made-\d+-\d+$')
 _NOTED = re.compile(_TEMPORARY + r'[0-9a-f]{32}$')
 _ELSEWHERE = 'temporary'
-_LONGEST = 255  # bytes of a name
+_EXPORT = 'export'
+# What TensorFlow writes below a folder that it saves a checkpoint to, in characters, with the separator:
+# /model.ckpt_temp_<32 digits>/part-00000-of-00001.data-00000-of-00001.tempstate<20 digits>
+_SAVED_BELOW = 119
+_IN_A_WORKSHOP = len('/t') + 1 + _SAVED_BELOW  # a temporary checkpoint of moving averages has a name one longer
+_COPIED_BELOW = len('/variables/variables.data-00000-of-00001')
+_ALLOW_LONG_PATHS = (r'reg add HKLM\SYSTEM\CurrentControlSet\Control\FileSystem /v LongPathsEnabled /t REG_DWORD /d 1 '
+                     '/f')
 _BETWEEN_LOOKS = 0.2  # seconds, of one who waits for another
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -128,14 +134,14 @@ def staged(output_directory, names=OF_AN_EXPORT, check=None, wait=False):
     _check_mounts(target, names)
     workshop = _workshop(target)
     with _made_parents(workshop), _locked(workshop, target, wait):
-        with _undisturbed():
+        with _undisturbed(), _told_in_words():
             _clean_up_after_the_dead(workshop, target)
             _clear_others(workshop, target)
         if check is not None:
             check()
         with _made_folders(workshop) as folders:
             yield folders
-            with _undisturbed():
+            with _undisturbed(), _told_in_words():
                 _check_mounts(target, names)
                 _move_into_place(folders.export, target, workshop, names)
                 folders.in_place = True
@@ -158,7 +164,7 @@ def clear(output_directory, names=OF_AN_EXPORT):
         if not os.path.lexists(workshop):
             continue
         with contextlib.suppress(_AtWork):
-            with _locked(workshop, target), _undisturbed():
+            with _locked(workshop, target), _undisturbed(), _told_in_words():
                 _clean_up_after_the_dead(workshop, target)
 
 
@@ -187,7 +193,7 @@ def _clear_others(workshop, target):
 @contextlib.contextmanager
 def _made_folders(workshop):
     """Makes the two folders of ``Staged``; the temporary one is gone at the end."""
-    export = os.path.join(workshop, 'export')
+    export = os.path.join(workshop, _EXPORT if _platform.longest_path() is None else _EXPORT[0])
     temporary = None
     try:
         with _undisturbed():
@@ -197,7 +203,16 @@ def _made_folders(workshop):
     finally:
         if temporary is not None:
             with _undisturbed():
-                _remove(temporary)
+                _remove_temporary(temporary)
+
+
+def _remove_temporary(folder):
+    """Removes a folder, unless another program holds something in it: the next run does it then."""
+    try:
+        _remove(folder)
+    except OSError as error:
+        if not _platform.is_refused(error):
+            raise
 
 
 def _make_temporary(workshop):
@@ -208,7 +223,11 @@ def _make_temporary(workshop):
     all, and before the folder is: whoever is killed leaves no folder that the
     next run does not know.
     """
-    if not glob.has_magic(workshop):
+    if _platform.longest_path() is not None:
+        temporary = os.path.join(workshop, _ELSEWHERE[0])
+        os.mkdir(temporary, _platform.PRIVATE)
+        return temporary
+    if not _platform.has_magic(workshop):
         return tempfile.mkdtemp(prefix=_TEMPORARY, dir=workshop)
     name = _TEMPORARY + uuid.uuid4().hex
     os.symlink(name, os.path.join(workshop, _ELSEWHERE))
@@ -243,18 +262,46 @@ def _undisturbed():
         return
     arrived = []
     before = {number: signal.signal(number, lambda number, frame: arrived.append(number))
-              for number in (signal.SIGINT, signal.SIGTERM)}
+              for number in _platform.SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for number in arrived:
-            signal.pthread_kill(threading.get_ident(), number)  # here, and not some time later in another thread
+            _platform.send_here(number)
 
 
-def check_writable(output_directory):
+@contextlib.contextmanager
+def _told_in_words():
+    """Context: what Windows refuses while another program holds a file, for longer than one waits, is refused in words.
+
+    Raises:
+        od_patch.OutputRefused
+    """
+    try:
+        yield
+    except OSError as error:
+        if not _platform.is_refused(error):
+            raise
+        raise held(error)
+
+
+def held(error):
+    """Returns the refusal of a file that cannot be moved, replaced or removed; the error is of Windows."""
+    return _errors.OutputRefused(
+        'Windows refuses to move, replace or remove {}: {} (WinError {}).'.format(
+            ' to '.join(name for name in (error.filename, error.filename2) if name), error.strerror, error.winerror),
+        'A server, a viewer, an Explorer window or a virus scanner may have it open, or a file in it. Close that, and '
+        'try again; or give another place.')
+
+
+def check_writable(output_directory, saves=False):
     """Refuses an output directory that could not be written, before any work is done.
+
+    Args:
+        output_directory: str.
+        saves: bool, whether TensorFlow saves a checkpoint there, for which it makes files of long names.
 
     Raises:
         od_patch.OutputRefused: with the first existing folder on the way and
@@ -293,6 +340,26 @@ def check_writable(output_directory):
                 output_directory, error.strerror, existing),
             'Give another --output_directory, or make that one writable.')
     _check_mounts(target, OF_AN_EXPORT)
+    _check_length(target, saves)
+
+
+def _check_length(target, saves):
+    """Refuses a folder below which Windows, with its limit to paths, cannot have what is written there.
+
+    Raises:
+        od_patch.OutputRefused
+    """
+    longest = _platform.longest_path()
+    if longest is None:
+        return
+    below, inside = (_SAVED_BELOW, _IN_A_WORKSHOP) if saves else (_COPIED_BELOW, len('/e') + _COPIED_BELOW)
+    needed = max(len(target) + below, len(_workshop(target)) + inside)
+    if needed > longest:
+        raise _errors.OutputRefused(
+            'The path {} has {} characters. While it is written, paths below and beside it have up to {}, and Windows '
+            'takes {}.'.format(target, len(target), needed, longest),
+            'Give one in a folder whose path is shorter, by {} or more. Or allow long paths, which Windows 10 knows, '
+            'as an administrator, and open a new window:\n  {}'.format(needed - longest, _ALLOW_LONG_PATHS))
 
 
 def _check_name(output_directory, path):
@@ -301,10 +368,16 @@ def _check_name(output_directory, path):
     Raises:
         od_patch.OutputRefused
     """
-    if len(os.fsencode(os.path.basename(path))) > _LONGEST:
+    name = os.path.basename(path)
+    if _platform.is_too_long(name):
         raise _errors.OutputRefused(
-            'The output directory {} has a name of more than {} bytes.'.format(output_directory, _LONGEST),
+            'The output directory {} has a name of more than 255 bytes.'.format(output_directory),
             'Give a shorter --output_directory.')
+    if _platform.misfit(name):
+        raise _errors.OutputRefused(
+            'Windows cannot make the output directory {}: the name {!r} {}.'.format(
+                output_directory, name, _platform.misfit(name)),
+            'Give another --output_directory.')
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):  # of what it lies below, the caller says more
@@ -348,10 +421,11 @@ def replacing(path):
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(partial, 0o666 & ~mask)  # as any other program would have made it
-        os.replace(partial, path)
+        with _told_in_words():
+            _platform.patiently(os.replace, partial, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.remove(partial)
+            _platform.patiently(os.remove, partial)
 
 
 def _workshop(target):
@@ -370,8 +444,12 @@ def _places(target):
     """Returns all the paths that a workshop for ``target`` may have: beside it, and inside."""
     parent, name = os.path.split(target)
     beside = '.{}.od-patch'.format(name)
-    if len(os.fsencode(beside)) > _LONGEST:
-        beside = '.{}.od-patch'.format(hashlib.sha256(os.fsencode(name)).hexdigest()[:32])
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()
+    if _platform.is_too_long(beside):
+        beside = '.{}.od-patch'.format(digest[:32])
+    longest = _platform.longest_path()
+    if longest is not None and len(os.path.join(parent, beside)) + _IN_A_WORKSHOP > longest:
+        beside = '.od{}'.format(digest[:8])
     return os.path.join(parent, beside), os.path.join(target, INSIDE)
 
 
@@ -410,7 +488,7 @@ def _make_probe(folder):
         os.mkdir(probe)
     except FileExistsError:
         found = os.lstat(probe)
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        if not stat.S_ISDIR(found.st_mode) or not _platform.is_mine(found):
             raise
     return probe
 
@@ -470,7 +548,7 @@ def _lock(workshop, target):
     while True:
         made = 0
         try:
-            os.mkdir(workshop, 0o700)
+            os.mkdir(workshop, _platform.PRIVATE)
             made = os.O_CREAT
         except FileExistsError:
             _check_ours(workshop)
@@ -481,7 +559,7 @@ def _lock(workshop, target):
                 'The output directory {} cannot be written: {} ({}).'.format(target, error.strerror, workshop),
                 'Give another --output_directory.')
         try:
-            handle = os.open(path, os.O_RDWR | made | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+            handle = _platform.open_itself(path, os.O_RDWR | made)
         except FileNotFoundError:
             if not os.path.lexists(workshop) or _is_empty(workshop):
                 continue  # the one who held it removed it between our two calls
@@ -491,11 +569,12 @@ def _lock(workshop, target):
         except OSError:
             raise _not_made_here(workshop)  # a link, a folder, or what is no file
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            held = _platform.lock(handle)
+        except OSError:
             os.close(handle)
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
+            raise
+        if not held:
+            os.close(handle)
             raise _AtWork(
                 'Another export into {} is running (it holds {}).'.format(target, path),
                 'Wait for it to end, or give another --output_directory.')
@@ -503,10 +582,10 @@ def _lock(workshop, target):
             try:
                 _check_mark(workshop, handle)
             except BaseException:
-                os.close(handle)
+                _platform.unlock(handle)
                 raise
             return handle
-        os.close(handle)  # removed by the one who held it before us: the name is another file now, or none
+        _platform.unlock(handle)  # removed by the one who held it before us: the name is another file now, or none
 
 
 def _unlock(workshop, handle):
@@ -519,11 +598,14 @@ def _unlock(workshop, handle):
             _remove(workshop, except_for=[_LOCK] + marks)
             for mark in marks:
                 os.unlink(os.path.join(workshop, mark))
+            if _platform.WINDOWS:  # where nobody can remove what is open, we no more than those who look after us
+                handle = _platform.unlock(handle)
             os.unlink(os.path.join(workshop, _LOCK))
             os.rmdir(workshop)
     except OSError:
         pass  # something that could not be removed stays there, for the next run to try again
-    os.close(handle)
+    if handle is not None:
+        _platform.unlock(handle)
 
 
 def _check_ours(workshop):
@@ -555,7 +637,7 @@ def _check_mark(workshop, handle):
     if not stat.S_ISREG(lock.st_mode) or lock.st_size:
         raise _not_made_here(workshop)
     if there == {_LOCK}:
-        os.close(os.open(os.path.join(workshop, mark), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(_platform.open_itself(os.path.join(workshop, mark), os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     elif mark not in there:
         raise _not_made_here(workshop)
 
@@ -612,7 +694,7 @@ def _read_journal(path):
         _BrokenJournal: it is no file, or holds anything else than that, or other names than those of artefacts.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = _platform.open_itself(path, os.O_RDONLY)
         with open(handle, 'rb') as journal_file:
             found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_JOURNAL:
@@ -639,7 +721,7 @@ def _is_artefact(name):
 def _move_into_place(folder, target, workshop, names):
     """Moves a whole export to its final name."""
     if not os.path.lexists(target):
-        os.rename(folder, target)
+        _platform.rename(folder, target)
         return
     try:
         _exchange(folder, target, names)
@@ -661,8 +743,7 @@ def _exchange(folder, target, names):
         raise _CannotExchange  # of a folder that is pulled away, the shell that works in it would keep the old one
     found = os.stat(target)
     try:
-        os.chown(folder, found.st_uid, found.st_gid)
-        os.chmod(folder, stat.S_IMODE(found.st_mode))
+        _platform.take_after(folder, found)
     except OSError:
         raise _CannotExchange
     _rename_exchange(folder, target)
@@ -683,7 +764,7 @@ def _rename_exchange(one, other):
     """
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
-    except (OSError, AttributeError):
+    except (OSError, AttributeError, TypeError):  # of Windows, the last
         raise _CannotExchange
     if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) != 0:
         raise _CannotExchange
@@ -704,10 +785,12 @@ def _move_one_by_one(folder, target, workshop, names):
             raise _errors.OutputRefused(
                 '{!r} is no part of an export or of a SavedModel, and cannot be put among what {} holds.'.format(
                     name, target), 'Give a new folder, or remove it from what is written there.')
-    old = [name for name in os.listdir(target) if name in new or names.match(name)]
+    # Where case does not count, the file system finds a name under another spelling, and would replace it unseen.
+    old = sorted({name for name in os.listdir(target) if names.match(name)}.union(
+        name for name in new if os.path.lexists(os.path.join(target, name))))
     replaced = os.path.join(workshop, _REPLACED)
     journal = os.path.join(workshop, _JOURNAL)
-    os.mkdir(replaced, 0o700)
+    os.mkdir(replaced, _platform.PRIVATE)
     moves = {'new': {name: [_folders.inode(os.path.join(folder, name))] for name in new},
              'old': {name: [_folders.inode(os.path.join(target, name))] for name in old}}
     _write_journal(moves, journal)
@@ -715,7 +798,7 @@ def _move_one_by_one(folder, target, workshop, names):
         for name in sorted(old):
             _move_away(name, target, replaced, moves, journal)
         for name in sorted(new, key=lambda name: (name.startswith(_LAST), name)):
-            os.rename(os.path.join(folder, name), os.path.join(target, name))
+            _platform.rename(os.path.join(folder, name), os.path.join(target, name))
     except BaseException:
         _put_back_at_once(moves, replaced, target)
         os.unlink(journal)
@@ -734,11 +817,11 @@ def _put_back_at_once(moves, replaced, target):
 
 
 def _write_journal(moves, journal):
-    with open(journal + '.new', 'w') as journal_file:
+    with open(journal + '.new', 'w', encoding='ascii') as journal_file:
         json.dump(moves, journal_file)
         journal_file.flush()
         os.fsync(journal_file.fileno())
-    os.rename(journal + '.new', journal)
+    _platform.rename_over(journal + '.new', journal)
 
 
 def _move_away(name, target, replaced, moves, journal):
@@ -748,11 +831,11 @@ def _move_away(name, target, replaced, moves, journal):
     """
     source, destination = os.path.join(target, name), os.path.join(replaced, name)
     try:
-        os.rename(source, destination)
+        _platform.rename(source, destination)
     except OSError as error:
         if error.errno != errno.EXDEV or os.path.islink(source) or not os.path.isdir(source):
             raise
-        os.mkdir(destination, 0o700)
+        os.mkdir(destination, _platform.PRIVATE)
         moves['old'][name].append(_folders.inode(destination))
         _write_journal(moves, journal)
         _move_content(source, destination)
@@ -764,14 +847,13 @@ def _move_content(source, destination):
         here, there = os.path.join(source, name), os.path.join(destination, name)
         if os.path.isdir(here) and not os.path.islink(here):
             if not os.path.isdir(there):
-                os.mkdir(there, 0o700)
+                os.mkdir(there, _platform.PRIVATE)
             _move_content(here, there)
         else:
-            os.rename(here, there)
+            _platform.rename_over(here, there)
     found = os.lstat(source)
     with contextlib.suppress(OSError):
-        os.chown(destination, found.st_uid, found.st_gid)
-        os.chmod(destination, stat.S_IMODE(found.st_mode))
+        _platform.take_after(destination, found)
     os.rmdir(source)
 
 
@@ -805,7 +887,7 @@ def _put_back(moves, replaced, target):
         if os.path.lexists(place):
             _move_content(moved, place)  # not all of it had been moved away
         else:
-            os.rename(moved, place)
+            _platform.rename(moved, place)
 
 
 def _remove(path, except_for=None):
@@ -840,4 +922,16 @@ def check_not_read(output_directory, read, names=OF_AN_EXPORT):
 
 def lies_in(path, folder):
     """Returns whether a path is a folder or lies in it, links followed; neither need be there."""
-    return os.path.join(os.path.realpath(path), '').startswith(os.path.join(os.path.realpath(folder), ''))
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    if os.path.join(os.path.normcase(path), '').startswith(os.path.join(os.path.normcase(folder), '')):
+        return True
+    # The same folder may have another spelling where case does not count, which realpath leaves as it is.
+    # Of a file, only where it has one name: the others are not written over.
+    if not os.path.isdir(folder) and not (os.path.isfile(folder) and os.stat(folder).st_nlink == 1):
+        return False
+    above = ''
+    while path != above:
+        if os.path.exists(path) and os.path.samefile(path, folder):
+            return True
+        path, above = os.path.dirname(path), path
+    return False

@@ -16,10 +16,12 @@ import contextlib
 import ctypes
 import json
 import os
+import posixpath
 import re
 import uuid
 
 from od_patch import _errors
+from od_patch import _platform
 from od_patch import _tensorflow
 
 FOLDER = '.od-patch'
@@ -31,6 +33,7 @@ _HADOOP = ('hdfs', 'viewfs')
 _made = set()  # folders that this process has made
 _active = set()  # paths of claims that this process holds
 GRAPHS = ('saved_model.pb', 'saved_model.pbtxt')
+_THIS_PROCESS = uuid.uuid4().hex
 
 
 class Busy(_errors.OutputRefused):
@@ -46,7 +49,7 @@ def plain(path):
     path = os.fspath(path)
     scheme, _, rest = path.partition('://')
     if scheme == 'file':
-        return '/' + rest.partition('/')[2]
+        return _platform.from_url('/' + rest.partition('/')[2])
     if scheme in _HADOOP and not _has_hadoop():
         raise _errors.EnvironmentRefused(
             '{}: TensorFlow reads it with libhdfs.so, which cannot be loaded.'.format(path),
@@ -67,13 +70,26 @@ def _has_hadoop():
 
 def is_store(path):
     """Returns whether a path leads to a store, and not to the local disk."""
-    return '://' in path and not path.startswith('file://')
+    scheme, found, _ = path.partition('://')
+    return bool(found) and scheme != 'file' and not _platform.is_drive(scheme)
+
+
+def below(folder, *names):
+    """Returns the path of what lies in a folder of a store, where all paths have slashes, or of this machine."""
+    return (posixpath if is_store(folder) else os.path).join(folder, *names)
+
+
+def without_slash(path):
+    """Returns a path without the separators that may stand behind it."""
+    return path.rstrip('/' if is_store(path) or not os.altsep else os.sep + os.altsep)
 
 
 def identity():
     """Returns who this process is, as JSON bytes: enough to say later, on this machine, whether it is still there."""
     return json.dumps(collections.OrderedDict([
-        ('boot', _first_line('/proc/sys/kernel/random/boot_id')), ('namespace', _link('/proc/self/ns/pid')),
+        # Where there is no such number, it is that of this process, and nobody can know of another one.
+        ('boot', _first_line('/proc/sys/kernel/random/boot_id') or _THIS_PROCESS),
+        ('namespace', _link('/proc/self/ns/pid')),
         ('pid', os.getpid()), ('started', _started(os.getpid()))])).encode('ascii')
 
 
@@ -220,12 +236,23 @@ def remove_if_empty(folder):
 
 def files_below(folder):
     """Returns the paths of all files below a folder of a store, relative to it, sorted."""
-    folder = folder.rstrip('/')
-    found = []
-    for place, _, names in _tensorflow.gfile().Walk(folder):
-        below = place.rstrip('/')[len(folder):].strip('/')
-        found += [join(below, name) if below else name for name in names if name]
-    return sorted(found)
+    return sorted('/'.join(parts + [name]) for parts, _, names in walk(folder) for name in names)
+
+
+def walk(folder):
+    """Yields (names of the folders on the way, names of folders, names of files) of all folders below one, itself too.
+
+    ``tf.gfile.Walk`` puts backslashes into the paths of stores on Windows.
+    """
+    gfile = _tensorflow.gfile()
+    left = [[]]
+    while left:
+        parts = left.pop(0)
+        place = join(folder, *parts)
+        there = names_in(place)
+        folders = [name for name in there if gfile.IsDirectory(join(place, name))]
+        yield parts, folders, [name for name in there if name not in folders]
+        left += [parts + [name] for name in folders]
 
 
 def may_be_alive(claim, now):

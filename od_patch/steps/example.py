@@ -1,9 +1,9 @@
 """``--example_request``: a request for the model and a client program, of the SavedModel that was just exported."""
-import os
 import typing
 
 from od_patch import _errors
 from od_patch import _option
+from od_patch.staging import _store
 from od_patch.steps import _step
 from od_patch.steps import publish
 
@@ -39,7 +39,7 @@ class Example(_step.Step):
         export.observer.stage(self.name)
         published = export.results.get(publish.Publish.name)
         try:
-            return _requests.write(os.path.join(export.output_directory, 'saved_model'), self._folder,
+            return _requests.write(_store.below(export.output_directory, 'saved_model'), self._folder,
                                    published and published.model_name, overwrite=export.options.overwrite)
         except _errors.ODPatchError as error:
             raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch request writes one.'.format(

@@ -1,11 +1,11 @@
 """``--serving_directory``: the SavedModel also becomes the next version of a served model."""
-import os
 import typing
 
 from od_patch import _errors
 from od_patch import _option
 from od_patch.serving import _commands
 from od_patch.serving import _publish
+from od_patch.staging import _store
 from od_patch.steps import _step
 
 
@@ -54,17 +54,17 @@ class Publish(_step.Step):
                                            'Give --model_version=NUMBER, or leave it out for the next one.')
             self._request = self._request._replace(version=export.inventory.step)
         _publish.check(self._request)
-        _publish.check_apart(os.path.join(export.output_directory, 'saved_model'), self._request.base)
+        _publish.check_apart(_store.below(export.output_directory, 'saved_model'), self._request.base)
 
     def plans(self, export: _step.Export) -> typing.List[str]:
         base = self._request.base
         version = _publish.choose(self._request, {}, _publish.versions(base))
-        return ['the SavedModel would be published as version {}: {}'.format(version, os.path.join(base, str(version)))]
+        return ['the SavedModel would be published as version {}: {}'.format(version, _store.below(base, str(version)))]
 
     def placed(self, export: _step.Export) -> typing.Any:
         export.observer.stage(self.name)
         try:
-            return _publish.publish(os.path.join(export.output_directory, 'saved_model'), self._request)
+            return _publish.publish(_store.below(export.output_directory, 'saved_model'), self._request)
         except _errors.ODPatchError as error:
             raise type(error)(error.problem, '{}\nThe export in {} is complete; od-patch publish publishes it.'.format(
                 error.remedy, export.output_directory).lstrip())

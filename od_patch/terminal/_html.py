@@ -23,5 +23,5 @@ def write(path, template, **parts):
     page = texts[0].replace('@STYLE@', texts[1])
     for name, part in parts.items():
         page = page.replace('@{}@'.format(name.upper()), part)
-    with open(path, 'w', encoding='utf-8') as file:
+    with open(path, 'w', encoding='utf-8', newline='\n') as file:
         file.write(page)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 
 from od_patch import _errors
+from od_patch import _platform
 
 
 class Log:
@@ -34,7 +35,7 @@ class Log:
             with tempfile.TemporaryFile() as nameless:
                 handle = os.dup(nameless.fileno())
         else:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | _platform.BYTES, 0o666)
         self.path = path
         self._handle = handle
         self.terminal = self._reopened(sys.stdout)

@@ -199,7 +199,7 @@ def _write_checkpoint(prefix, variables):
             yield name, (_bundle_writer.entry_of(array, dtype), _bundle_writer.pieces_of(array))
 
     size = _bundle_writer.write(prefix, tensors())
-    with open(os.path.join(os.path.dirname(prefix), 'checkpoint'), 'w', encoding='utf-8') as state:
+    with open(os.path.join(os.path.dirname(prefix), 'checkpoint'), 'w', encoding='utf-8', newline='\n') as state:
         state.write('model_checkpoint_path: "{0}"\nall_model_checkpoint_paths: "{0}"\n'.format(CHECKPOINT))
     return size
 

@@ -52,7 +52,7 @@ MUTATIONS = tuple(Mutation('checkpoint/_checkpoint.py', old, new, [test], why, '
     ("and not gfile.Exists(path + '.index'):", "and gfile.Exists(path):",
      _TESTS + 'test_a_checkpoint_may_be_called_checkpoint_or_like_a_folder_beside_it',
      'a checkpoint called checkpoint is taken for the file that names one'),
-    (" and not gfile.Exists(path.rstrip('/') + '.index')", '',
+    (" and not gfile.Exists(_store.without_slash(path) + '.index')", '',
      _TESTS + 'test_a_checkpoint_may_be_called_checkpoint_or_like_a_folder_beside_it',
      'a folder beside a checkpoint is taken for it'),
     ("_STEP = re.compile(r'-(\\d+)$')", "_STEP = re.compile(r'-(\\d+)')",
