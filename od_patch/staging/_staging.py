@@ -322,6 +322,10 @@ def check_writable(output_directory, saves=False):
             'The output directory {} is no UTF-8, and TensorFlow cannot write to it.'.format(target),
             'Give another --output_directory, or rename the folder.')
     while not os.path.exists(existing):
+        if os.path.dirname(existing) == existing:
+            raise _errors.OutputRefused(
+                'The output directory {} cannot be written: there is no {}.'.format(output_directory, existing),
+                'Give another --output_directory.')
         _check_name(output_directory, existing)
         existing = os.path.dirname(existing)
     if not os.path.isdir(existing):
@@ -498,7 +502,7 @@ def _made_parents(path):
     """Makes the folders above ``path``; those that are still empty at the end go again."""
     made = []
     parent = os.path.dirname(path)
-    while not os.path.isdir(parent):
+    while not os.path.isdir(parent) and os.path.dirname(parent) != parent:  # as a drive's that is not there
         made.append(parent)
         parent = os.path.dirname(parent)
     try:
