@@ -37,6 +37,7 @@ from od_patch.patch import _patching
 from od_patch.releases import _release_errors
 from od_patch.terminal import _json
 from od_patch.terminal import _log_file
+from od_patch.terminal import _streams
 from od_patch.terminal import _terminal
 
 _PROGRAM = 'python -m od_patch'
@@ -244,7 +245,8 @@ def _answer_questions(before, flags):
         if argument in ('-h', '--help'):
             values = flags.FlagValues()
             _flags.define(flags, values)
-            sys.stdout.write('{}\n{}\n'.format(_USAGE, _flags.explained(values)))
+            sys.stdout.write(_streams.in_encoding(
+                '{}\n{}\n'.format(_USAGE, _flags.explained(values)), sys.stdout.encoding))
             sys.exit()
         if argument == '--version':
             sys.stdout.write('od-patch, version {}\n'.format(_version.__version__))

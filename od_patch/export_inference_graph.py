@@ -59,6 +59,8 @@ def run(argv=None):
         if _completion.completed():
             return
     _streams.open_what_is_closed()
+    if argv is None:
+        _streams.show_any_character()
     sys.exit(main(list(sys.argv if argv is None else argv)))
 
 

@@ -40,10 +40,10 @@ def main(arguments):
     for release in _releases.RELEASES:
         path = os.path.join(_HERE, release.name + '.patch')
         if '--check' in arguments:
-            if not os.path.exists(path) or open(path).read() != patch_text(release):
+            if not os.path.exists(path) or open(path, encoding='utf-8').read() != patch_text(release):
                 wrong.append(path)
             continue
-        with open(path, 'w') as patch_file:
+        with open(path, 'w', encoding='utf-8', newline='\n') as patch_file:
             patch_file.write(patch_text(release))
     for path in wrong:
         print('{} is not what the table says; run python patches/generate.py'.format(path))

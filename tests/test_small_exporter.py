@@ -770,3 +770,36 @@ def test_an_export_without_its_request_says_that_it_is_complete(export, tmp_path
     monkeypatch.setattr(_requests, 'write', refused)
     with pytest.raises(od_patch.OutputRefused, match='is complete; od-patch request writes one'):
         export(example_request=str(tmp_path / 'try'))
+
+
+# What is open cannot be moved or removed on Windows. There is no Windows here; what is open can be seen on Linux.
+
+@pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='Linux says which files a process has open')
+@pytest.mark.parametrize('options', [
+    {}, {'averages': True}, {'verify': True}, {'target_tf': '1.12'},
+    {'saved_model_variables': 'frozen'}, {'artifacts': ['saved_model'], 'averages': True}], ids=lambda options: ' '.join(
+        sorted(options)) or 'all')
+def test_nothing_is_open_or_mapped_of_what_is_moved_or_removed(export, monkeypatch, options):
+    from od_patch import _platform
+    from od_patch.staging import _folders
+    held, looks = [], []
+
+    def look(path):
+        looks.append(path)
+        for number in os.listdir('/proc/self/fd'):
+            with contextlib.suppress(OSError):
+                named = os.readlink('/proc/self/fd/' + number)
+                held.extend([named] if named.startswith(path) else [])
+        with open('/proc/self/maps') as maps:
+            held.extend(line for line in maps if path in line)
+
+    def seen(function):
+        return lambda path, *more: (look(os.path.join(path, '')), function(path, *more))
+    monkeypatch.setattr(_platform, 'rename', seen(_platform.rename))
+    monkeypatch.setattr(_folders, 'remove', seen(_folders.remove))
+    gc.disable()  # as in an export
+    try:
+        output = export(**options)
+    finally:
+        gc.enable()
+    assert os.path.isdir(os.path.join(output, 'saved_model')) and len(looks) >= 2 and not held

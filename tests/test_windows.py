@@ -2,7 +2,9 @@
 
 What ``tests.support.windows`` makes of a fork of this process; Windows itself is not at hand.
 """
+import ast
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -471,3 +473,47 @@ def test_a_name_in_a_store_that_would_lead_elsewhere_is_refused(tmp_path, name):
     (tmp_path / 'model' / 'assets' / name).write_text('planted')
     windows.run(_store_names, tmp_path, 'file://{}/model'.format(tmp_path), tensorflow=True)
     assert contents(tmp_path / 'copy') == {}
+
+
+# What every line of code holds to.
+
+def _calls_that_open_text(path):
+    """Yields (line, whether it writes, names of the keywords) of the calls of open for text, by a path."""
+    with open(path, encoding='utf-8') as source:
+        tree = ast.parse(source.read())
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args or isinstance(node.args[0], ast.Num):
+            continue
+        name = getattr(node.func, 'id', None) or getattr(node.func, 'attr', None)
+        of_os = isinstance(node.func, ast.Attribute) and getattr(node.func.value, 'id', None) not in ('io', 'builtins')
+        if name != 'open' or of_os:
+            continue
+        modes = node.args[1:2] + [keyword.value for keyword in node.keywords if keyword.arg == 'mode']
+        mode = modes[0].s if modes else 'r'
+        if 'b' not in mode:
+            yield node.lineno, bool(set(mode) & set('wax')), {keyword.arg for keyword in node.keywords}
+
+
+@pytest.mark.parametrize('folder', ['od_patch', 'examples', 'tools', 'patches'])
+def test_text_is_read_and_written_as_utf8_with_line_ends_of_unix(folder):
+    seen, wrong = 0, []
+    for place, folders, names in os.walk(os.path.join(_ROOT, folder)):
+        folders[:] = [name for name in folders if name != 'faults']  # which needs processes that are killed
+        for path in [os.path.join(place, name) for name in names if name.endswith('.py')]:
+            for line, writes, keywords in _calls_that_open_text(path):
+                seen += 1
+                if 'encoding' not in keywords or writes and 'newline' not in keywords:
+                    wrong.append('{}:{}'.format(path, line))
+    assert seen and not wrong
+
+
+def test_which_system_it_is_is_asked_in_one_place():
+    asked = set()
+    for place, _, names in os.walk(os.path.join(_ROOT, 'od_patch')):
+        for name in names:
+            if name.endswith('.py'):
+                with open(os.path.join(place, name), encoding='utf-8') as source:
+                    if re.search(r'\bos\.name\b|sys\.platform|import (fcntl|msvcrt|winreg|pwd|resource)\b|geteuid|'
+                                 r'pthread_kill|os\.fork\b|os\.chown|platform\.system', source.read()):
+                        asked.add(name)
+    assert asked == {'_platform.py'}

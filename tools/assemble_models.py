@@ -124,7 +124,7 @@ def assemble(vintage, destination, downloads=None, say=None):
         os.mkdir(built)
         say('laying out {} ({})'.format(vintage, VINTAGES[vintage].summary))
         marker['files'] = _lay_out(VINTAGES[vintage].takes, files, built)
-        with open(os.path.join(built, MARKER), 'w') as stream:
+        with open(os.path.join(built, MARKER), 'w', encoding='utf-8', newline='\n') as stream:
             json.dump(marker, stream, indent=1, sort_keys=True)
         _move_into_place(built, destination, marker, os.path.join(workshop, 'replaced'))
     finally:
@@ -150,7 +150,7 @@ def _marker(vintage):
 
 def _read_marker(folder):
     try:
-        with open(os.path.join(folder, MARKER)) as stream:
+        with open(os.path.join(folder, MARKER), encoding='utf-8') as stream:
             marker = json.load(stream)
     except (OSError, ValueError):
         return None

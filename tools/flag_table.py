@@ -32,7 +32,7 @@ def main():
         text = page.read()
     before, rest = text.split(_BEGIN)
     after = rest.split(_END)[1]
-    with open(path, 'w', encoding='utf-8') as page:
+    with open(path, 'w', encoding='utf-8', newline='\n') as page:
         page.write(before + _BEGIN + '\n' + table(_options.GROUPS) + '\n' + _END + after)
 
 

@@ -107,7 +107,7 @@ def write(pair):
     finally:
         shutil.rmtree(folder)
     lines = [line for line in frozen.splitlines() if re.match(r'[\w.-]+==', line)]
-    with open(path_of(pair.name), 'w') as lock:
+    with open(path_of(pair.name), 'w', encoding='utf-8', newline='\n') as lock:
         lock.write('# Python {}, TensorFlow {}, Object Detection API {}: resolved by tools/lock_files.py from\n'
                    '# {}\n'.format(pair.python, pair.tensorflow, ', '.join(pair.vintages), ' '.join(pair.packages)))
         lock.write('\n'.join(lines) + '\n')

@@ -121,14 +121,14 @@ def verdict_on(row, folder):
     path = os.path.join(folder, 'od_patch', row.path)
     with open(path, encoding='utf-8') as module:
         right = module.read()
-    with open(path, 'w', encoding='utf-8') as module:
+    with open(path, 'w', encoding='utf-8', newline='\n') as module:
         module.write(mutated(row))
     try:
         code, _, failed, text = run_tests(folder, row.tests)
     except subprocess.TimeoutExpired as error:
         return 'no verdict', 'The tests did not end in {} s.\n{}'.format(_SECONDS, error.output or '')
     finally:
-        with open(path, 'w', encoding='utf-8') as module:
+        with open(path, 'w', encoding='utf-8', newline='\n') as module:
             module.write(right)
     if code == _FAILED and failed:
         return 'caught', text

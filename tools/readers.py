@@ -111,7 +111,7 @@ def read(name, folder, image, output):
     except Exception as error:  # pylint: disable=broad-except  (what readers raise is theirs to choose)
         traceback.print_exc()
         told = {'error': '{}: {}'.format(type(error).__name__, getattr(error, 'stderr', None) or error), 'remark': ''}
-    with open(output + '.json', 'w') as file:
+    with open(output + '.json', 'w', encoding='utf-8', newline='\n') as file:
         json.dump(told, file)
 
 
@@ -147,10 +147,10 @@ def environment(reader, place):
     python = os.path.join(folder, 'bin', 'python')
     done = os.path.join(folder, 'installed')
     wanted = '\n'.join(reader.packages)
-    if not os.path.isfile(done) or open(done).read() != wanted:
+    if not os.path.isfile(done) or open(done, encoding='utf-8').read() != wanted:
         subprocess.run(['python3.11', '-m', 'venv', '--clear', folder], check=True)
         subprocess.run([python, '-m', 'pip', 'install', '--quiet'] + reader.packages, check=True)
-        with open(done, 'w') as file:
+        with open(done, 'w', encoding='utf-8', newline='\n') as file:
             file.write(wanted)
     return python
 
@@ -202,7 +202,7 @@ def try_all(names, kinds, place):
                 subprocess.run(
                     [python, os.path.abspath(__file__), '--read', name, models[kind], image, output], check=True,
                     env=dict(os.environ, TF_CPP_MIN_LOG_LEVEL='3', CUDA_VISIBLE_DEVICES='', PYTHONPATH=''))
-                with open(output + '.json') as file:
+                with open(output + '.json', encoding='utf-8') as file:
                     told = json.load(file)
                 problem = told['error']
                 if problem is None:
@@ -251,18 +251,18 @@ def between(text, mark, lines):
 def keep(results, path):
     """Writes what was found, as JSON."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, 'w') as file:
+    with open(path, 'w', encoding='utf-8', newline='\n') as file:
         json.dump(results, file, indent=1)
         file.write('\n')
 
 
 def tell(path, rewritten):
     """Writes docs/serving.md again, from what was kept in ``path``; rewritten(text, results) makes its text."""
-    with open(path) as file:
+    with open(path, encoding='utf-8') as file:
         results = json.load(file, object_pairs_hook=collections.OrderedDict)
     with open(DOCUMENT, encoding='utf-8') as file:
         text = file.read()
-    with open(DOCUMENT, 'w', encoding='utf-8') as file:
+    with open(DOCUMENT, 'w', encoding='utf-8', newline='\n') as file:
         file.write(rewritten(text, results))
 
 

@@ -39,7 +39,7 @@ def read(folder):
     """Returns the results in a folder, in the order in which they began."""
     found = []
     for path in glob.glob(os.path.join(folder, '*.json')):
-        with open(path) as file:
+        with open(path, encoding='utf-8') as file:
             found.append(json.load(file))
     return sorted(found, key=lambda one: one['began'])
 
@@ -170,7 +170,7 @@ def main():
     if lacking:
         print('no results of {}'.format(', '.join(lacking)))
     if options.list:
-        with open(options.list, 'w') as file:
+        with open(options.list, 'w', encoding='utf-8', newline='\n') as file:
             file.writelines(sorted({
                 '{}\t{}\t{}\n'.format(case, one['tensorflow'], one['vintage'])
                 for one in results for case, outcome in one['cases'].items() if outcome != 'skipped'}))

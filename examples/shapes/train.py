@@ -76,11 +76,11 @@ def draw_records(work, drawings, held_out):
 
 def place_config(work, steps):
     """Copies config and label map to where their relative paths hold; returns the number of steps that will run."""
-    with open(os.path.join(HERE, CONFIG)) as stream:
+    with open(os.path.join(HERE, CONFIG), encoding='utf-8') as stream:
         text = stream.read()
     if steps:
         text = re.sub(r'\bnum_steps: \d+', 'num_steps: {}'.format(steps), text)
-    with open(os.path.join(work, CONFIG), 'w') as stream:
+    with open(os.path.join(work, CONFIG), 'w', encoding='utf-8', newline='\n') as stream:
         stream.write(text)
     shutil.copy(os.path.join(HERE, LABEL_MAP), work)
     return int(re.search(r'\bnum_steps: (\d+)', text).group(1))
@@ -94,7 +94,7 @@ def run_od_api(script, arguments, paths, work, log, on_line=lambda line: None):
     package = importlib.util.find_spec('object_detection').submodule_search_locations[0]
     command = [sys.executable, '-W', 'ignore', os.path.join(package, *script.split('/'))] + arguments
     last = []
-    with open(log, 'w') as stream:
+    with open(log, 'w', encoding='utf-8', newline='\n') as stream:
         process = subprocess.Popen(command, cwd=work, env=environment, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
                                    errors='replace')
@@ -216,7 +216,7 @@ def main(arguments=None):
     except TrainingError as error:
         print('train: {}'.format(error), file=sys.stderr)
         return 1
-    with open(os.path.join(output, 'measured.json'), 'w') as stream:
+    with open(os.path.join(output, 'measured.json'), 'w', encoding='utf-8', newline='\n') as stream:
         json.dump(measured, stream, indent=2, sort_keys=True)
         stream.write('\n')
     if output != HERE:

@@ -121,7 +121,7 @@ def varint(number):
 
 
 def batch_of_the_example():
-    with open(REQUEST) as request:
+    with open(REQUEST, encoding='utf-8') as request:
         inputs = json.load(request)['inputs']
     if isinstance(inputs, dict):
         inputs = [inputs]
@@ -236,8 +236,10 @@ def show(name, found, threshold):
 
 
 def plain(text):
-    """Names come from a label map or a server: what a terminal would obey in them is written out."""
-    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    """Names come from a label map or a server: what a terminal would obey in them, or cannot show, is written out."""
+    text = ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    encoding = sys.stdout.encoding or 'ascii'
+    return text.encode(encoding, 'backslashreplace').decode(encoding)
 
 
 if __name__ == '__main__':

@@ -821,7 +821,7 @@ def _put_back_at_once(moves, replaced, target):
 
 
 def _write_journal(moves, journal):
-    with open(journal + '.new', 'w', encoding='ascii') as journal_file:
+    with open(journal + '.new', 'w', encoding='ascii', newline='\n') as journal_file:
         json.dump(moves, journal_file)
         journal_file.flush()
         os.fsync(journal_file.fileno())

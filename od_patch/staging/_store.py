@@ -118,7 +118,7 @@ def is_running(text):
 
 def _first_line(path):
     try:
-        with open(path) as file:
+        with open(path, encoding='utf-8') as file:
             return file.readline().strip()
     except OSError:
         return ''

@@ -102,7 +102,7 @@ class Log:
     def _reopened(stream):
         """Returns a stream of its own on a copy of the descriptor that ``stream`` has now."""
         return os.fdopen(os.dup(stream.fileno()), 'w', buffering=1,
-                         encoding=getattr(stream, 'encoding', None) or 'utf-8', errors='replace')
+                         encoding=getattr(stream, 'encoding', None) or 'utf-8', errors='backslashreplace')
 
 
 def log_refused(path, error):

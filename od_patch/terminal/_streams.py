@@ -2,6 +2,8 @@
 
 Not for: what is shown on a terminal (``_terminal``, ``_text``).
 """
+import codecs
+import io
 import os
 import sys
 
@@ -30,8 +32,8 @@ class Output:
         try:
             try:
                 return self._stream.write(text)
-            except UnicodeEncodeError:  # of a path that is no UTF-8
-                return self._stream.write(text.encode('ascii', 'backslashreplace').decode('ascii'))
+            except UnicodeEncodeError:  # of a path that is no UTF-8, or an encoding that is not, as on Windows
+                return self._stream.write(in_encoding(text, self._stream.encoding))
         except OSError as error:
             raise Unheard(error)
 
@@ -43,6 +45,25 @@ class Output:
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
+
+
+def in_encoding(text, encoding):
+    """Returns a text with all that an encoding has no character for written out, as ``\\\\u2717``."""
+    encoding = encoding or 'ascii'
+    return text.encode(encoding, 'backslashreplace').decode(encoding)
+
+
+def show_any_character():
+    """Has the standard output write out what its encoding lacks, as the standard error does by itself."""
+    encoding = getattr(sys.stdout, 'encoding', None)
+    if not encoding or codecs.lookup(encoding).name == 'utf-8':
+        return
+    if hasattr(sys.stdout, 'reconfigure'):
+        sys.stdout.reconfigure(errors='backslashreplace')
+    elif isinstance(sys.stdout, io.TextIOWrapper):  # before Python 3.7
+        sys.stdout.flush()
+        buffered = sys.stdout.line_buffering
+        sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding, 'backslashreplace', line_buffering=buffered)
 
 
 def open_what_is_closed():
