@@ -342,3 +342,35 @@ def test_what_is_refused_is_tried_again_for_a_while_and_nothing_else_is(monkeypa
         with pytest.raises(OSError, match='denied'):
             _platform.patiently(function, 'path')
         assert 2 < now[0] < 2.5 if again else len(tried) == 1
+
+
+def test_a_lock_on_a_mac_leaves_out_what_has_no_wheels_there():
+    from tools import lock_files
+    for pair in lock_files.PAIRS:
+        with open(lock_files.path_of(pair.name), encoding='utf-8') as file:
+            lock = file.read()
+        assert lock_files.for_system(lock, 'linux') == lock_files.for_system(lock, 'win32') == lock
+        on_a_mac = lock_files.for_system(lock, 'darwin')
+        assert re.search('^tensorflow(_cpu|-cpu)?==', on_a_mac, re.MULTILINE)
+        if pair.tensorflow == '2.21.0':
+            assert not re.search('^tensorflow[-_]cpu==', on_a_mac, re.MULTILINE)
+
+
+def test_the_demo_waits_for_a_scanner_and_for_nothing_else(tmp_path, monkeypatch):
+    from tools import assemble_models
+    (tmp_path / 'built').mkdir()
+    rename, tried = os.rename, []
+
+    def held(source, destination):
+        tried.append(source)
+        if len(tried) < 4:
+            error = PermissionError(13, 'Access is denied')
+            error.winerror = 5
+            raise error
+        rename(source, destination)
+    monkeypatch.setattr(os, 'rename', held)
+    monkeypatch.setattr(assemble_models.time, 'sleep', lambda seconds: None)
+    assemble_models._rename(str(tmp_path / 'built'), str(tmp_path / 'there'))
+    with pytest.raises(FileNotFoundError):
+        assemble_models._rename(str(tmp_path / 'built'), str(tmp_path / 'there'))
+    assert os.listdir(str(tmp_path)) == ['there'] and len(tried) == 5

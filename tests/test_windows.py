@@ -293,6 +293,17 @@ def test_a_path_is_refused_that_would_become_longer_than_windows_takes_and_no_sh
     windows.run(_lengths, folder, name)
 
 
+@pytest.mark.parametrize('heading', [
+    'Windows cannot make the output directory «…»', 'The path «…» has «…» characters',
+    'Windows refuses to move, replace or remove «…»'])
+def test_what_windows_alone_refuses_has_its_heading(heading):
+    texts = []
+    for name in ('troubleshooting.md', os.path.join('..', 'od_patch', 'staging', '_staging.py')):
+        with open(os.path.join(_ROOT, 'docs', name), encoding='utf-8') as file:
+            texts.append(file.read())
+    assert '### ' + heading + '\n' in texts[0] and heading.partition('«…»')[0] in texts[1]
+
+
 # Signals, the log, text files.
 
 def _interrupted(folder):

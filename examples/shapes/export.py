@@ -31,8 +31,9 @@ def main():
     command = ['export_inference_graph', '--pipeline_config_path=' + config, '--trained_checkpoint_prefix=' + _HERE,
                '--output_directory=' + options.output_directory, '--overwrite']
     programs = os.path.dirname(sys.executable)
-    shown = [os.path.relpath(os.path.join(programs, command[0]))] + command[1:]
-    print('$ PYTHONPATH={} {}'.format(path, ' '.join(map(shlex.quote, shown))), flush=True)
+    words = [os.path.relpath(os.path.join(programs, command[0]))] + command[1:]
+    shown = subprocess.list2cmdline(words) if os.name == 'nt' else ' '.join(map(shlex.quote, words))
+    print('$ PYTHONPATH={} {}'.format(path, shown), flush=True)
     # What is printed to be typed is typed in the user's shell, whose PATH lacks the environment that tox has made.
     elsewhere = os.pathsep.join(entry for entry in os.environ.get('PATH', '').split(os.pathsep)
                                 if os.path.abspath(entry) != os.path.abspath(programs))
