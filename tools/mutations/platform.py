@@ -36,7 +36,7 @@ MUTATIONS = (
     Mutation(_STAGING, "        if os.path.dirname(existing) == existing:\n            raise", "        if False:\n            raise",
              [_WINDOWS + 'test_what_windows_cannot_name_is_refused_in_words[Z:\\\\a\\\\out-there is no Z:\\\\]'],
              'a drive that is not there is looked for for ever'),
-    Mutation(_STAGING, "            if os.path.exists(path) and os.path.samefile(path, folder):", "            if False:",
+    Mutation(_STAGING, "        if os.path.exists(path) and os.path.samefile(path, folder):", "        if False:",
              [_PLATFORM + 'test_a_folder_under_another_name_is_the_same_folder'],
              'an export replaces what it is made from, which was given in another case'),
     Mutation('staging/_store.py', "    return (posixpath if is_store(folder) else os.path).join(", "    return os.path.join(",

@@ -18,7 +18,7 @@ MUTATIONS = (
     Mutation(_PATH, '        os.fsync(journal_file.fileno())\n', '',
              [_LAWS + 'test_the_journal_is_whole_on_the_disk_before_anything_is_moved_and_goes_when_all_is_moved'],
              'the power fails, and what was moved away is known to nobody', 'any'),
-    Mutation(_PATH, "    with open(journal + '.new', 'w', encoding='ascii') as journal_file:",
+    Mutation(_PATH, "    with open(journal + '.new', 'w', encoding='ascii', newline='\\n') as journal_file:",
              "    with open(journal, 'w') as journal_file, open(journal + '.new', 'w'):",
              [_MOMENTS + '[one by one-killed]'],
              'killed while the journal is written, nothing can be undone', 'any'),
