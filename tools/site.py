@@ -24,6 +24,7 @@ _MENU = (
     ('Use', (('docs/flags', 'Export'), ('docs/recipes', 'Recipes'), ('docs/verify', 'Verify'), ('docs/serving', 'Serve'),
              ('docs/compare', 'Compare'), ('docs/troubleshooting', 'Troubleshooting'))),
     ('Background', (('docs/releases', 'Versions and releases'), ('docs/tensorflow2', 'TensorFlow 2'),
+                    ('docs/platforms', 'Linux, macOS and Windows'),
                     ('docs/performance', 'Performance'), ('docs/fast', 'How exports are fast'),
                     ('docs/faults', 'Interrupted exports'), ('SECURITY', 'Security'))),
     ('Reference', (('reference/api', 'Python API'),)),
@@ -140,7 +141,7 @@ def _place(source, name):
 
 def _write(source, name, text):
     _place(source, name)
-    with open(os.path.join(source, name), 'w', encoding='utf-8') as page:
+    with open(os.path.join(source, name), 'w', encoding='utf-8', newline='\n') as page:
         page.write(text)
 
 
