@@ -23,12 +23,15 @@ if ! "$home/bin/python" -c 'import tox, tox_uv' 2>/dev/null; then
         fi
         if "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; then break; fi
     done
-    echo "Making an environment for tox in $home: some 10 seconds." >&2
+    echo "Making an environment for tox in $home: up to a minute." >&2
     "$python" -m venv --clear "$home"
     "$home/bin/python" -m pip install --quiet --disable-pip-version-check "tox>=4,<5" "tox-uv>=1.13"
 fi
-echo 'An environment that is new gets TensorFlow first, half a gigabyte: some minutes, in which little is shown.' >&2
 case "${1:-}" in
-    run-parallel | p) echo 'What an environment prints is shown when it has ended.' >&2 ;;
+    r | run | p | run-parallel)
+        echo 'An environment that is new gets TensorFlow first, half a gigabyte: some minutes, in which little is shown.' >&2 ;;
+esac
+case "${1:-}" in
+    p | run-parallel) echo 'What an environment prints is shown when it has ended.' >&2 ;;
 esac
 exec "$home/bin/python" -m tox "$@"
