@@ -32,7 +32,7 @@ _MAY_RUN_NOWHERE = {
         'the package index has no tensorflow_model_server',
 }
 
-_WITHOUT_RESULTS = ('coverage', 'demo', 'docs', 'lint', 'moto', 'mutants', 'summary')  # how environments are called that leave none
+_WITHOUT_RESULTS = ('coverage', 'demo', 'docs', 'extra', 'lint', 'moto', 'mutants', 'summary')  # how environments are called that leave none
 
 
 def read(folder):
