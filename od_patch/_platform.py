@@ -11,6 +11,7 @@ Not for: how a line to paste is quoted (``_text``), nor for paths of stores, whi
 import errno
 import glob
 import os
+import platform
 import re
 import shutil
 import signal
@@ -309,6 +310,16 @@ def command_line():
 def utf8_locale():
     """Returns the name of a locale of UTF-8 that every machine of this kind has; None where there is no need of one."""
     return None if WINDOWS else 'en_US.UTF-8' if sys.platform == 'darwin' else 'C.UTF-8'
+
+
+def sys_platform():
+    """Returns 'linux', 'darwin' or 'win32', as markers of requirements have it."""
+    return sys.platform
+
+
+def machine():
+    """Returns the kind of processor, such as 'x86_64' or 'arm64'."""
+    return platform.machine()
 
 
 def shell():

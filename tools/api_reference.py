@@ -257,7 +257,7 @@ def _indented(parameters):
 
 def main():
     for path, text in ((PAGE, page()), (STUB, stub())):
-        with open(path, 'w', encoding='utf-8') as file:
+        with open(path, 'w', encoding='utf-8', newline='\n') as file:
             file.write(text)
 
 

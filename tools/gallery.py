@@ -89,7 +89,7 @@ def run():
                                    '--output', sheet], stdout=subprocess.DEVNULL)
             _shrink(sheet, os.path.join(FOLDER, name + '.jpg'))
             runs.append(collections.OrderedDict([('name', name), ('made', _facts(report)), ('proof', _proof(report))]))
-    with open(RUNS, 'w', encoding='utf-8') as file:
+    with open(RUNS, 'w', encoding='utf-8', newline='\n') as file:
         file.write(json.dumps(runs, indent=2) + '\n')
 
 
@@ -123,7 +123,7 @@ def main(arguments=None):
         run()
     with open(RUNS, encoding='utf-8') as file:
         runs = json.load(file, object_pairs_hook=collections.OrderedDict)
-    with open(PAGE, 'w', encoding='utf-8') as file:
+    with open(PAGE, 'w', encoding='utf-8', newline='\n') as file:
         file.write(page(runs))
 
 

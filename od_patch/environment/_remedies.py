@@ -7,13 +7,13 @@ Not for: whether something is missing; ``_environment`` asks that.
 import glob
 import json
 import os
-import platform
 import shlex
 import shutil
 import sys
 import urllib.parse
 import urllib.request
 
+from od_patch import _platform
 from od_patch import _text
 
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -74,12 +74,12 @@ def extra_has_api(version=None, system=None, machine=None):
     """Returns whether ``od-patch[object-detection]`` brings the OD API here, as the marker in setup.cfg says.
 
     Args:
-        version, system, machine: those of another machine: ``sys.version_info``, ``sys.platform``,
-            ``platform.machine()``.
+        version, system, machine: those of another machine: ``sys.version_info``, ``_platform.sys_platform()``,
+            ``_platform.machine()``.
     """
-    version, system = version or sys.version_info, system or sys.platform
+    version, system = version or sys.version_info, system or _platform.sys_platform()
     return (3, 9) <= tuple(version[:2]) < (3, 13) and (
-        system == 'linux' or (machine or platform.machine()) == 'arm64')
+        system == 'linux' or (machine or _platform.machine()) == 'arm64')
 
 
 def get_api(tensorflow_version, compile_command):

@@ -158,7 +158,7 @@ MUTATIONS = (
     Mutation('cli.py', 'html = html or report', 'html = html',
              ['tests/test_printed_paths.py::test_the_name_that_html_had_in_verify_goes_on_to_be_understood'],
              'a script that says --report gets no page, and no word', on='any'),
-    Mutation('serving/_requests.py', 'shlex.quote(os.path.join(example.folder, name))', "shlex.quote(example.folder + '/' + name)",
+    Mutation('serving/_requests.py', "'sh', os.path.join(example.folder, CURL)", "'sh', example.folder + '/' + CURL",
              ['tests/test_printed_paths.py::test_no_path_that_is_printed_has_two_slashes'],
              'sh try//curl.sh', on='any'),
     Mutation('environment/_environment.py', ", os.path.join('..', 'tensorflow_core')", '',
