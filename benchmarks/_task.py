@@ -21,6 +21,8 @@ WAYS = ('upstream', 'hand edit', 'od-patch', 'od-patch, saved_model only')
 class Stages:
     """Takes the time of stages, each of which ends where the next begins; an observer of od-patch."""
 
+    keeps_output = False  # as that of the command: no profile of the graph, which nobody would read
+
     def __init__(self):
         self.seconds = {}
         self.cpu = {}

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.once
 
 _GOOD = {'format': 1, 'od_patch': '0.1', 'exporter': 'C', 'tensorflow': '1.12.0', 'tensorflow_git': 'v1',
          'checkpoint': 'a/b', 'checkpoint_format': 'V2', 'global_step': 7, 'moving_averages': False,
-         'sha256': {'frozen_inference_graph.pb': '0' * 64}, 'checkpoint_sha256': 'f' * 64, 'recipe': 'e' * 64}
+         'sha256': {'frozen_inference_graph.pb': '0' * 64}, 'checkpoint_sha256': 'f' * 64, 'recipe': 'e' * 64,
+         'variables': {'written': 3, 'left_out': ['a/b'], 'left_out_bytes': 8}}
 
 
 def _parsed(record):
@@ -28,6 +29,9 @@ def test_what_an_export_writes_is_read_as_it_stands():
 
 
 _WRONG = [('global_step', value) for value in (True, False, -1, 1.0, 1 << 63, '7', [], {}, float('nan'))]
+_WRONG += [('variables', value) for value in (None, 3, [], {}, {'written': 3})]
+_WRONG += [('variables', dict(_GOOD['variables'], **change)) for change in (
+    {'written': '3'}, {'written': None}, {'left_out': 1}, {'left_out': [1]}, {'left_out_bytes': -1}, {'x': 1})]
 _WRONG += [('moving_averages', value) for value in (0, 1, 'true', None, [])]
 _WRONG += [(name, value) for name in ('od_patch', 'exporter', 'tensorflow', 'tensorflow_git', 'checkpoint',
                                       'checkpoint_format', 'recipe')
@@ -67,6 +71,9 @@ def test_whatever_is_there_each_entry_has_its_type_or_there_is_no_record(changes
     assert step is None or type(step) is int and 0 <= step < 1 << 63
     assert isinstance(record['moving_averages'], bool) and isinstance(record['checkpoint'], str)
     os.fsencode(record['checkpoint'])
+    variables = record['variables']
+    assert type(variables['written']) is type(variables['left_out_bytes']) is int
+    assert all(isinstance(name, str) for name in variables['left_out'])
     for name, digest in record['sha256'].items():
         assert os.path.basename(name) == name and len(digest) == 64 and set(digest) <= set(string.hexdigits)
 

@@ -398,7 +398,7 @@ def test_a_scope_is_one_that_nobody_has(taken, expected):
 def test_the_files_of_assets_lie_where_loaders_look(write, tmp_path):
     path, _, _ = write(lambda tf, x: tf.matmul(x, _variable(tf)), extra_assets={'one': b'1', 'other': b'2'})
     assert sorted(os.listdir(path)) == ['assets.extra', 'saved_model.pb', 'variables']
-    composed = _saved_model.Composed(b'graph', 1, 2, 'resource', [])
+    composed = _saved_model.Composed(b'graph', 0, 2, 'resource', [], [])
     other = str(tmp_path / 'other')
     _saved_model.place(other, composed, str(tmp_path / 'model.ckpt'), assets={'words.txt': b'words'}, extra_assets={})
     assert sorted(os.listdir(other)) == ['assets', 'saved_model.pb', 'variables']
@@ -414,7 +414,7 @@ def test_without_all_of_its_values_there_is_no_saved_model(tmp_path):
     checkpoints.write_v2(prefix, {'v': _VALUE})
     with open(prefix + '.data-00000-of-00001', 'r+b') as data_file:
         data_file.write(b'\xff')
-    composed = _saved_model.Composed(b'graph', 1, 2, 'resource', [])
+    composed = _saved_model.Composed(b'graph', 1, 2, 'resource', [], ['v'])
     with pytest.raises(od_patch.InputRefused):
         _saved_model.place(str(tmp_path / 'out'), composed, prefix, {'v': 'v'}, extra_assets={'one': b'1'})
     assert os.listdir(str(tmp_path / 'out')) == ['variables']

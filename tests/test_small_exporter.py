@@ -337,7 +337,8 @@ def test_the_record_says_what_the_checkpoint_holds_and_not_what_its_name_says(ex
         'format': 1, 'od_patch': od_patch.__version__, 'tensorflow': tensorflow.__version__,
         'tensorflow_git': versions.GIT_VERSION, 'exporter': 'unpinned (git blob {})'.format(
             _releases.blob_id(_TEXT.encode('utf-8'))),
-        'checkpoint': prefix, 'checkpoint_format': 'V2', 'global_step': 7, 'moving_averages': averages}
+        'checkpoint': prefix, 'checkpoint_format': 'V2', 'global_step': 7, 'moving_averages': averages,
+        'variables': {'written': 2, 'left_out': ['global_step'], 'left_out_bytes': 8}}
     import hashlib
     for name, digest in digests.items():
         with open(os.path.join(output, name), 'rb') as file:
@@ -391,7 +392,8 @@ def test_the_report_says_what_was_made(export, prefix, kind, averages):
     if kind == 'frozen':
         assert report.written is None
     else:
-        assert (report.written.num_variables, report.written.num_bytes, report.written.kind) == (3, 48, kind)
+        assert (report.written.num_variables, report.written.num_bytes, report.written.kind) == (2, 40, kind)
+        assert report.written.left_out == [('global_step', 8)]
 
 
 def test_a_directory_stands_for_its_newest_checkpoint_and_the_user_is_told(export, prefix):

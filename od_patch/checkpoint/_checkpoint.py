@@ -195,8 +195,9 @@ def has_averages(inventory: Inventory) -> bool:
 
 
 def check_graph(
-        graph: _tensorflow.Graph, inventory: Inventory, use_moving_averages: bool, config: typing.Any = None) -> None:
-    """Checks that every variable of a graph can be restored, before anything is restored; ``with_step`` has the step.
+        graph: _tensorflow.Graph, inventory: Inventory, use_moving_averages: bool, config: typing.Any = None,
+        read: typing.Optional[typing.Callable[[], typing.Optional[typing.Set[str]]]] = None) -> typing.List[str]:
+    """Checks that the variables of a graph can be restored, before anything is restored; ``with_step`` has the step.
 
     Args:
         graph: tf.Graph, the finished inference graph.
@@ -205,22 +206,31 @@ def check_graph(
             from their moving averages, as the exporter does where
             ``eval_config.use_moving_averages`` is set.
         config: ``TrainEvalPipelineConfig``, whose fields and numbers the likely cause names; None where not known.
+        read: function that returns the names, as an export has them, of the variables that are read where they are
+            exported; it is asked where some are missing. None, or one that returns None: all of them.
+
+    Returns:
+        list of str: names of variables, as an export has them, that the checkpoint lacks and nobody reads.
 
     Raises:
         od_patch.CheckpointMismatch: variables are missing or of another shape;
             the message is a table grouped by scope, and the likely cause.
     """
     wanted = _wanted(graph, use_moving_averages)
-    missing = []
-    reshaped = []
+    as_exported = {name: name if variable is None else _saved_as(variable) for name, variable in wanted.items()}
+    missing: typing.List[str] = []
+    reshaped: _Reshaped = []
     for name, variable in sorted(wanted.items()):
         if name not in inventory.shapes:
             if name != STEP:
                 missing.append(name)
         elif variable is not None and not variable.get_shape().is_compatible_with(inventory.shapes[name]):
             reshaped.append((name, variable.get_shape().as_list(), list(inventory.shapes[name])))
+    needed = read() if missing and read is not None else None
+    unread = [name for name in missing if needed is not None and as_exported[name] not in needed]
+    missing = [name for name in missing if name not in unread]
     if not missing and not reshaped:
-        return
+        return [as_exported[name] for name in unread]
     raise _errors.CheckpointMismatch(
         'The checkpoint {} does not fit the model of the pipeline config: of {} variables, {} '
         'missing from the checkpoint and {} of another shape.\n{}'.format(
@@ -230,12 +240,34 @@ def check_graph(
             config, _channels(graph), [variable.op.name for variable in wanted.values() if variable is not None])))
 
 
-def sources(graph: _tensorflow.Graph, use_moving_averages: bool) -> typing.Dict[str, str]:
+def _saved_as(variable: typing.Any) -> str:
+    """Returns the name that a variable is saved under in an export; the parts of a partitioned one share it."""
+    return _slice_of(variable).full_name if _slice_of(variable) else variable.op.name
+
+
+def leave_out(graph: _tensorflow.Graph, names: typing.Collection[str]) -> None:
+    """Takes variables out of all collections of a graph: the release restores and saves what is in these.
+
+    Args:
+        graph: tf.Graph; the nodes stay.
+        names: those of variables, as ``check_graph`` returns them.
+    """
+    with graph.as_default():
+        gone = [variable for variable in _tensorflow.tf1().global_variables() if _saved_as(variable) in names]
+    for collection in graph.get_all_collection_keys():
+        held = graph.get_collection_ref(collection)
+        held[:] = [one for one in held if not any(one is variable for variable in gone)]
+
+
+def sources(
+        graph: _tensorflow.Graph, use_moving_averages: bool,
+        names: typing.Optional[typing.Collection[str]] = None) -> typing.Dict[str, str]:
     """Returns where the value of each variable is to be found, as the exporter restores them.
 
     Args:
         graph: tf.Graph, the finished inference graph.
         use_moving_averages: as for ``check_graph``.
+        names: of which variables, by the names that they are saved under in an export; None for all.
 
     Returns:
         dict from the name that a variable is saved under in an export to the
@@ -248,18 +280,23 @@ def sources(graph: _tensorflow.Graph, use_moving_averages: bool) -> typing.Dict[
     """
     found = {}
     for name, variable in _wanted(graph, use_moving_averages).items():
+        saved_as = name if variable is None else _saved_as(variable)
+        if names is not None and saved_as not in names:
+            continue
         if variable is not None and _slice_of(variable):
             raise _errors.UsageError(
                 'The variable {} is partitioned, and its moving average is to be exported.'.format(variable.op.name),
                 'Add checkpoint to --artifacts: the release then puts the weights together.')
-        found[name if variable is None else variable.op.name] = name
+        found[saved_as] = name
     return found
 
 
-def num_bytes(graph: _tensorflow.Graph) -> int:
-    """Returns how many bytes the values of a graph's variables take."""
+def num_bytes(graph: _tensorflow.Graph, names: typing.Optional[typing.Collection[str]] = None) -> int:
+    """Returns how many bytes the values of a graph's variables take; of those of these names, as an export has them."""
     with graph.as_default():
         variables = _tensorflow.tf1().global_variables()
+    if names is not None:
+        variables = [variable for variable in variables if _saved_as(variable) in names]
     return sum((variable.get_shape().num_elements() or 0) * variable.dtype.base_dtype.size for variable in variables)
 
 

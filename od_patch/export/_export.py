@@ -47,12 +47,14 @@ class Export(_moments.Run):
     Attributes:
         inventory: ``_checkpoint.Inventory`` of the trained checkpoint.
         restored_prefix: str, what variables are restored from: the trained checkpoint, or a copy that has a step.
+        absent: list of (name, bytes) of the variables that nothing reads and the checkpoint lacks.
         output_directory: where it is to appear.
         staged_directory: where it is written.
         saved_model_directory: where its SavedModel is written.
         signature: ``SignatureDef`` of ``serving_default``.
         digests: dict of path -> SHA-256 in hex of the artefacts that were written before the SavedModel.
         written: ``_saved_model.Written``; None for a frozen SavedModel.
+        variables: dict, how many it was written with, and without which, as the record has it; empty for a frozen one.
         results: dict from the name of a step to what it has made last.
         report: ``_reports.Report``; None before it is finished.
     """
@@ -64,16 +66,19 @@ class Export(_moments.Run):
         self._replaces = replaces
         self.inventory = _checkpoint.take_inventory(checkpoint_prefix)
         self.restored_prefix = checkpoint_prefix
+        self.absent: typing.List[typing.Tuple[str, int]] = []
         if _checkpoint.STEP not in self.inventory.shapes:
-            self.observer.note('{} has no global_step, which inference does not need: it is 0 in the export'.format(
-                checkpoint_prefix))
-            self.restored_prefix = _checkpoint.with_step(self.inventory, staged.temporary)
+            self.observer.note('{} has no global_step, which inference does not need{}'.format(
+                checkpoint_prefix, ': it is 0 in model.ckpt' if _artifacts.CHECKPOINT in self.artifacts else ''))
+            if self.restores:
+                self.restored_prefix = _checkpoint.with_step(self.inventory, staged.temporary)
         self.output_directory = request.output_directory
         self.staged_directory = staged.export
         self.saved_model_directory = os.path.join(staged.export, 'saved_model')
         self.signature = None
         self.digests: typing.Dict[str, str] = {}
         self.written = None
+        self.variables: typing.Dict[str, typing.Any] = {}
         self.results: typing.Dict[str, typing.Any] = {}
         self.report: typing.Optional[_reports.Report] = None
 
@@ -103,16 +108,31 @@ class Export(_moments.Run):
                 _checkpoint.no_averages_remedy(self.inventory))
         _early.check(self.config, self.inventory)
 
-    def check_graph(self, graph: _tensorflow.Graph) -> None:
+    def check_graph(self, graph: _tensorflow.Graph, outputs: typing.Optional[steps.Tensors] = None) -> None:
         super().check_graph(graph)
-        _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages, self.config)
-        self._check_size(graph)
+        lacking = _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages, self.config,
+                                          lambda: self.variables_read(graph, outputs))
+        if lacking:
+            self._leave_out(graph, lacking)
+        self._check_size(graph, outputs)
 
-    def _check_size(self, graph: _tensorflow.Graph) -> None:
+    def _leave_out(self, graph: _tensorflow.Graph, lacking: typing.List[str]) -> None:
+        """Has the release, which restores all variables, do without those that it lacks and nothing reads."""
+        self.observer.note('{} has no value for {:,} of the variables of the model, which no output reads{}: {}'.format(
+            self.inventory.prefix, len(lacking),
+            '; model.ckpt lacks them, too' if _artifacts.CHECKPOINT in self.artifacts else '',
+            ', '.join(lacking[:2]) + (', …' if len(lacking) > 2 else '')))
+        if self.restores:
+            self.absent = [(name, _checkpoint.num_bytes(graph, [name])) for name in lacking]
+            _checkpoint.leave_out(graph, set(lacking))
+
+    def _check_size(self, graph: _tensorflow.Graph, outputs: typing.Optional[steps.Tensors]) -> None:
         """Declines a frozen graph that could not be written, before anything is computed for it."""
         if not self.freezes:
             return
         num_bytes = _checkpoint.num_bytes(graph)
+        if num_bytes > _FROZEN_LIMIT:  # it has those only that its outputs read
+            num_bytes = _checkpoint.num_bytes(graph, self.variables_read(graph, outputs))
         if num_bytes <= _FROZEN_LIMIT:
             return
         problem = ('The weights of this model take {:,} bytes. A frozen graph holds them in one protocol buffer, '
@@ -140,12 +160,14 @@ class Export(_moments.Run):
             self.digests = _digests(self.staged_directory)
         self.observer.stage('saved model')
         composed = self.compose(inputs, outputs)
+        composed = composed._replace(left_out=list(composed.left_out) + self.absent)
         if _artifacts.CHECKPOINT in self.artifacts:
             # Just written by the release: with moving averages on, it holds them under the variables' names.
             self.place(composed, os.path.join(self.staged_directory, 'model.ckpt'), None)
         else:
             graph = next(iter(outputs.values())).graph
-            self.place(composed, self.restored_prefix, _checkpoint.sources(graph, self.use_moving_averages))
+            self.place(composed, self.restored_prefix, _checkpoint.sources(
+                graph, self.use_moving_averages, composed.names))
 
     def _revise(self) -> None:
         """Gives the release's own SavedModel what the steps have for it; where that is nothing, it stays as it is."""
@@ -167,8 +189,15 @@ class Export(_moments.Run):
         Args:
             more: list of (key, value) to add to the record in ``assets.extra/``.
         """
-        self.written = _saved_model.place(self.saved_model_directory, composed, checkpoint_prefix, sources,
-                                          extra_assets={_record.NAME: self._made_from(more)}, assets=self.assets())
+        if _checkpoint.STEP in composed.names and _checkpoint.STEP not in self.inventory.shapes and not self.restores:
+            checkpoint_prefix = _checkpoint.with_step(self.inventory, self.temporary_directory)
+        self.variables = collections.OrderedDict([
+            ('written', composed.num_variables), ('left_out', sorted(name for name, _ in composed.left_out)),
+            ('left_out_bytes', sum(size for _, size in composed.left_out))])
+        self.written = _saved_model.place(
+            self.saved_model_directory, composed, checkpoint_prefix, sources,
+            extra_assets={_record.NAME: self._made_from([('variables', self.variables)] + list(more))},
+            assets=self.assets())
 
     def remove_unasked(self) -> None:
         """Removes what was only written on the way to something else, such as the graph of a frozen SavedModel."""

@@ -35,6 +35,7 @@ class Run:
         self.write_inference_graph = False
         self.config: typing.Any = None
         self._graph_checked = False
+        self._collection = 'inference_op'  # of the graph, in which the release puts its outputs
 
     def arguments_for(self, arguments: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
         """Takes note of what a function of the release is called with; returns what it is to be called with instead.
@@ -45,6 +46,7 @@ class Run:
         if 'use_moving_averages' in arguments:
             self.use_moving_averages = bool(arguments['use_moving_averages'])
         self.write_inference_graph = bool(arguments.get('write_inference_graph'))
+        self._collection = arguments.get('output_collection_name', self._collection)
         instead = dict(arguments, **self.places())
         for step in self.steps:
             instead = step.arguments(instead)
@@ -58,20 +60,42 @@ class Run:
         """Returns whether the release is to build the graph at all."""
         return not self.options.dry_run
 
-    def graph_is_built(self, graph: _tensorflow.Graph) -> None:
-        """Checks the finished graph, once, before upstream restores anything."""
+    def graph_is_built(self, graph: _tensorflow.Graph, outputs: typing.Optional[steps.Tensors] = None) -> None:
+        """Checks the finished graph, once, before upstream restores anything; ``outputs`` as ``variables_read``'s."""
         if not self._graph_checked:
             self._graph_checked = True
-            self.check_graph(graph)
+            self.check_graph(graph, outputs)
 
-    def check_graph(self, graph: _tensorflow.Graph) -> None:
+    def check_graph(self, graph: _tensorflow.Graph, outputs: typing.Optional[steps.Tensors] = None) -> None:
         """Refuses what the steps ask for and the graph does not have; upstream would, if at all, after freezing."""
+        del outputs
         for defect in _release_errors.defects(graph):
             self.observer.note(defect)
         names = [operation.name for operation in graph.get_operations()]
         names += [key for step in self.steps for key in step.keys()]
         for step in self.steps:
             step.check_graph(graph, names)
+
+    def variables_read(
+            self, graph: _tensorflow.Graph, outputs: typing.Optional[steps.Tensors] = None) -> typing.Any:
+        """Returns the variables that are read where they are exported: a set of their names, as an export has them.
+
+        Args:
+            graph: tf.Graph, checked.
+            outputs: dict of those that the release made; None where only the graph tells.
+
+        Returns:
+            None where nothing tells what its outputs are.
+        """
+        if outputs is None:
+            outputs = {tensor.op.name: tensor for tensor in graph.get_collection(self._collection)}
+        if not outputs:
+            return None
+        if not self.restores:  # else all of them are frozen, or saved
+            _, outputs = self.choose({}, outputs)
+        return _saved_model.variables_read(
+            graph, [tensor.op.name for tensor in outputs.values()] + [
+                name for step in self.steps for name in step.nodes()])
 
     def compose(self, inputs: typing.Any, outputs: steps.Tensors) -> _saved_model.Composed:
         """Returns the ``_saved_model.Composed`` of the graph that these tensors are of."""

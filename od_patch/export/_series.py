@@ -86,8 +86,9 @@ class Series(_moments.Run):
         inputs, outputs = self.choose(arguments['inputs'], arguments['outputs'])
         graph = next(iter(outputs.values())).graph
         self.observer.stage('saved models')
-        one = SeriesModel(self, graph, self.compose(inputs, outputs), _saved_model.signature(inputs, outputs),
-                   _checkpoint.sources(graph, self.use_moving_averages))
+        composed = self.compose(inputs, outputs)
+        one = SeriesModel(self, graph, composed, _saved_model.signature(inputs, outputs),
+                          _checkpoint.sources(graph, self.use_moving_averages, composed.names))
         with self._stopped_by_signals():
             while True:
                 self._export_what_there_is(one)
@@ -179,7 +180,8 @@ class Series(_moments.Run):
             return (record is not None and record.get('recipe') == self.recipe and
                     record.get('checkpoint_sha256') == _digest_of(prefix) and
                     _tensorflow.gfile().Exists(_store.below(place, 'saved_model.pb')) and
-                    _find_checkpoints.is_whole(_store.below(place, 'variables', 'variables')))
+                    (record.get('variables', {}).get('written') == 0 or
+                     _find_checkpoints.is_whole(_store.below(place, 'variables', 'variables'))))
         except _tensorflow.tf1().errors.OpError:
             return False
 
@@ -260,7 +262,8 @@ class SeriesModel:
             export.saved_model_directory = export.staged_directory
             export.use_moving_averages = series.use_moving_averages
             export.signature = self._signature
-            _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages, export.config)
+            _checkpoint.check_graph(self._graph, export.inventory, series.use_moving_averages, export.config,
+                                    lambda: set(self._composed.names))
             export.place(self._composed, export.restored_prefix, self._sources, [
                 ('checkpoint_sha256', _digest_of(prefix)), ('recipe', series.recipe)])
             export.finish()

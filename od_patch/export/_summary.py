@@ -165,8 +165,19 @@ def _weights(report: typing.Any) -> str:
 def _variables(report: typing.Any) -> str:
     if not report.written:
         return 'frozen constants, as upstream writes them'
-    return '{:,} {} variables, {}'.format(
-        report.written.num_variables, report.kind, rich.filesize.decimal(report.written.num_bytes))
+    return '{:,} {} variables, {}{}'.format(
+        report.written.num_variables, report.kind, rich.filesize.decimal(report.written.num_bytes),
+        _left_out(report.written.left_out))
+
+
+def _left_out(variables: typing.Sequence[typing.Tuple[str, int]]) -> str:
+    """Returns in words which variables no output reads, so that they are not in the SavedModel."""
+    if not variables:
+        return ''
+    if len(variables) == 1:
+        return '; without {}, which no output reads'.format(variables[0][0])
+    return '; without {:,} that no output reads, {}'.format(
+        len(variables), rich.filesize.decimal(sum(size for _, size in variables)))
 
 
 def _tensor(key: str, info: typing.Any) -> str:

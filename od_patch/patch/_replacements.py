@@ -117,7 +117,7 @@ def around_build(original, recognised):
     def build_and_check(run, args, kwargs):
         with _garbage.paused():  # a series goes on for long after it
             result = original(*args, **kwargs)
-        _check_graph(run)
+        _check_graph(run, _outputs_in(result))
         # Of the releases it is known that these very tensors are what write_saved_model is called with.
         if recognised.release and run.needs_only_the_graph:
             outputs, inputs = result
@@ -180,8 +180,16 @@ def instead_of_write_saved_model(original, recognised):
         original, lambda run, args, kwargs: run.write_saved_model(original, _bind(original, args, kwargs)))
 
 
-def _check_graph(run):
-    run.graph_is_built(_tensorflow.tf1().get_default_graph())
+def _check_graph(run, outputs=None):
+    run.graph_is_built(_tensorflow.tf1().get_default_graph(), outputs)
+
+
+def _outputs_in(result):
+    """Returns the outputs among what build_detection_graph returned, a dict; None where another one returned others."""
+    if isinstance(result, tuple) and isinstance(result[0], dict) and all(
+            isinstance(output, _tensorflow.tf1().Tensor) for output in result[0].values()):
+        return result[0]
+    return None
 
 
 def _bind(function, args, kwargs):

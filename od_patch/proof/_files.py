@@ -33,7 +33,7 @@ def check(subject, servable, refused):
         if servable is None:
             checks.append(_wrong('saved_model.pb', refused['saved_model'].problem))
         else:
-            checks += _saved_model(servable)
+            checks += _saved_model(servable, subject.variables)
     elif subject.export:
         checks.append(Check(_PART, 'saved_model.pb', _answer.NOTE, 'there is no SavedModel in it'))
     if subject.frozen_graph:
@@ -56,7 +56,7 @@ def _wrong(name, text, details=()):
     return Check(_PART, name, _answer.WRONG, text, tuple(details))
 
 
-def _saved_model(servable):
+def _saved_model(servable, written):
     graph_def = servable.meta_graph.graph_def
     nodes = {node.name for node in graph_def.node}
     tensors = [(key, info.name) for _, signature in sorted(servable.meta_graph.signature_def.items())
@@ -70,12 +70,13 @@ def _saved_model(servable):
     for one in _assets(servable):
         yield one
     if not servable.variables:
-        yield _ok('variables', 'none: its weights are constants in saved_model.pb')
+        yield _ok('variables', 'none: its outputs read none' if written.get('written') == 0 else
+                  'none: its weights are constants in saved_model.pb')
         return
     bundle = _bundle_check('variables', servable.prefix, servable)
     yield bundle
     if bundle.status == _answer.OK:
-        yield _restored(servable)
+        yield _restored(servable, written)
 
 
 def _assets(servable):
@@ -143,7 +144,7 @@ def _first_line(error):
     return text.splitlines()[0][:160] if text else type(error).__name__
 
 
-def _restored(servable):
+def _restored(servable, written):
     """Whether loading fills every variable that a request needs, with a tensor that the bundle holds and that fits."""
     name = 'restore'
     if servable.restores_in_function and not servable.restored:
@@ -171,7 +172,26 @@ def _restored(servable):
     if unfit:
         return _wrong(name, 'the bundle has another type or shape for {}'.format(
             _answer.number(len(unfit), 'variable')), unfit)
-    return _ok(name, 'all {} are restored, and fit'.format(_answer.number(len(servable.restored), 'variable')))
+    return _ok(name, 'all {} are restored, and fit{}'.format(
+        _answer.number(len(servable.restored), 'variable'), _unread(servable, written, entries)))
+
+
+def _unread(servable, written, entries):
+    """What of the model's variables no output reads, in words: those that the SavedModel has, or goes without."""
+    graph_def = servable.meta_graph.graph_def
+    read = _freezing.needed(graph_def, [info.name for signature in servable.meta_graph.signature_def.values()
+                                        for info in signature.outputs.values()])
+    keys = {row.key for name, row in servable.restored.items() if name not in read}
+    words = ''
+    if keys:
+        words = '; no output reads {:,} of them, {}'.format(
+            len(keys), rich.filesize.decimal(sum(entries[key].size for key in keys)))
+    left_out = written.get('left_out')
+    if left_out:
+        words += '; {} of the model that no output reads {} left out, {}'.format(
+            _answer.number(len(left_out), 'variable'), 'is' if len(left_out) == 1 else 'are',
+            rich.filesize.decimal(written['left_out_bytes']))
+    return words
 
 
 def _digests(subject):

@@ -30,6 +30,7 @@ class Subject:
         averages: bool, whether moving averages are to be exported; None where nothing says so.
         averages_from: str, what says so.
         record: dict, assets.extra/od_patch.json, or empty.
+        variables: dict, how many the SavedModel was written with, and without which, as the record has it; or empty.
         problems: list of (name, text): what was named nowhere and should be there all the same.
     """
 
@@ -38,7 +39,7 @@ class Subject:
         self.export = self.saved_model = self.frozen_graph = self.checkpoint = self.trained = None
         self.trained_named = False
         self.averages, self.averages_from = None, ''
-        self.record, self.problems = {}, []
+        self.record, self.variables, self.problems = {}, {}, []
 
     def as_json(self):
         return collections.OrderedDict([
@@ -80,21 +81,24 @@ def find(export=None, saved_model=None, frozen_graph=None, checkpoint=None, pipe
         subject.frozen_graph = frozen_graph
     if subject.saved_model:
         subject.record = _read_record(subject)
+        subject.variables = subject.record.get('variables', {})
     _find_trained(subject, checkpoint, pipeline_config)
     return subject
 
 
-def of_staged(directory, given, trained, averages):
+def of_staged(directory, given, trained, averages, variables=None):
     """Returns the ``Subject`` of an export that is not in its place yet.
 
     Args:
         directory: str, where its artefacts are staged; given: str, where they are to go.
         trained: str, the prefix of the checkpoint that was exported.
         averages: bool, whether its moving averages were asked for.
+        variables: as ``Subject.variables``; None where there is no SavedModel, or a frozen one.
     """
     subject = Subject(given)
     _locate(subject, directory)
     subject.trained, subject.averages, subject.averages_from = trained, averages, 'the pipeline config'
+    subject.variables = variables or {}
     return subject
 
 

@@ -132,13 +132,13 @@ def check(subject, servable, frozen):
         servable: ``Servable`` or None; frozen: the frozen ``GraphDef`` or None.
     """
     unread = []
-    saved = _opened(lambda: _saved(servable), 'SavedModel', unread)
+    saved = _opened(lambda: _saved(servable, subject.variables), 'SavedModel', unread)
     own = _opened(lambda: Checkpoint(subject.checkpoint, 'model.ckpt') if subject.checkpoint else None, 'model.ckpt',
                   unread)
     graph = Constants(frozen, 'frozen graph') if frozen is not None else None
     trained, checks = _open_trained(subject)
     checks = unread + checks
-    variables = _variables(servable, own, trained)
+    variables = _variables(servable, subject.variables, own, trained)
     pairs = [(one, other) for one, other in ([(saved, own), (graph, own)] if own else [(saved, graph)])
              if one is not None and other is not None]
     names = [_common(one, other, variables) for one, other in pairs]
@@ -153,8 +153,8 @@ def check(subject, servable, frozen):
         elif other is own or other is graph:
             checks.append(_compared(one, other, common, different, variables, servable))
         else:
-            needless = set() if servable is None or STEP in servable.needed else {STEP}
-            checks.append(_against_trained(one, trained, common, different, (variables or set()) - needless, subject))
+            # A checkpoint that has no step is exported with one of 0.
+            checks.append(_against_trained(one, trained, common, different, (variables or set()) - {STEP}, subject))
     return checks or [_skipped('weights', 'there are not two of checkpoint, frozen graph and SavedModel to compare')]
 
 
@@ -171,8 +171,8 @@ def _opened(make, label, unread):
         return None
 
 
-def _saved(servable):
-    if servable is None:
+def _saved(servable, written):
+    if servable is None or not servable.variables and written.get('written') == 0:  # not frozen: its outputs read none
         return None
     if not servable.variables:
         return Constants(servable.meta_graph.graph_def, 'SavedModel')
@@ -192,10 +192,11 @@ def _open_trained(subject):
         return None, [_skipped('checkpoint', error.problem)]
 
 
-def _variables(servable, own, trained):
+def _variables(servable, written, own, trained):
     """Names of all variables: what the SavedModel, or a checkpoint of it, calls so; constants alone do not tell."""
-    if servable is not None and servable.variables:
-        return set(servable.variables)
+    if servable is not None and (servable.variables or written):
+        # A SavedModel has what its outputs read, and a frozen graph beside it may have more outputs.
+        return set(servable.variables).union(written.get('left_out', ()))
     if own is not None:
         return own.names()
     return {name for name in trained.names() if not name.endswith(AVERAGE_SUFFIX)} if trained is not None else None

@@ -68,7 +68,7 @@ def staged(export, full=False):
     export.observer.stage('proof')
     began = time.time()
     subject = _subject.of_staged(export.staged_directory, export.output_directory, export.inventory.prefix,
-                                 export.use_moving_averages)
+                                 export.use_moving_averages, export.variables)
     answer = _prove(subject, _images.drawn(DRAWN) if full else None, None, elsewhere=full)
     answer.seconds = time.time() - began
     if answer.wrong:

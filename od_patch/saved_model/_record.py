@@ -79,9 +79,18 @@ def _is_digests(value):
         for name, digest in value.items())
 
 
+def _is_variables(value):
+    """Whether a value says which variables a SavedModel has, and goes without."""
+    if not isinstance(value, dict) or set(value) != {'written', 'left_out', 'left_out_bytes'}:
+        return False
+    names, counts = value['left_out'], (value['written'], value['left_out_bytes'])
+    return isinstance(names, list) and all(map(_is_text, names)) and None not in counts and all(map(_is_step, counts))
+
+
 _ENTRIES = {
     'od_patch': _is_text, 'exporter': _is_text, 'tensorflow': _is_text, 'tensorflow_git': _is_text,
     'checkpoint': _is_text, 'checkpoint_format': _is_text, 'global_step': _is_step,
     'moving_averages': lambda value: isinstance(value, bool), 'sha256': _is_digests,
     'checkpoint_sha256': _is_digest, 'recipe': _is_text,
+    'variables': _is_variables,
 }

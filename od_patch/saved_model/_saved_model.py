@@ -1,11 +1,12 @@
 """Inference graph + variables bundle -> SavedModel directory, without a session.
 
-Where the exporter has just written ``<output>/model.ckpt``, that already is the
-variables bundle of a SavedModel, with the very values that go into the frozen
-graph (moving averages included), and is copied. Where it has not, the bundle is
-written from the trained checkpoint. The MetaGraph is made as a protocol buffer:
-the inference graph pruned to what serving needs, devices cleared, one
-save/restore subgraph, and the variables as resources where asked.
+Where the exporter has just written ``<output>/model.ckpt``, that has the very
+values that go into the frozen graph (moving averages included), and the
+variables bundle is copied from it. Where it has not, the bundle is written from
+the trained checkpoint. Either way it gets what the outputs read and no more. The
+MetaGraph is made as a protocol buffer: the inference graph pruned to what
+serving needs, devices cleared, one save/restore subgraph, and the variables as
+resources where asked.
 
 Not for: deciding where to write (``_staging``) or which checkpoint (``_export``).
 """
@@ -14,7 +15,6 @@ import os
 import typing
 
 from od_patch import _tensorflow
-from od_patch.checkpoint import _bundle
 from od_patch.checkpoint import _bundle_writer
 
 RESOURCE = 'resource'
@@ -32,11 +32,13 @@ _HINTS = ('_class', '_output_shapes')
 class Written(typing.NamedTuple):
     """What was written."""
 
-    num_variables: int  # variables in the SavedModel (``global_step`` among them)
+    num_variables: int  # variables in the SavedModel
     num_bytes: int  # bytes of their values
     num_nodes: int  # nodes in its graph
     kind: str  # 'resource' or 'reference'
     notes: typing.List[str]  # what a user should know, such as why references had to stay
+    # Variables of the model that no output reads, which are not in the SavedModel: (name, bytes of its value) of each.
+    left_out: typing.Sequence[typing.Tuple[str, int]] = ()
 
 
 class Composed(typing.NamedTuple):
@@ -48,6 +50,8 @@ class Composed(typing.NamedTuple):
     num_nodes: int
     kind: str
     notes: typing.List[str]
+    names: typing.Sequence[str]  # what the values are called in its bundle, sorted
+    left_out: typing.Sequence[typing.Tuple[str, int]] = ()
 
 
 class _NotConvertible(Exception):
@@ -58,7 +62,7 @@ def write(saved_model_path, graph, inputs, outputs, checkpoint_prefix, kind=RESO
     """Composes a SavedModel and places it; see ``compose`` and ``place`` for the arguments.
 
     Args:
-        checkpoint_prefix: str, a checkpoint with exactly the values to write.
+        checkpoint_prefix: str, a checkpoint that has the values under the names of the variables.
 
     Returns:
         ``Written``.
@@ -88,18 +92,33 @@ def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), changes=()):
     saved_model = None
     if kind == RESOURCE:
         try:
-            saved_model = _saved_model(graph, inputs, outputs, also_keep, True, changes, notes)
+            saved_model, kept = _saved_model(graph, inputs, outputs, also_keep, True, changes, notes)
         except _NotConvertible as error:
             notes.append('variables stay references: {}'.format(error))
             kind = REFERENCE
     if saved_model is None:
-        saved_model = _saved_model(graph, inputs, outputs, also_keep, False, changes, notes)
+        saved_model, kept = _saved_model(graph, inputs, outputs, also_keep, False, changes, notes)
     return Composed(
         content=saved_model.SerializeToString(deterministic=True),
-        num_variables=len(_variable_defs(graph)),
+        num_variables=len(kept),
         num_nodes=len(saved_model.meta_graphs[0].graph_def.node),
         kind=kind,
-        notes=notes)
+        notes=notes,
+        names=sorted(set(map(_saved_name, kept.values()))),
+        left_out=[(variable.op.name, (variable.get_shape().num_elements() or 0) * variable.dtype.base_dtype.size)
+                  for variable in _variables(graph) if variable.name not in kept])
+
+
+def variables_read(graph, roots):
+    """Returns the set of names, as a checkpoint has them, of the variables that nodes need.
+
+    Args:
+        graph: tf.Graph.
+        roots: iterable of names of nodes; those that the graph does not have are passed over.
+    """
+    operations = {operation.name: operation for operation in graph.get_operations()}
+    needed = _closure(operations, [name for name in roots if name in operations], {})
+    return {_saved_name(proto) for _, proto in _read_among(graph, needed)}
 
 
 def revise(saved_model_path, changes, assets):
@@ -134,9 +153,9 @@ def place(saved_model_path, composed, checkpoint_prefix, sources=None, extra_ass
     Args:
         saved_model_path: str, directory to write; made where it is missing.
         composed: ``Composed``.
-        checkpoint_prefix: str, the checkpoint that holds the values.
+        checkpoint_prefix: str, the checkpoint that holds the values, perhaps beside others.
         sources: dict from the name of a variable to the name of its value in
-            the checkpoint; None where it holds exactly the values to write.
+            the checkpoint; None where that is the same.
         extra_assets: dict from file name to bytes, for ``assets.extra/``.
         assets: dict from file name to bytes, for ``assets/``.
 
@@ -149,18 +168,19 @@ def place(saved_model_path, composed, checkpoint_prefix, sources=None, extra_ass
     gfile = _tensorflow.gfile()
     variables_directory = os.path.join(saved_model_path, 'variables')
     gfile.MakeDirs(variables_directory)
-    bundle_prefix = os.path.join(variables_directory, 'variables')
-    if sources is None and gfile.Exists(checkpoint_prefix + '.index'):
-        num_bytes = _copy_bundle(checkpoint_prefix, bundle_prefix)
-    else:
-        num_bytes = _bundle_writer.copy_tensors(checkpoint_prefix, sources, bundle_prefix)
+    num_bytes = 0
+    if composed.names:  # else the folder stays empty, as that of a frozen SavedModel
+        num_bytes = _bundle_writer.copy_tensors(
+            checkpoint_prefix, {name: name if sources is None else sources[name] for name in composed.names},
+            os.path.join(variables_directory, 'variables'))
 
     _write_files(saved_model_path, 'assets', assets)
     _write_files(saved_model_path, 'assets.extra', extra_assets)
     # Last, so that a directory with a saved_model.pb is a whole SavedModel.
     with gfile.GFile(os.path.join(saved_model_path, 'saved_model.pb'), 'wb') as model_file:
         model_file.write(composed.content)
-    return Written(composed.num_variables, num_bytes, composed.num_nodes, composed.kind, composed.notes)
+    return Written(composed.num_variables, num_bytes, composed.num_nodes, composed.kind, composed.notes,
+                   composed.left_out)
 
 
 def _write_files(saved_model_path, folder, contents):
@@ -189,7 +209,9 @@ def signature(inputs, outputs):
 
 
 def _saved_model(graph, inputs, outputs, also_keep, as_resources, changes, notes):
-    """Returns the ``SavedModel`` to write, with one MetaGraph, in which everything is made: copies cost memory.
+    """Returns (``SavedModel``, {name of each variable in it: its ``VariableDef``}).
+
+    It has one MetaGraph, in which everything is made: copies cost memory.
 
     Raises:
         _NotConvertible: a variable cannot be written as a resource.
@@ -199,17 +221,14 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources, changes, notes
     saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
     meta_graph = saved_model.meta_graphs.add()
     graph_def = meta_graph.graph_def
-    variables = _variable_defs(graph)
     input_tensors = inputs.values() if isinstance(inputs, dict) else [inputs]
     roots = {tensor.op.name for tensor in list(input_tensors) + list(outputs.values())}
-    for variable in variables:
-        # A loader that finds a variable in the collection looks these up, and raises KeyError for a missing one. The
-        # nodes that draw random initial values are not among them: _add_saver gives the variables other initialisers.
-        roots.update(_node_name(name) for name in (variable.variable_name, variable.snapshot_name) if name)
-    _prune(graph, roots, also_keep, graph_def)
+    kept = _prune(graph, roots, also_keep, graph_def)
+    variables = list(kept.values())
     if as_resources:
         _make_resources(graph_def, variables)
-    meta_graph.saver_def.CopyFrom(_add_saver(graph_def, variables))
+    if variables:
+        meta_graph.saver_def.CopyFrom(_add_saver(graph_def, variables))
     meta_graph.signature_def[SIGNATURE].CopyFrom(signature(inputs, outputs))
     for change in changes:
         notes.extend(change(meta_graph) or ())
@@ -228,19 +247,28 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources, changes, notes
 
     tf = _tensorflow.tf1()
     trainable = {variable.name for variable in graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)}
-    for variable, proto in zip(graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES), variables):
-        names = [tf.GraphKeys.GLOBAL_VARIABLES]
-        if variable.name in trainable:
-            names.append(tf.GraphKeys.TRAINABLE_VARIABLES)
-        for name in names:
-            meta_graph.collection_def[name].bytes_list.value.append(proto.SerializeToString())
-    return saved_model
+    for name, proto in kept.items():
+        collections_of_it = [tf.GraphKeys.GLOBAL_VARIABLES]
+        if name in trainable:
+            collections_of_it.append(tf.GraphKeys.TRAINABLE_VARIABLES)
+        for collection in collections_of_it:
+            meta_graph.collection_def[collection].bytes_list.value.append(proto.SerializeToString())
+    return saved_model, kept
 
 
-def _variable_defs(graph):
-    """Returns the ``VariableDef`` of every global variable of a graph, in the order of their collection."""
-    collection = graph.get_collection(_tensorflow.tf1().GraphKeys.GLOBAL_VARIABLES)
-    return [variable.to_proto() for variable in collection]
+def _variables(graph):
+    """Returns the global variables of a graph, in the order of their collection."""
+    return graph.get_collection(_tensorflow.tf1().GraphKeys.GLOBAL_VARIABLES)
+
+
+def _read_among(graph, needed):
+    """Returns [(name of a variable, its ``VariableDef``)] of those whose nodes are among ``needed``, in their order."""
+    found = []
+    for variable in _variables(graph):
+        proto = variable.to_proto()
+        if _node_name(proto.variable_name) in needed:
+            found.append((variable.name, proto))
+    return found
 
 
 def _node_name(tensor_name):
@@ -259,35 +287,62 @@ def _prune(graph, roots, also_keep, pruned):
         roots: set of names of nodes.
         also_keep: iterable of names; those that the graph does not have are passed over.
         pruned: ``GraphDef`` to fill.
+
+    Returns:
+        OrderedDict from name to ``VariableDef`` of the global variables that these nodes read.
     """
     operations = collections.OrderedDict((operation.name, operation) for operation in graph.get_operations())
-    needed = {}
-    constants = {}
-    ops = set()
-    waiting = list(roots) + [name for name in also_keep if name in operations]
-    while waiting:
-        name = waiting.pop()
-        if name not in needed:
-            node = operations[name].node_def
-            needed[name] = node.SerializeToString()
-            if node.op == 'Const':
-                constants[name] = (
-                    tuple(sorted(node.input)), node.attr['value'].SerializeToString(deterministic=True))
-            ops.add(node.op)
-            waiting.extend(map(_node_name, node.input))
+    needed = _closure(operations, list(roots) + [name for name in also_keep if name in operations], {})
+    kept = collections.OrderedDict(_read_among(graph, needed))
+    # A loader that finds a variable in the collection looks these up, and raises KeyError for a missing one. The nodes
+    # that draw random initial values are not among them: _add_saver gives the variables other initialisers.
+    looked_up = {_node_name(name) for variable in kept.values()
+                 for name in (variable.variable_name, variable.snapshot_name) if name}
+    _closure(operations, looked_up, needed)
     pruned.versions.CopyFrom(graph.graph_def_versions)
-    if any(map(_may_call_functions, ops)):
+    if any(map(_may_call_functions, {node.op for node in needed.values()})):
         pruned.library.CopyFrom(graph.as_graph_def().library)
-    merged = _merged([(name, constants[name]) for name in operations if name in constants], roots.union(also_keep))
+    merged = _merged([(name, needed[name].constant) for name in operations
+                      if name in needed and needed[name].constant is not None], roots.union(also_keep, looked_up))
     for name in operations:
         if name in needed and name not in merged:
             node = pruned.node.add()
-            node.MergeFromString(needed[name])
+            node.MergeFromString(needed[name].content)
             node.device = ''
             for hint in _HINTS:
                 if hint in node.attr:
                     del node.attr[hint]
             _follow(node, merged)
+    return kept
+
+
+class _Node(typing.NamedTuple):
+    """A node that is needed."""
+
+    op: str
+    content: bytes  # its ``NodeDef``
+    constant: typing.Any  # of a Const, what those that are alike have in common; None of others
+
+
+def _closure(operations, names, needed):
+    """Adds the nodes of these names, and all that they depend on, to ``needed``, {name: ``_Node``}; returns that.
+
+    Args:
+        operations: dict from name to tf.Operation.
+        names: iterable of names.
+        needed: dict to add to; what is in it has been followed.
+    """
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            node = operations[name].node_def
+            constant = None
+            if node.op == 'Const':
+                constant = tuple(sorted(node.input)), node.attr['value'].SerializeToString(deterministic=True)
+            needed[name] = _Node(node.op, node.SerializeToString(), constant)
+            waiting.extend(map(_node_name, node.input))
+    return needed
 
 
 def _may_call_functions(op):
@@ -502,14 +557,3 @@ def _slice_spec(variable):
     info = variable.save_slice_info_def
     return '{} {}'.format(' '.join(str(size) for size in info.full_shape),
                           ':'.join('{},{}'.format(*part) for part in zip(info.var_offset, info.var_shape)))
-
-
-def _copy_bundle(checkpoint_prefix, bundle_prefix):
-    """Copies a V2 checkpoint, all of its shards, under another prefix; returns the bytes of its tensors."""
-    gfile = _tensorflow.gfile()
-    index = _bundle.read_index(checkpoint_prefix)
-    for shard in range(index.num_shards):
-        gfile.Copy(_bundle.shard_path(checkpoint_prefix, shard, index.num_shards),
-                   _bundle.shard_path(bundle_prefix, shard, index.num_shards))
-    gfile.Copy(checkpoint_prefix + '.index', bundle_prefix + '.index')
-    return sum(entry.size for entry in index.entries.values())

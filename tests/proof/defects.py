@@ -225,15 +225,18 @@ def scalar_count(export):
 
 
 def _scalar(graph_def):
-    """The tensor that reads global_step, which a frozen graph does not have."""
-    return next(node.name + ':0' for node in graph_def.node
-                if node.op == 'ReadVariableOp' and node.input[0] == 'global_step')
+    """A tensor of no dimensions, which the frozen graph does not have."""
+    node = graph_def.node.add(name='planted_scalar', op='Const')
+    node.attr['dtype'].type = node.attr['value'].tensor.dtype = 9
+    node.attr['value'].tensor.tensor_shape.SetInParent()
+    node.attr['value'].tensor.int64_val.append(1)
+    return node.name + ':0'
 
 
 DEFECTS = [
     Defect(wrong_weight_in_the_saved_model, 'weights', 'SavedModel = model.ckpt',
-           ['1 of 200 variables differ', WEIGHT, '1 of', '0.5 at most']),
-    Defect(one_bit_in_the_saved_model, 'weights', 'SavedModel = model.ckpt', ['1 of 200 variables differ', WEIGHT]),
+           ['1 of 199 variables differ', WEIGHT, '1 of', '0.5 at most']),
+    Defect(one_bit_in_the_saved_model, 'weights', 'SavedModel = model.ckpt', ['1 of 199 variables differ', WEIGHT]),
     Defect(wrong_weight_in_the_frozen_graph, 'weights', 'frozen graph = model.ckpt', ['1 of 199 variables', WEIGHT]),
     Defect(wrong_weight_in_the_frozen_graph, 'files', 'od_patch.json', ['changed', 'frozen_inference_graph.pb']),
     Defect(wrong_weight_in_the_frozen_graph, 'outputs', 'unoptimized, batch of 1', ['outputs differ', 'at most']),
@@ -244,10 +247,10 @@ DEFECTS = [
            ['swapped', 'detection_scores: it is the frozen graph\'s detection_classes']),
     Defect(lost_shard, 'files', 'variables', ['variables.data-00000-of-00001 is missing']),
     Defect(short_shard, 'files', 'variables', ['should have at least']),
-    Defect(flipped_byte_of_data, 'files', 'variables', ['1 of 200 tensors cannot be read']),
+    Defect(flipped_byte_of_data, 'files', 'variables', ['1 of 199 tensors cannot be read']),
     Defect(flipped_byte_of_the_index, 'files', 'variables', ['variables.index is damaged']),
     Defect(flipped_byte_of_model_ckpt, 'files', 'model.ckpt', ['1 of 200 tensors cannot be read']),
-    Defect(no_variables, 'files', 'variables', ['the folder variables is missing', '200 variables',
+    Defect(no_variables, 'files', 'variables', ['the folder variables is missing', '199 variables',
                                                 'fails at the first request']),
     Defect(no_index, 'files', 'variables', ['variables/variables.index is missing', 'fails at the first request']),
     Defect(variable_that_the_bundle_lacks, 'files', 'restore', ['does not hold', WEIGHT]),

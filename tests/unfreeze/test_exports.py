@@ -1,4 +1,5 @@
 """There and back again: export by the release, keep the frozen graph alone, unfreeze it, export from what came out."""
+import json
 import os
 import shutil
 
@@ -7,6 +8,7 @@ import pytest
 from od_patch.checkpoint import _bundle
 from od_patch.compare import _verdict
 from od_patch.graphs import _sources
+from od_patch.proof import _verify
 from od_patch.unfreeze import _unfreeze
 from tests.support import exports
 from tests.support import parity
@@ -51,10 +53,23 @@ def test_the_weights_come_back_and_an_export_of_them_is_the_same(
         file.write(again.SerializeToString())
     assert _verdict.compare(path, frozen).verdict in ('identical', 'equivalent')
 
-    result = exports.ours(exports.config_path(config), os.path.join(output, 'model.ckpt'), str(tmp_path / 'export'),
-                          artifacts='frozen_graph')
-    if unread:  # a ResNet's last block is built for training, and no frozen graph has it
-        assert result.exit_code == 6 and 'block4' in result.stderr
-        return
+    export = str(tmp_path / 'export')
+    flags = {} if unread else {'artifacts': 'frozen_graph'}
+    result = exports.ours(exports.config_path(config), os.path.join(output, 'model.ckpt'), export, **flags)
     assert result.exit_code == 0, result.stderr
-    parity.assert_same_graph(parity.read_frozen_graph(str(tmp_path / 'export')), parity.read_frozen_graph(theirs))
+    parity.assert_same_graph(parity.read_frozen_graph(export), parity.read_frozen_graph(theirs))
+    if unread:  # a ResNet's last block is built for training, and no frozen graph has it
+        assert 'has no value for {} of the variables'.format(len(unread)) in result.stderr and 'block4' in result.stderr
+        _assert_all_but(unread, held, export, set(mine))
+
+
+def _assert_all_but(unread, held, export, in_model_ckpt):
+    """The export of a checkpoint that lacks what no output reads: nothing else is lacking anywhere."""
+    assert set(_bundle.read_index(os.path.join(export, 'model.ckpt')).entries) == in_model_ckpt
+    saved = _bundle.read_index(os.path.join(export, 'saved_model', 'variables', 'variables')).entries
+    assert set(saved) == set(held) - unread - {'global_step'}
+    with open(os.path.join(export, 'saved_model', 'assets.extra', 'od_patch.json')) as record_file:
+        variables = json.load(record_file)['variables']
+    assert variables['written'] == len(saved) and set(variables['left_out']) == unread | {'global_step'}
+    assert variables['left_out_bytes'] == sum(held[name].size for name in unread) + 8
+    assert not _verify.verify(export).wrong

@@ -1,6 +1,7 @@
 """Faults in an export under way, in what is checked before it, and in the entry points."""
 from tools.mutations import Mutation
 
+_UNREAD = 'tests/test_unread.py::'
 _SMALL = 'tests/test_small_exporter.py::'
 _LOOK = 'tests/test_first_look.py::'
 _ENTRY = 'tests/test_entry_points.py::'
@@ -19,6 +20,12 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
      'the record says the step of a file name'),
     ('export/_export.py', 'if pattern.match(name) and artifact not in self.artifacts:', 'if False:', _MADE,
      'what was only written on the way stays'),
+    ('export/_moments.py', 'if not self.restores:  # else', 'if False:  # else',
+     _UNREAD + 'test_outputs_that_are_not_served_are_no_reason_to_keep_a_variable',
+     'a checkpoint is refused for a variable that nothing in the SavedModel reads'),
+    ('export/_export.py', '            _checkpoint.leave_out(graph, set(lacking))\n', '',
+     _UNREAD + 'test_a_part_that_nothing_reads_is_left_out_whether_the_checkpoint_has_it_or_not',
+     'the release fails in its session on a variable that nothing reads'),
     ('export/_moments.py', 'return self.freezes or _artifacts.CHECKPOINT in self.artifacts', 'return self.freezes', _MADE,
      'a checkpoint alone holds raw weights where averages are meant'),
     ('export/_moments.py', 'self.observer.keeps_output and ', '',

@@ -3,6 +3,7 @@ from tools.mutations import Mutation
 
 _GRAPH = 'tests/test_saved_model.py::'
 _ANY_VARIABLES = _GRAPH + 'test_variables_of_any_type_come_back_as_they_were'
+_UNREAD = 'tests/test_unread.py::'
 _WRITER = 'tests/test_bundle_writer.py::'
 _READER = 'tests/test_bundle.py::'
 
@@ -10,8 +11,15 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
     ('saved_model/_saved_model.py', '    if strip:\n        strip(meta_graph)', '    del strip',
      _GRAPH + 'test_attributes_of_default_value_are_left_out_and_the_others_stay',
      'a server of an older TensorFlow does not know attributes that nobody set'),
-    ('saved_model/_saved_model.py', 'if variable.name in trainable:', 'if variable.name not in trainable:', _ANY_VARIABLES,
+    ('saved_model/_saved_model.py', 'if name in trainable:', 'if name not in trainable:', _ANY_VARIABLES,
      'what is loaded to be trained further trains the wrong variables'),
+    ('saved_model/_saved_model.py', "if _node_name(proto.variable_name) in needed:", 'if True:',
+     _UNREAD + 'test_a_saved_model_has_what_its_outputs_read', 'a SavedModel carries what no output reads'),
+    ('saved_model/_saved_model.py', '    _closure(operations, looked_up, needed)\n', '',
+     _UNREAD + 'test_a_saved_model_has_what_its_outputs_read', 'a loader looks up a node that is not there'),
+    ('saved_model/_saved_model.py', '    if variables:\n        meta_graph.saver_def', '    if True:\n        meta_graph.saver_def',
+     _UNREAD + 'test_outputs_that_are_not_served_are_no_reason_to_keep_a_variable',
+     'a model whose outputs read no variable does not load'),
     ('saved_model/_saved_model.py', 'if hint in node.attr:', 'if not node.attr:',
      _GRAPH + 'test_hints_of_the_process_that_built_the_graph_are_gone_and_other_attributes_stay',
      'nodes are placed where the exporting process had them'),
@@ -22,8 +30,8 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
     ('saved_model/_saved_model.py', "node.input[:] = [name for name in inputs if not name.startswith('^')] + list(controls)",
      "node.input[:] = [name for name in inputs if not name.startswith('^')]",
      _GRAPH + 'test_what_waits_for_a_constant_waits_for_the_one_that_stays', 'a node waits for nothing any more'),
-    ('saved_model/_saved_model.py', "node.attr['value'].SerializeToString(deterministic=True))",
-     "node.attr['value'].tensor.float_val[:1] and b'')",
+    ('saved_model/_saved_model.py', "node.attr['value'].SerializeToString(deterministic=True)\n            needed",
+     "bytes(node.attr['value'].tensor.float_val[:1] and b'')\n            needed",
      _GRAPH + 'test_constants_are_one_where_type_shape_and_every_bit_are_the_same',
      'constants of other values are taken for the same'),
     ('saved_model/_saved_model.py', 'if name not in named:\n            kept', 'if True:\n            kept',
@@ -43,7 +51,7 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
     ('saved_model/_saved_model.py', 'any(arg.is_ref for arg in op_def.input_arg)', 'False',
      _GRAPH + 'test_a_variable_that_the_model_changes_stays_a_reference',
      'a model that changes its variables does not load'),
-    ('saved_model/_saved_model.py', 'if any(map(_may_call_functions, ops)):', 'if False:',
+    ('saved_model/_saved_model.py', 'if any(map(_may_call_functions, {node.op for node in needed.values()})):', 'if False:',
      _GRAPH + 'test_functions_that_the_graph_calls_come_along', 'a model that calls functions does not load'),
     ('saved_model/_saved_model.py', 'while any(other.startswith(name + \'/\') for other in taken):',
      'while any(other == name + \'/\' for other in taken):', _GRAPH + 'test_a_scope_is_one_that_nobody_has',

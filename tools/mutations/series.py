@@ -46,7 +46,7 @@ MUTATIONS = (
     Mutation(_PATH, "                    record.get('checkpoint_sha256') == _digest_of(prefix) and\n", '',
              [_CHOICE + 'test_what_is_there_whole_and_of_the_same_checkpoint_is_not_exported_again[_other_weights]'],
              'weights of an older checkpoint of the same step stay'),
-    Mutation(_PATH, " and\n                    _find_checkpoints.is_whole(_store.below(place, 'variables', 'variables')))", ')',
+    Mutation(_PATH, "_find_checkpoints.is_whole(_store.below(place, 'variables', 'variables'))", 'True',
              [_CHOICE + 'test_what_is_there_whole_and_of_the_same_checkpoint_is_not_exported_again[_short]'],
              'a SavedModel with half of its weights counts as done before'),
     Mutation(_PATH, '        if self.options.overwrite or prefix in self._results',
