@@ -207,3 +207,33 @@ def test_an_entry_longer_than_its_block_is_refused():
     table = block + bytes([0]) + struct.pack('<I', _crc32c.masked(block + bytes([0])))
     with pytest.raises(_bundle.BrokenIndex, match='an entry lies beyond its block'):
         list(_bundle._block_items(table, 0, len(block)))
+
+
+@pytest.mark.parametrize('num_shards', [1, 3])
+def test_every_changed_byte_of_the_data_is_noticed(tmp_path, num_shards):
+    prefix = str(tmp_path / 'model')
+    held = {'none': np.zeros([2, 0], 'f4'), 'one': np.float64(3), 'words': np.array([b'a', b'bc'], object),
+            'large': np.arange(300000, dtype='i4'), 'small': np.arange(5, dtype='u1')}
+    checkpoints.write_v2(prefix, held, num_shards)
+    index = _bundle.read_index(prefix)
+
+    def whole():
+        with _bundle.Shards() as shards:
+            return {name: _bundle.is_whole(prefix, index, name, shards) for name in held}
+
+    expected = {name: None if name == 'words' else True for name in held}
+    assert whole() == expected
+    for name in ('one', 'large', 'small'):
+        entry = index.entries[name]
+        for position in {0, 1, entry.size // 2, entry.size - 1}:
+            for turn in range(2):  # the second time, it is as it was
+                with open(_bundle.shard_path(prefix, entry.shard_id, num_shards), 'r+b') as data:
+                    data.seek(entry.offset + position)
+                    byte = data.read(1)[0]
+                    data.seek(entry.offset + position)
+                    data.write(bytes([byte ^ 16]))
+                assert whole() in (expected, dict(expected, **{name: False}))
+                assert (whole() == expected) == (turn == 1)
+    os.truncate(_bundle.shard_path(prefix, index.entries['large'].shard_id, num_shards), index.entries['large'].offset + 9)
+    with pytest.raises(_bundle.BrokenShard, match='ends too early'):
+        whole()

@@ -18,6 +18,7 @@ from od_patch.export import _reports
 from od_patch.export import _shown
 from od_patch.export import _summary
 from od_patch.saved_model import _record
+from od_patch.saved_model import _saved_model
 from od_patch.serving import _publish
 from od_patch.serving import _warmup
 from od_patch.steps import proof
@@ -272,7 +273,7 @@ def report(**more):
     signature.outputs['total'].dtype = 1
     values = dict(dict.fromkeys(_reports.Report._fields), **dict(dict(
         output_directory='out dir', files=[('saved_model/saved_model.pb', 1500), ('pipeline.config', 2)],
-        written=collections.namedtuple('Written', ['num_variables', 'num_bytes'])(1234, 5000), kind='resource',
+        written=_saved_model.Written(1234, 5000, 99, 'resource', []), kind='resource',
         use_moving_averages=False, checkpoint='model.ckpt-7', step=7, signature=signature,
         artifacts={_artifacts.SAVED_MODEL}, release='release C', replaced=False, facts=[], lines=[]), **more))
     return _reports.Report(**values)
@@ -380,6 +381,14 @@ def test_a_failure_is_shown_with_what_it_has_left_and_where_its_traceback_is(mad
     progress.stage('graph')
     assert show('/log').splitlines()[0] == 'od-patch: the export failed in the stage "graph": KeyError: \'x\''
     assert show('/log').splitlines()[2] == 'The traceback and all that the exporter printed: /log'
+
+
+@pytest.mark.parametrize('left_out, words', [
+    ([('global_step', 8)], '; without global_step, which no output reads'),
+    ([('a', 4000), ('b', 8)], '; without 2 that no output reads, 4.0 kB')])
+def test_what_no_output_reads_is_counted(left_out, words):
+    made = report(written=_saved_model.Written(1234, 5000, 99, 'resource', [], left_out))
+    assert '  saved_model  1,234 resource variables, 5.0 kB' + words in summary(made)
 
 
 def test_one_line_for_scripts():

@@ -805,3 +805,36 @@ def test_nothing_is_open_or_mapped_of_what_is_moved_or_removed(export, monkeypat
     finally:
         gc.enable()
     assert os.path.isdir(os.path.join(output, 'saved_model')) and len(looks) >= 2 and not held
+
+
+def _change_a_byte(prefix):
+    with open(prefix + '.data-00000-of-00001', 'r+b') as data:
+        data.seek(-1, os.SEEK_END)
+        byte = data.read(1)[0]
+        data.seek(-1, os.SEEK_END)
+        data.write(bytes([byte ^ 1]))
+
+
+def _other_weights(prefix):
+    reader = _tensorflow.tf1().train.NewCheckpointReader(prefix)
+    held = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    checkpoints.write_v2(prefix, dict(held, **{'layer/shift': held['layer/shift'] + np.float32(1)}))
+
+
+@pytest.mark.parametrize('damage, words', [
+    (_change_a_byte, '1 of {} tensors cannot be read: bytes of the data were changed'),
+    (_other_weights, 'SavedModel = model.ckpt: 1 of 2 variables differ')])
+@pytest.mark.parametrize('name, tensors', [('saved_model/variables/variables', 2), ('model.ckpt', 3)])
+def test_what_was_damaged_behind_the_writing_is_noticed(export, tmp_path, monkeypatch, damage, words, name, tensors):
+    """Whatever was written and known of it: the proof reads what lies on the disk."""
+    from od_patch import proof
+    original = proof.staged
+
+    def staged(one, *arguments):
+        damage(os.path.join(one.staged_directory, name))
+        return original(one, *arguments)
+
+    monkeypatch.setattr(proof, 'staged', staged)
+    with pytest.raises(od_patch.ProofFailed) as raised:
+        export(output=str(tmp_path / 'out'))
+    assert words.format(tensors) in str(raised.value) and not (tmp_path / 'out').exists()

@@ -28,6 +28,8 @@ _BLOCK_TRAILER_SIZE = 5  # one byte compression kind, four bytes CRC
 
 _PIECE = 256 << 10  # bytes read at a time; what is done to them next finds them in the processor's cache
 
+# Types whose checksum is not that of the bytes in the file, by DataType number: DT_STRING, DT_RESOURCE, DT_VARIANT.
+NOT_PLAIN = (7, 20, 21)
 _MOST_SHARDS = 99999  # their names have five digits
 # Bytes of an element, by DataType number; of the types that have a fixed size.
 _ITEM_SIZES = {1: 4, 2: 8, 3: 4, 4: 1, 5: 2, 6: 1, 8: 8, 9: 8, 10: 1, 11: 1, 12: 1, 13: 4, 14: 2, 15: 2, 16: 2, 17: 2,
@@ -95,6 +97,29 @@ class Shards(contextlib.ExitStack):
             return self._files[path].read(size)
         except (OSError, _tensorflow.tf1().errors.OpError) as error:
             raise BrokenShard('{} cannot be read: {}'.format(path, getattr(error, 'message', None) or error))
+
+
+def is_whole(prefix: str, index: Index, name: str, shards: Shards) -> typing.Optional[bool]:
+    """Returns whether the bytes of a tensor have the checksum that the index says.
+
+    Args:
+        prefix: str, of a bundle whose ``Index`` is ``index``.
+        name: str, one of its entries.
+        shards: ``Shards`` to read with.
+
+    Returns:
+        None where only TensorFlow's reader tells: it is in slices, or of a type whose checksum is another one.
+
+    Raises:
+        BrokenShard: a data file cannot be read, or ends too early.
+    """
+    entry = index.entries[name]
+    if entry.slices or entry.dtype in NOT_PLAIN:
+        return None
+    crc = 0
+    for piece in shards.pieces(shard_path(prefix, entry.shard_id, index.num_shards), entry.offset, entry.size):
+        crc = _crc32c.value(piece, crc)
+    return _crc32c.stored(crc) == entry.crc32c
 
 
 @functools.lru_cache(maxsize=4)  # by its bytes: an export looks at the same one several times

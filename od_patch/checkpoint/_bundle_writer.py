@@ -25,8 +25,6 @@ _Tensor = typing.Tuple[typing.Any, typing.Iterable[typing.Any]]
 _BLOCK_SIZE = 256 << 10  # bytes; a table's reader reads whole blocks
 _RESTART_INTERVAL = 16  # entries between keys that are written in full
 _PIECE = 32 << 20  # bytes of an array written at a time
-# Types whose checksum is not that of the bytes in the file, by DataType number: DT_STRING, DT_RESOURCE, DT_VARIANT.
-_NOT_PLAIN = (7, 20, 21)
 
 
 def copy_tensors(
@@ -131,7 +129,7 @@ def _tensor(
     known = index.entries.get(name) if index else None
     if index is not None and known is not None and not known.slices:
         pieces = shards.pieces(_bundle.shard_path(source, known.shard_id, index.num_shards), known.offset, known.size)
-        if known.dtype in _NOT_PLAIN:
+        if known.dtype in _bundle.NOT_PLAIN:
             reader.get_tensor(name)  # compares it with its checksum
         else:
             pieces = _compared(pieces, known.crc32c, name)

@@ -1,6 +1,7 @@
 """Are the files of an export whole: what loads green and fails at the first request is found here.
 
-Reads every tensor of the bundles once, as TensorFlow's reader verifies its CRC-32C then.
+Reads every byte of the bundles once, and compares its CRC-32C; of tensors that are not in one piece, as TensorFlow's
+reader does it.
 
 Not for: whether the values are the right ones (``_variables``).
 """
@@ -124,11 +125,16 @@ def _checksums(name, prefix, index):
         return _wrong(name, error.problem)
     names = sorted(reader.get_variable_to_shape_map())
     damaged = []
-    for key in names:
-        try:
-            reader.get_tensor(key)
-        except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
-            damaged.append('{}: {}'.format(key, _first_line(error)))
+    with _bundle.Shards() as shards:
+        for key in names:
+            try:
+                whole = _bundle.is_whole(prefix, index, key, shards) if index and key in index.entries else None
+                if whole is None:
+                    reader.get_tensor(key)
+                elif not whole:
+                    damaged.append('{}: its bytes have another checksum than the index says'.format(key))
+            except Exception as error:  # pylint: disable=broad-except  (its type changes from release to release)
+                damaged.append('{}: {}'.format(key, _first_line(error)))
     if damaged:
         return _wrong(name, '{} of {} cannot be read: bytes of the data were changed'.format(
             len(damaged), _answer.number(len(names), 'tensor')), damaged)

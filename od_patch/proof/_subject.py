@@ -31,6 +31,7 @@ class Subject:
         averages_from: str, what says so.
         record: dict, assets.extra/od_patch.json, or empty.
         variables: dict, how many the SavedModel was written with, and without which, as the record has it; or empty.
+        staged: bool, whether it is an export that is being made, by this process.
         problems: list of (name, text): what was named nowhere and should be there all the same.
     """
 
@@ -39,6 +40,7 @@ class Subject:
         self.export = self.saved_model = self.frozen_graph = self.checkpoint = self.trained = None
         self.trained_named = False
         self.averages, self.averages_from = None, ''
+        self.staged = False
         self.record, self.variables, self.problems = {}, {}, []
 
     def as_json(self):
@@ -98,7 +100,7 @@ def of_staged(directory, given, trained, averages, variables=None):
     subject = Subject(given)
     _locate(subject, directory)
     subject.trained, subject.averages, subject.averages_from = trained, averages, 'the pipeline config'
-    subject.variables = variables or {}
+    subject.variables, subject.staged = variables or {}, True
     return subject
 
 

@@ -1,7 +1,9 @@
 """Every variable of the export against the checkpoint tensor it came from, bit for bit, one tensor at a time.
 
 Two checkpoints are compared as the bytes in their files, a piece at a time; tensors are only made where these differ,
-to say by how much, and of what is no checkpoint.
+to say by how much, and of what is no checkpoint. Of an export that is being made, every byte has been compared with
+its checksum once where it came from, as it was copied, and once where it was written (``_files``): there the
+checksums in the two indexes are compared.
 
 What is compared: the SavedModel's variables (or its constants, where it is
 frozen), the frozen graph's constants, the export's own model.ckpt, and the
@@ -28,7 +30,7 @@ _PART = 'weights'
 _STRING = 7
 _PIECE = 16 << 20  # bytes compared at a time
 
-_Extent = collections.namedtuple('_Extent', ['path', 'offset', 'size', 'dtype', 'shape'])
+_Extent = collections.namedtuple('_Extent', ['path', 'offset', 'size', 'dtype', 'shape', 'crc32c'])
 
 Value = collections.namedtuple('Value', ['dtype', 'shape', 'array'])
 
@@ -79,7 +81,7 @@ class Checkpoint:
         if spec or entry is None or entry.slices or entry.dtype == _STRING:
             return None
         return _Extent(_bundle.shard_path(self._prefix, entry.shard_id, self._index.num_shards), entry.offset,
-                       entry.size, entry.dtype, tuple(dim.size for dim in entry.shape.dim))
+                       entry.size, entry.dtype, tuple(dim.size for dim in entry.shape.dim), entry.crc32c)
 
 
 class Constants:
@@ -147,7 +149,7 @@ def check(subject, servable, frozen):
         expected = _Averaged(trained) if subject.averages else trained
         pairs.append((exported, expected))
         names.append(_common(exported, expected, variables))
-    for (one, other), common, different in zip(pairs, names, _differing(pairs, names)):
+    for (one, other), common, different in zip(pairs, names, _differing(pairs, names, subject.staged)):
         if isinstance(different, _Unreadable):
             checks.append(_skipped('{} = {}'.format(one.label, other.label), str(different)))
         elif other is own or other is graph:
@@ -229,7 +231,7 @@ def _compared(one, other, names, different, variables, servable):
     return Check(_PART, name, _answer.OK, text)
 
 
-def _differing(pairs, names):
+def _differing(pairs, names, by_checksum=False):
     """For each pair of holders, the list of (name, what differs in words, largest difference), the largest first.
 
     Where one of the two cannot be read, it is the ``_Unreadable`` instead. Every tensor is read once, and one variable
@@ -237,14 +239,15 @@ def _differing(pairs, names):
 
     Args:
         pairs: list of pairs of holders; names: list of sets, the variables to compare in each.
+        by_checksum: bool, whether the checksums of all bytes are known to be right, so that they tell.
     """
     found = [[] for _ in pairs]
     with _bundle.Shards() as shards:
         for name in sorted(set().union(*names)):
             values = {}
             for place, pair in enumerate(pairs):
-                if name not in names[place] or isinstance(found[place], _Unreadable) or _same_bytes(
-                        shards, *(holder.extent(name) for holder in pair)):
+                if name not in names[place] or isinstance(found[place], _Unreadable) or _same(
+                        shards, by_checksum, *(holder.extent(name) for holder in pair)):
                     continue
                 try:
                     for holder in pair:
@@ -270,10 +273,12 @@ def _equal(left, right):
                for begin in range(0, len(left), _PIECE))
 
 
-def _same_bytes(shards, left, right):
+def _same(shards, by_checksum, left, right):
     """Whether two ``_Extent`` hold the same tensor; False also where one is None or cannot be read."""
-    if left is None or right is None or left[2:] != right[2:]:
+    if left is None or right is None or left[2:5] != right[2:5]:
         return False
+    if by_checksum:
+        return left.crc32c == right.crc32c
     try:
         return all(piece == other for piece, other in zip(*(
             shards.pieces(extent.path, extent.offset, extent.size) for extent in (left, right))))

@@ -25,13 +25,13 @@ from tests.support import checkpoints  # noqa: E402
 
 # weights --------------------------------------------------------------------------------------------------------------
 
-def differing(tmp_path, one, other, names=('v',)):
+def differing(tmp_path, one, other, names=('v',), by_checksum=False):
     """What differs between two checkpoints of one variable."""
     holders = []
     for label, value in (('one', one), ('other', other)):
         checkpoints.write_v2(str(tmp_path / label), {'v': value, 'padding': np.zeros(3, 'f4')})
         holders.append(_variables.Checkpoint(str(tmp_path / label), label))
-    found, = _variables._differing([tuple(holders)], [set(names)])
+    found, = _variables._differing([tuple(holders)], [set(names)], by_checksum)
     return found
 
 
@@ -50,8 +50,9 @@ ROWS = np.arange(6, dtype='f4').reshape(2, 3)
     (np.where(ROWS == 0, np.nan, ROWS).astype('f4'), '1 of 6 elements differ, by inf at most', np.inf)],
     ids=lambda value: value if isinstance(value, str) else '')
 def test_a_tensor_differs_in_type_shape_or_bits(tmp_path, other, words, largest):
-    assert differing(tmp_path, ROWS, other) == [('v', words, largest)]
-    assert differing(tmp_path, other, other.copy()) == []
+    for by_checksum in (False, True):
+        assert differing(tmp_path, ROWS, other, by_checksum=by_checksum) == [('v', words, largest)]
+        assert differing(tmp_path, other, other.copy(), by_checksum=by_checksum) == []
 
 
 @pytest.mark.parametrize('one, other, equal', [

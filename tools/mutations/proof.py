@@ -10,7 +10,7 @@ _TOLD_APART = [_PARTS + 'test_averages_and_raw_weights_are_told_apart']
 
 MUTATIONS = (
     # Weights.
-    Mutation('proof/_variables.py', 'if left is None or right is None or left[2:] != right[2:]:',
+    Mutation('proof/_variables.py', 'if left is None or right is None or left[2:5] != right[2:5]:',
              'if left is None or right is None:', _DIFFERS, 'a weight of another shape, or another type, is the same'),
     Mutation('proof/_variables.py', '    if left.dtype != right.dtype or tuple(left.shape) != tuple(right.shape):\n'
              '        return False', '    if tuple(left.shape) != tuple(right.shape):\n        return False', _DIFFERS,
@@ -27,6 +27,14 @@ MUTATIONS = (
     Mutation('proof/_variables.py', "(variables or set()) - {STEP}", '(variables or set())',
              ['tests/test_unread.py::test_a_step_that_is_served_is_there_though_the_checkpoint_has_none'],
              'a checkpoint without a step is exported, and fails its proof'),
+    Mutation('proof/_variables.py', 'return left.crc32c == right.crc32c', 'return True', _DIFFERS,
+             'an export whose weights are others than the checkpoint has is moved into place'),
+    Mutation('proof/_files.py', '                elif not whole:\n', '                elif False:\n',
+             ['tests/test_small_exporter.py::test_what_was_damaged_behind_the_writing_is_noticed'],
+             'bytes that were changed on the disk are moved into place'),
+    Mutation('checkpoint/_bundle.py', 'crc = _crc32c.value(piece, crc)\n    return', 'crc = _crc32c.value(piece)\n    return',
+             ['tests/test_bundle.py::test_every_changed_byte_of_the_data_is_noticed'],
+             'only the last piece of a large tensor counts'),
     Mutation('proof/_variables.py', 'if not count:', 'if False:', _DIFFERS, '-0 for 0 differs in 0 elements, it says'),
     Mutation('proof/_variables.py', "expected = _Averaged(trained) if subject.averages else trained",
              "expected = trained", _TOLD_APART, 'moving averages are compared with the raw weights'),
