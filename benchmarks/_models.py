@@ -42,6 +42,9 @@ MODELS = collections.OrderedDict([
             first_stage_max_proposals: 4
             initial_crop_size: 17 maxpool_kernel_size: 1 maxpool_stride: 1
             second_stage_post_processing { ''' + _NMS + ' } } }', 3, 200, 3)),
+    # Two stages of a ResNet, of which the first has a block that only its training builds.
+    ('rfcn_resnet_101', Model('R-FCN ResNet-101', 'rfcn', '''
+        model { faster_rcnn { feature_extractor { type: "faster_rcnn_resnet101" } } }''', 3, 200, 3)),
     # MobileNet v1, twelve times as wide: more than protobuf can hold in one message.
     ('synthetic_3_gib', Model('SSD MobileNet v1 x 12.3, 3 GiB', 'ssd', '''
         model { ssd { num_classes: 3

@@ -59,9 +59,12 @@ def hand_edit(path, graph, inputs, outputs, checkpoint):
 
 
 def export(way, model, prefix, output):
-    """Exports in one of ``WAYS``; returns figures."""
+    """Exports in one of ``WAYS``; od-patch's import the exporter as its commands do. Returns figures."""
+    import contextlib
     import od_patch
-    from object_detection import exporter
+    from od_patch import legacy
+    with legacy.quick_imports() if way.startswith('od-patch') else contextlib.ExitStack():
+        from object_detection import exporter
     config = _models.pipeline(model)
     stages = Stages()
     stages.stage('graph')
@@ -75,8 +78,20 @@ def export(way, model, prefix, output):
     stage_times = stages.figures()
     files = {os.path.relpath(os.path.join(place, name), output): os.path.getsize(os.path.join(place, name))
              for place, _, names in os.walk(output) for name in names}
-    return {'stages': stage_times, 'written': sum(files.values()),
+    return {'stages': stage_times, 'written': sum(files.values()), 'unread': _unread(os.path.join(output, 'saved_model')),
             'saved_model.pb': files.get(os.path.join('saved_model', 'saved_model.pb'), 0)}
+
+
+def _unread(saved_model):
+    """Returns the bytes of the variables that a SavedModel holds, and that no output of it reads; 0 of a frozen one."""
+    from od_patch.checkpoint import _bundle
+    from od_patch.graphs import _servable
+    if not os.path.exists(os.path.join(saved_model, 'variables', 'variables.index')):
+        return 0
+    servable = _servable.Servable(saved_model)
+    entries = _bundle.read_index(servable.prefix).entries
+    read = {servable.restored[name].key for name in servable.needed}
+    return sum(entry.size for name, entry in entries.items() if name not in read)
 
 
 def _time_the_release(exporter, stages, instead, prefix):
@@ -102,9 +117,47 @@ def _time_the_release(exporter, stages, instead, prefix):
     clocked('write_saved_model', 'saved model', 'config')
 
 
+def command(arguments, folder, ends):
+    """Runs ``export_inference_graph`` on a terminal; returns the seconds that it takes, and those to its first word.
+
+    Args:
+        arguments: list of str; folder: str, where it runs.
+        ends: bool, whether it ends by itself soon; else it is ended at its first word.
+    """
+    import pty
+    import select
+    import signal
+    ours, theirs = pty.openpty()
+    before = time.perf_counter()
+    process = subprocess.Popen([sys.executable, '-m', 'od_patch.export_inference_graph'] + arguments, cwd=folder,
+                               stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+                               env=dict(os.environ, PYTHONPATH=os.pathsep.join(
+                                   os.path.abspath(path) for path in sys.path if path)))
+    os.close(theirs)
+    select.select([ours], [], [])
+    first = {'wall': time.perf_counter() - before, 'cpu': _cpu_of(process.pid)}
+    if not ends:
+        process.send_signal(signal.SIGTERM)
+    try:
+        while os.read(ours, 1 << 16):
+            pass
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    _, _, usage = os.wait4(process.pid, 0)
+    return {'first word': first, 'whole': {'wall': time.perf_counter() - before, 'cpu': usage.ru_utime + usage.ru_stime}}
+
+
+def _cpu_of(pid):
+    with open('/proc/{}/stat'.format(pid)) as stat:
+        fields = stat.read().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
 def build(model):
-    """Imports and builds the graph, and no more: the floor of every export."""
-    from object_detection import exporter  # noqa: F401  the stage that ends here
+    """Imports and builds the graph, and no more, as od-patch's commands import: the floor of every export."""
+    from od_patch import legacy
+    with legacy.quick_imports():
+        from object_detection import exporter  # noqa: F401  the stage that ends here
     config = _models.pipeline(model)
     stages = Stages()
     stages.stage('graph')
@@ -232,6 +285,8 @@ def main():
         result = _models.write_checkpoints(model, request['folder'], request['steps'], request['with_slots'])
     elif task == 'build':
         result = build(model)
+    elif task == 'command':
+        result = command(request['arguments'], request['folder'], request['ends'])
     elif task == 'load':
         result = load(request['path'], model.image)
     elif task == 'steady':
