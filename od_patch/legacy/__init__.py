@@ -19,6 +19,7 @@ from od_patch.legacy import _legacy_layers
 from od_patch.legacy import _moved_ops
 from od_patch.legacy import _numpy_aliases
 from od_patch.legacy import _old_protos
+from od_patch.legacy import _quick_building
 from od_patch.legacy import _quick_imports
 from od_patch.legacy import _slim_folder
 from od_patch.legacy import _versions
@@ -28,6 +29,7 @@ __all__ = ['BRIDGES', 'Bridge', 'missing_layers', 'needed', 'on', 'put_on', 'qui
 
 tf1_behaviour = _graph_mode.tf1_behaviour
 quick_imports = _quick_imports.quick_imports
+quick_building = _quick_building.quick_building
 
 
 class Bridge(typing.NamedTuple):

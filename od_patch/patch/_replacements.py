@@ -115,7 +115,7 @@ def around_build(original, recognised):
     its own and the whole graph as a protocol buffer, twice: a tenth of an export's time, and 40 MB on large graphs.
     """
     def build_and_check(run, args, kwargs):
-        with _garbage.paused():  # a series goes on for long after it
+        with _garbage.paused(), legacy.quick_building():  # a series goes on for long after it
             result = original(*args, **kwargs)
         _check_graph(run, _outputs_in(result))
         # Of the releases it is known that these very tensors are what write_saved_model is called with.
