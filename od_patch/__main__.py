@@ -23,24 +23,31 @@ import time
 import tokenize
 import traceback
 from od_patch import _errors
+from od_patch import _tensorflow
 from od_patch import _text
 from od_patch import _version
 from od_patch import legacy
 from od_patch.api import _export
+from od_patch.command import _first_look
 from od_patch.command import _locale
+from od_patch.config import _config
+from od_patch.config import _half
 from od_patch.export import _observer
 from od_patch.export import _summary
 from od_patch.options import _flags
 from od_patch.options import _names
 from od_patch.options import _options
+from od_patch.patch import _exporter_v2
 from od_patch.patch import _patching
 from od_patch.releases import _release_errors
 from od_patch.terminal import _json
 from od_patch.terminal import _log_file
 from od_patch.terminal import _streams
 from od_patch.terminal import _terminal
+from od_patch.tf2 import _pair
 
 _PROGRAM = 'python -m od_patch'
+_PATHS = _flags.REQUIRED + ('trained_checkpoint_dir',)
 _USAGE = """Usage: python -m od_patch [OPTIONS] SCRIPT [ARGS]...
 
 Runs SCRIPT with od-patch's patch on the Object Detection API's exporter.
@@ -99,11 +106,15 @@ class _PatchOnImport(importlib.abc.MetaPathFinder):
     Args:
         on_first: called, without arguments, before the first module of the OD API is imported.
         on_import: called with the exporter module.
+        module: str, the name of that module.
+        behaviour: makes the context in which the modules of the OD API are run.
     """
 
-    def __init__(self, on_first, on_import):
+    def __init__(self, on_first, on_import, module=_patching.EXPORTER, behaviour=legacy.tf1_behaviour):
         self._on_first = on_first
         self._on_import = on_import
+        self._module = module
+        self._behaviour = behaviour
         self.seen = False
         self._looking = False
 
@@ -122,9 +133,9 @@ class _PatchOnImport(importlib.abc.MetaPathFinder):
             execute = spec.loader.exec_module
 
             def exec_module(module):
-                with legacy.tf1_behaviour(), legacy.quick_imports():
+                with self._behaviour(), legacy.quick_imports():
                     execute(module)
-                if name == _patching.EXPORTER:
+                if name == self._module:
                     self.seen = True
                     self._on_import(module)
 
@@ -169,6 +180,11 @@ def _log(chosen):
 
 def _run(chosen, script, arguments, log, reporter):
     """Runs a script under the patch."""
+    if _exporter_v2.is_for_tensorflow_2(script, _imported_by(script)):
+        _run_for_tensorflow_2(chosen, script, arguments, log)
+        return
+    if _is_the_releases(script):
+        _refuse_the_other_half(arguments)
     keywords = _options.keywords(chosen)
     _options.for_exports(keywords)  # what cannot be meant is refused before anything runs
     stack = contextlib.ExitStack()
@@ -178,16 +194,53 @@ def _run(chosen, script, arguments, log, reporter):
         stack.enter_context(_patching.patched(module, _observer=reporter, **keywords))
 
     hook = _PatchOnImport(lambda: stack.enter_context(legacy.on()), patch)
+    try:
+        with log.redirected(), stack, _release_errors.explained():
+            _run_script(script, arguments, hook)
+    finally:
+        if not hook.seen:
+            reporter.note('{} never imported {}; nothing was patched.'.format(script, _patching.EXPORTER))
+
+
+def _run_script(script, arguments, hook):
+    """Runs a script as ``__main__``, with a hook that sees what it imports."""
     sys.meta_path.insert(0, hook)
     sys.argv[:] = [script] + arguments
     sys.path[0] = os.path.dirname(os.path.abspath(script))  # as `python SCRIPT` has it
     try:
-        with log.redirected(), stack, _release_errors.explained():
-            runpy.run_path(script, run_name='__main__')
+        runpy.run_path(script, run_name='__main__')
     finally:
         sys.meta_path.remove(hook)
-        if not hook.seen:
-            reporter.note('{} never imported {}; nothing was patched.'.format(script, _patching.EXPORTER))
+
+
+def _run_for_tensorflow_2(chosen, script, arguments, log):
+    """Runs a script of the TF 2 half with what it needs; the release's export in it is staged."""
+    _exporter_v2.check_options(chosen)
+    legacy.choose_keras()
+    stack = contextlib.ExitStack()
+    hook = _PatchOnImport(
+        lambda: stack.enter_context(legacy.on_eager()),
+        lambda module: stack.enter_context(_exporter_v2.patched(module, chosen.get('overwrite', False))),
+        _exporter_v2.MODULE, contextlib.ExitStack)
+    with log.redirected(), stack:
+        _run_script(script, arguments, hook)
+
+
+def _refuse_the_other_half(arguments):
+    """Refuses, before TensorFlow is imported, a config or a checkpoint of TensorFlow 2 behind TensorFlow 1's script."""
+    given = {_names.of(argument): argument.partition('=')[2] for argument in arguments if '=' in argument}
+    given.update({_names.of(argument): value for argument, value in zip(arguments, arguments[1:])
+                  if '=' not in argument and _names.of(argument)})
+    config, checkpoint = given.get('pipeline_config_path'), given.get('trained_checkpoint_prefix')
+    if not config or not checkpoint or not os.path.isfile(config):
+        return  # whoever reads it says so
+    with _tensorflow.files_of_this_machine():
+        text = _config.read_text(config, *_config.MEANT)
+    if _first_look.half_of(text, checkpoint) == 2:
+        raise _errors.InputRefused(
+            'The pipeline config and the checkpoint are of TensorFlow 2 ({}), and export_inference_graph.py '
+            'exports models of TensorFlow 1.'.format(_half.described(text).in_words()),
+            'Export them with the command:\n' + _pair.other_command(checkpoint))
 
 
 def _read(argv):
@@ -219,7 +272,7 @@ def _read(argv):
         if ours and not _is_the_releases(script):
             notes.append('{} taken from the arguments of {}, which does not define {}. With -- before the script it is '
                          'left alone.'.format(' '.join(ours), script, 'it' if len(ours) == 1 else 'them'))
-    if _is_the_releases(script):
+    if _is_the_releases(script) or _is_the_other_releases(script):
         others = [_expanded(argument) for argument in _names.spelled(others, defined)]
     return _parsed(before + ours, flags), script, others, notes
 
@@ -227,7 +280,7 @@ def _read(argv):
 def _expanded(argument):
     """Returns an argument of the release's script; ``~`` is expanded in the paths that it needs, as in the command."""
     name, equals, path = argument.partition('=')
-    return name + equals + os.path.expanduser(path) if _names.of(argument) in _flags.REQUIRED else argument
+    return name + equals + os.path.expanduser(path) if _names.of(argument) in _PATHS else argument
 
 
 def _until_script(argv):
@@ -291,19 +344,40 @@ def _is_the_releases(script):
     return os.path.realpath(script).split(os.sep)[-2:] == ['object_detection', 'export_inference_graph.py']
 
 
+def _is_the_other_releases(script):
+    """Returns whether a script is the release's exporter_main_v2.py."""
+    return os.path.realpath(script).split(os.sep)[-2:] == ['object_detection', 'exporter_main_v2.py']
+
+
+def _imported_by(script):
+    """Returns the names of the modules that a script imports, and of what it takes from them, by its source."""
+    found = set()
+    for node in ast.walk(_tree_of(script)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update('{}.{}'.format(node.module, alias.name) for alias in node.names)
+    return found
+
+
+def _tree_of(script):
+    """Returns the syntax tree of a script; an empty one where it cannot be read: running it says what is wrong."""
+    try:
+        with tokenize.open(script) as source:
+            return ast.parse(source.read())
+    except (SyntaxError, UnicodeDecodeError, ValueError):
+        return ast.parse('')
+
+
 def _defined_by(script):
     """Returns the names of flags that a script defines itself, as far as its source says so: a frozenset.
 
     What counts: the first text that a function named ``DEFINE_…`` is called with (absl, ``tf.app.flags``), any text
     that begins with two dashes (argparse, click, a look into ``sys.argv``), and the texts that ``getopt`` is given.
     """
-    try:
-        with tokenize.open(script) as source:
-            tree = ast.parse(source.read())
-    except (SyntaxError, UnicodeDecodeError, ValueError):
-        return frozenset()  # running it says what is wrong with it
     found = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(_tree_of(script)):
         if isinstance(node, ast.Call):
             called = getattr(node.func, 'attr', getattr(node.func, 'id', ''))
             texts = [text for argument in node.args for text in map(_text_of, ast.walk(argument)) if text]

@@ -50,9 +50,25 @@ class _Disk:
     GFile = staticmethod(open)
 
     @staticmethod
+    def Stat(path):  # pylint: disable=invalid-name
+        return _Looks(os.stat(path))
+
+    @staticmethod
     def Glob(pattern):  # pylint: disable=invalid-name
         # What TensorFlow has a backslash before; on Windows that is a separator, and brackets are what they are.
         return glob.glob(pattern.replace('[', '[[]') if _platform.WINDOWS else re.sub(r'\\(.)', r'[\1]', pattern))
+
+
+class _Looks:
+    """What ``tf.gfile.Stat`` tells of a file."""
+
+    def __init__(self, stat):
+        self.length, self.mtime_nsec = stat.st_size, stat.st_mtime_ns
+
+
+def is_left_alone():
+    """Whether files are looked at without TensorFlow, which is not imported yet."""
+    return bool(_without)
 
 
 def reader_errors():

@@ -92,6 +92,8 @@ def _questions(function):
     @functools.wraps(function)
     def run(*args, **kwargs):
         try:
+            if kwargs.get('checkpoint') and kwargs.get('config'):
+                _check_halves(kwargs['checkpoint'], kwargs['config'])
             _import_tensorflow_quietly()
             return function(*args, **kwargs)
         except _errors.ODPatchError as error:
@@ -109,6 +111,18 @@ def _questions(function):
                 'This is a defect of od-patch, not of your files: {}: {}'.format(type(error).__name__, error),
                 'Please report it with the traceback, which OD_PATCH_TRACEBACK=1 in the environment shows.')
     return run
+
+
+def _check_halves(checkpoint, pipeline_config):
+    """Refuses, before TensorFlow is imported, a checkpoint and a config of different halves; returns which half."""
+    from od_patch import _tensorflow
+    from od_patch.command import _first_look
+    from od_patch.config import _config
+    if not os.path.isfile(pipeline_config):
+        return None  # whoever reads it says so
+    with _tensorflow.files_of_this_machine():
+        text = _config.read_text(pipeline_config, *_config.MEANT)
+    return _first_look.half_of(text, checkpoint)
 
 
 _QUESTIONS = ('compare', 'inspect', 'freeze', 'regenerate', 'verify')  # whose exit code 1 is an answer
@@ -229,6 +243,11 @@ def regenerate(checkpoint, config, like, apply, output, as_json):
     from od_patch.api import _graphs
     from od_patch.compare import _regenerate
     from od_patch.compare import _report
+    if _check_halves(checkpoint, config) == 2:
+        raise _errors.InputRefused(
+            'The pipeline config and the checkpoint are of TensorFlow 2, and regenerate gets frozen graphs again: what '
+            'TensorFlow 2 ships are SavedModels.',
+            'Export it, and compare:  od-patch compare {} EXPORT'.format(like))
     attempts, read = _graphs.regenerate_(checkpoint, config, like, apply, output)
     if as_json:
         _print(_graphs.regeneration(attempts, read, output))

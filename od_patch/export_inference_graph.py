@@ -24,6 +24,7 @@ from od_patch.api import _export
 from od_patch.command import _completion
 from od_patch.command import _first_look
 from od_patch.command import _locale
+from od_patch.command import _second_half
 from od_patch.command import _signals
 from od_patch.environment import _environment
 from od_patch.export import _shown
@@ -111,6 +112,13 @@ def _exit_code(argv, early, log, progress):
         return 1
 
 
+class _FirstLook:
+    """What is known before TensorFlow is imported: which half of the Object Detection API, and for 2, all flags."""
+
+    half = 1
+    values = None
+
+
 class _Stages(_shown.Shown):
     """Between two stages, an export stops if it was asked to and something kept the question from it."""
 
@@ -152,19 +160,24 @@ def _export_as_told(argv, log, progress):
         return
     _streams.check_working_directory()
     _streams.check_words(argv[1:])
-    if _is_answered_at_first_look(argv, log, progress):
+    early = _FirstLook()
+    if _is_answered_at_first_look(argv, log, progress, early):
         return
     progress.stage('imports')
     with log.redirected():
         _environment.require()
         legacy.put_on()
     try:
-        _export_with_release(argv, log, progress)
+        if early.half == 2:
+            _second_half.export(early.values, log, progress)
+            _tell(progress, _flags.values(early.values), log.terminal)
+        else:
+            _export_with_release(argv, log, progress)
     finally:
         legacy.take_off()
 
 
-def _is_answered_at_first_look(argv, log, progress):
+def _is_answered_at_first_look(argv, log, progress, early):
     """Whether help was asked for and is given; raises for what is refused without TensorFlow, in tenths of a second."""
     values = _first_look.flags_of(_SCRIPT)
     wants_help = _wanted_help(argv)
@@ -184,8 +197,12 @@ def _is_answered_at_first_look(argv, log, progress):
         if isinstance(unknown, flags.UnrecognizedFlagError) and _first_look.is_known_elsewhere(unknown.flagname):
             return False
         raise
-    _first_look.check(*[getattr(values, name) for name in _flags.REQUIRED],
-                      chosen=_options.keywords(_flags.values(values)))
+    early.half = _first_look.check(*[getattr(values, name) for name in _flags.REQUIRED],
+                                   chosen=_options.keywords(_flags.values(values)))
+    if early.half == 2:
+        _second_half.check(values)
+        legacy.choose_keras()  # before TensorFlow looks for one
+        early.values = values
     return False
 
 

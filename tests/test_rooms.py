@@ -15,7 +15,7 @@ _ENTRY_POINTS = {'__init__', '__main__', 'cli', 'export_inference_graph'}
 def _rooms():
     """The rooms in their order, as docs/architecture.md has them."""
     with open(os.path.join(_ROOT, 'docs', 'architecture.md'), encoding='utf-8') as page:
-        return re.findall(r'^\| `?([a-z_ ]+)`? \| (?!what it is)', page.read(), re.MULTILINE)
+        return re.findall(r'^\| `?([a-z0-9_ ]+)`? \| (?!what it is)', page.read(), re.MULTILINE)
 
 
 def _modules():

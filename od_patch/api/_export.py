@@ -12,6 +12,7 @@ import typing
 
 from od_patch import _errors
 from od_patch import _tensorflow
+from od_patch import _text
 from od_patch import api
 from od_patch import legacy
 from od_patch.api import _made
@@ -90,7 +91,12 @@ def export(
         of_the_release['write_inference_graph'] = True
     observer = Kept(progress)
     observer.stage('imports')
-    _first_look.check(asked.config, asked.checkpoint, asked.output, chosen)
+    if _first_look.check(asked.config, asked.checkpoint, asked.output, chosen) == 2:
+        raise _errors.InputRefused(
+            'The pipeline config and the checkpoint are of TensorFlow 2, and od_patch.export exports models of '
+            'TensorFlow 1.', 'The command exports them:  ' + _text.command([
+                'export_inference_graph', '--config', asked.config, '--checkpoint', asked.checkpoint, '--output',
+                asked.output]))
     _environment.require()
     with legacy.on():
         with legacy.quick_imports():

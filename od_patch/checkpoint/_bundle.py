@@ -67,6 +67,20 @@ def read_index(prefix: str) -> Index:
         return _index_of(index_file.read())
 
 
+def names(prefix: str) -> typing.List[str]:
+    """Returns the names of the tensors of a V2 checkpoint, read without TensorFlow.
+
+    Raises:
+        BrokenIndex: the ``.index`` file is not such a table, as far as that is seen without its checksums.
+    """
+    with _tensorflow.gfile().GFile(prefix + '.index', 'rb') as index_file:
+        table = index_file.read()
+    try:
+        return [key.decode('utf-8', 'surrogateescape') for key, _ in _table_items(table, checksums=False) if key]
+    except (IndexError, struct.error) as error:
+        raise BrokenIndex('its table cannot be read ({})'.format(error or type(error).__name__))
+
+
 class Shards(contextlib.ExitStack):
     """Data files of bundles, each of them opened once. A context, which closes them."""
 

@@ -22,6 +22,7 @@ AVERAGE_SUFFIX = '/ExponentialMovingAverage'  # what tf.train.ExponentialMovingA
 _OBJECTS = '_CHECKPOINTABLE_OBJECT_GRAPH'  # a tensor of tf.train.Checkpoint's (trackable/base.py)
 _STUCK_ON = re.compile(r'\.(index|meta|data-\d{5}-of-\d{5})$')
 _STEP = re.compile(r'-(\d+)$')
+_NAMED = re.compile(r'^\s*model_checkpoint_path\s*:\s*"((?:[^"\\\n]|\\["\\\'])*)"', re.MULTILINE)
 
 # (name, shape in the graph, shape in the checkpoint)
 _Reshaped = typing.List[typing.Tuple[str, typing.List[int], typing.List[int]]]
@@ -354,6 +355,8 @@ def _newest(directory: str) -> str:
 
 def _named_by_state(directory: str) -> typing.Optional[str]:
     """Returns the prefix that the file ``checkpoint`` of a directory names; None where there is none that is whole."""
+    if _tensorflow.is_left_alone():
+        return _read_state(directory)
     try:
         state = _tensorflow.tf1().train.get_checkpoint_state(directory)
     except Exception:  # pylint: disable=broad-except
@@ -363,6 +366,18 @@ def _named_by_state(directory: str) -> typing.Optional[str]:
     # TensorFlow takes a path with a scheme for a relative one, and puts the directory before it.
     whole = re.match(r'.+[/\\]([A-Za-z][A-Za-z0-9+.-]+://.*)', state.model_checkpoint_path)
     return whole.group(1) if whole else state.model_checkpoint_path
+
+
+def _read_state(directory: str) -> typing.Optional[str]:
+    """As ``_named_by_state``, without TensorFlow: of the file, which is protobuf's text form, the one field."""
+    try:
+        with open(os.path.join(directory, 'checkpoint'), encoding='utf-8') as file:
+            named = _NAMED.search(file.read(1 << 20))
+    except (OSError, UnicodeDecodeError):
+        return None
+    if named is None:
+        return None
+    return os.path.join(directory, re.sub(r'\\(.)', r'\1', named.group(1)))
 
 
 def _is_below(path: typing.Any, directory: str) -> bool:
@@ -482,9 +497,11 @@ def _likely_cause(
 
 
 def tensorflow_2_command(folder: str) -> str:
-    """Returns the command that exports a model of TensorFlow 2, whose checkpoints lie in ``folder``."""
-    return ('  python -m object_detection.exporter_main_v2 --input_type=image_tensor --pipeline_config_path=… '
-            '--trained_checkpoint_dir={} --output_directory=…'.format(folder))
+    """Returns the command that runs the release's own exporter of TensorFlow 2 on checkpoints in ``folder``."""
+    return ('  python -m od_patch …/object_detection/exporter_main_v2.py --input_type=image_tensor '
+            '--pipeline_config_path=… --trained_checkpoint_dir={} --output_directory=…\n'
+            '(which is  python -m object_detection.exporter_main_v2  with what today\'s TensorFlow and protobuf '
+            'need)'.format(folder))
 
 
 def _is_of_tensorflow_2(inventory: Inventory) -> bool:

@@ -14,11 +14,13 @@ import os
 from od_patch import _tensorflow
 from od_patch.checkpoint import _checkpoint
 from od_patch.config import _config
+from od_patch.config import _half
 from od_patch.export import _destination
 from od_patch.options import _flags
 from od_patch.options import _options
 from od_patch.staging import _staging
 from od_patch.staging import _store
+from od_patch.tf2 import _pair
 
 _FROM_ELSEWHERE = ('flagfile', 'undefok')  # of absl, which takes them wherever flags are parsed
 
@@ -65,25 +67,49 @@ def check(config, prefix, output, chosen):
         config, prefix, output: str, what ``_flags.REQUIRED`` names, with ``~`` expanded.
         chosen: dict from the name of an option to its value.
 
+    Returns:
+        2 where a model of the Object Detection API's TensorFlow 2 half is to be exported; 1 for the other half, and for
+        what cannot be told here.
+
     Raises:
         od_patch.ODPatchError: one of its kinds.
     """
+    half = 1
     config, prefix, output = map(_store.plain, (config, prefix, output))
     try:
         with _tensorflow.files_of_this_machine():
             options = _options.for_exports(chosen)
-            if not _store.is_store(config):
-                _config.read_text(config, *_config.MEANT)
+            text = '' if _store.is_store(config) else _config.read_text(config, *_config.MEANT)
             if options.series is not None or not output:
-                return
+                return half_of(text, prefix)
             if not _store.is_store(prefix) and not os.path.isdir(prefix) and os.path.basename(prefix) != 'checkpoint':
                 _checkpoint.resolve(prefix)
+            half = half_of(text, prefix)
             if not _store.is_store(output):
                 if not options.dry_run:
                     _staging.clear(output)
                 _destination.check_free(output, options.overwrite)
     except OSError:
-        return  # no permission, say; whoever needs the file says what is wrong
+        pass  # no permission, say; whoever needs the file says what is wrong
+    return half
+
+
+def half_of(text, checkpoint):
+    """Returns which half of the Object Detection API a config and a checkpoint are for, as ``_pair.half`` does.
+
+    Args:
+        text: str, of a pipeline config; '' where it is not known.
+        checkpoint: str, a prefix, a directory, a pattern; what lies in a store is not looked at. None for none.
+
+    Raises:
+        od_patch.ODPatchError: as ``_pair.half``.
+    """
+    with _tensorflow.files_of_this_machine():
+        try:
+            prefix = None if not checkpoint or _store.is_store(checkpoint) else _pair.prefix_of(checkpoint)
+            return _pair.half(_half.described(text), prefix)
+        except OSError:
+            return 1
 
 
 def _definitions(script):

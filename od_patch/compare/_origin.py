@@ -7,6 +7,7 @@ import hashlib
 import numpy
 
 from od_patch.checkpoint import _checkpoint
+from od_patch.checkpoint import _objects
 from od_patch.compare import _weights
 from od_patch.graphs import _freezing
 
@@ -16,6 +17,8 @@ def origin(graph, prefix):
     prefix = _checkpoint.resolve(prefix)
     reader = _freezing.reader(prefix, prefix)
     there = reader.get_variable_to_shape_map()
+    if _objects.are_of_objects(there):
+        return _of_objects(graph, prefix, reader, there)
     raw = averaged = both = neither = absent = 0
     for node in _weights.weights(graph, graph.final_order()):
         name, tensor = graph.names[node], graph.tensors[node]
@@ -45,6 +48,25 @@ def origin(graph, prefix):
         kind = 'raw weights and moving averages mixed'
     return {'checkpoint': prefix, 'kind': kind, 'raw': raw, 'moving_averages': averaged, 'both': both,
             'neither': neither, 'absent': absent}
+
+
+def _of_objects(graph, prefix, reader, there):
+    """As ``origin``, of a checkpoint of TensorFlow 2, which has no moving averages under the names of variables."""
+    equal = neither = absent = 0
+    for node in _weights.weights(graph, graph.final_order()):
+        name, tensor = graph.names[node], graph.tensors[node]
+        if name + _objects.VALUE not in there:
+            absent += 1
+        elif _same(reader, name + _objects.VALUE, tensor):
+            equal += 1
+        else:
+            neither += 1
+    kind = 'raw weights' if equal > neither else 'other weights'
+    if not equal and not neither:
+        kind = ('other weights: the checkpoint is one of TensorFlow 2, which names variables by the objects that have '
+                'them, and the graph has none of these names')
+    return {'checkpoint': prefix, 'kind': kind, 'raw': equal, 'moving_averages': 0, 'both': 0, 'neither': neither,
+            'absent': absent}
 
 
 def _same(reader, key, tensor):

@@ -22,12 +22,13 @@ MEANT = ('pipeline config',
          'Give --pipeline_config_path the pipeline.config (or .config) file that the checkpoint was trained with.')
 
 
-def read(path, override=''):
+def read(path, override='', half=1):
     """Returns the ``TrainEvalPipelineConfig`` of a file, with an override merged into it.
 
     Args:
         path: str, a pipeline config in text form.
         override: str, text form of what to merge, as ``--config_override`` has it.
+        half: int, of the Object Detection API; what ``check`` looks for is known of the first.
 
     Raises:
         od_patch.InputRefused: there is no such file, or it does not parse: with
@@ -44,7 +45,8 @@ def read(path, override=''):
             'The pipeline config {} describes no model: it has no block model {{ ssd {{ … }} }} or '
             'model {{ faster_rcnn {{ … }} }}.'.format(path),
             'Give the pipeline.config that the checkpoint was trained with.')
-    check(config)
+    if half == 1:
+        check(config)
     return config
 
 
@@ -109,9 +111,10 @@ def check(config):
     native = _tf2_native(config)
     if native:
         raise _errors.InputRefused(
-            'The pipeline config is one of TensorFlow 2\'s own models ({}), which has its own exporter; that one '
-            'writes variables as it is.'.format(native),
-            'Use it, on the directory of the checkpoint:\n' + _checkpoint.tensorflow_2_command('…'))
+            'The pipeline config is one of TensorFlow 2\'s own models ({}), which are exported '
+            'from checkpoints of TensorFlow 2.'.format(native),
+            'Give the checkpoint of that training: export_inference_graph exports both. Its own exporter runs, too:\n' +
+            _checkpoint.tensorflow_2_command('…'))
     if config.HasField('graph_rewriter'):
         raise _errors.EnvironmentRefused(
             'The pipeline config has a graph_rewriter (quantization), which needs tf.contrib.quantize, and '

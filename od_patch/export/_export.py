@@ -18,7 +18,9 @@ from od_patch import _version
 from od_patch import steps
 from od_patch.checkpoint import _checkpoint
 from od_patch.checkpoint import _early
+from od_patch.checkpoint import _objects
 from od_patch.config import _config
+from od_patch.config import _half
 from od_patch.export import _artifacts
 from od_patch.export import _current
 from od_patch.export import _destination
@@ -29,6 +31,8 @@ from od_patch.saved_model import _record
 from od_patch.saved_model import _saved_model
 from od_patch.staging import _digest
 from od_patch.staging import _staging
+from od_patch.tf2 import _fit
+from od_patch.tf2 import _pair
 
 _RECORD_FORMAT = 1
 _DATA_FILE = re.compile(r'\.data-\d+-of-\d+$')
@@ -38,6 +42,8 @@ _FILES = {
     _artifacts.CHECKPOINT: ('checkpoint', 'model.ckpt.data-00000-of-00001', 'model.ckpt.index', 'model.ckpt.meta'),
     _artifacts.PIPELINE_CONFIG: ('pipeline.config',),
 }
+_FILES_OF_TENSORFLOW_2 = {_artifacts.CHECKPOINT: [
+    os.path.join('checkpoint', name) for name in ('checkpoint', 'ckpt-0.index', 'ckpt-0.data-00000-of-00001')]}
 _FROZEN_LIMIT = (1 << 31) - 1  # bytes; protobuf neither writes nor reads a larger message
 
 
@@ -67,7 +73,10 @@ class Export(_moments.Run):
         self.inventory = _checkpoint.take_inventory(checkpoint_prefix)
         self.restored_prefix = checkpoint_prefix
         self.absent: typing.List[typing.Tuple[str, int]] = []
-        if _checkpoint.STEP not in self.inventory.shapes:
+        self.restored: typing.Any = None  # of TensorFlow 2: the restored model, a function of a batch
+        if request.half == 2:
+            self.inventory = _objects.named(self.inventory)
+        elif _checkpoint.STEP not in self.inventory.shapes:
             self.observer.note('{} has no global_step, which inference does not need{}'.format(
                 checkpoint_prefix, ': it is 0 in model.ckpt' if _artifacts.CHECKPOINT in self.artifacts else ''))
             if self.restores:
@@ -100,6 +109,15 @@ class Export(_moments.Run):
 
     def _check_config(self) -> None:
         """Refuses a config that cannot be exported here, and averages that the checkpoint lacks."""
+        half = _pair.half(_half.of_config(self.config), self.inventory.prefix)
+        if half == self.request.half == 2:
+            return
+        if half == 2:
+            raise _errors.InputRefused(
+                'The pipeline config is one of TensorFlow 2\'s own models ({}), and so is the checkpoint {}: this '
+                'exporter is the one of TensorFlow 1\'s.'.format(
+                    _half.of_config(self.config).in_words(), self.inventory.prefix),
+                'Export it with the command:\n' + _pair.other_command(os.path.dirname(self.inventory.prefix) or '.'))
         _config.check(self.config)
         if self.config.eval_config.use_moving_averages and not _checkpoint.has_averages(self.inventory):
             raise _errors.CheckpointMismatch(
@@ -110,8 +128,15 @@ class Export(_moments.Run):
 
     def check_graph(self, graph: _tensorflow.Graph, outputs: typing.Optional[steps.Tensors] = None) -> None:
         super().check_graph(graph)
-        lacking = _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages, self.config,
-                                          lambda: self.variables_read(graph, outputs))
+        try:
+            lacking = _checkpoint.check_graph(graph, self.inventory, self.use_moving_averages, self.config,
+                                              lambda: self.variables_read(graph, outputs))
+        except _errors.CheckpointMismatch as error:
+            if self.request.half == 1:
+                raise
+            raise _errors.CheckpointMismatch(error.problem, _fit.likely_cause(
+                {variable.op.name: variable.get_shape().as_list() for variable in graph.get_collection(
+                    _tensorflow.tf1().GraphKeys.GLOBAL_VARIABLES)}, self.inventory.shapes))
         if lacking:
             self._leave_out(graph, lacking)
         self._check_size(graph, outputs)
@@ -161,7 +186,11 @@ class Export(_moments.Run):
         self.observer.stage('saved model')
         composed = self.compose(inputs, outputs)
         composed = composed._replace(left_out=list(composed.left_out) + self.absent)
-        if _artifacts.CHECKPOINT in self.artifacts:
+        if self.request.half == 2:
+            graph = next(iter(outputs.values())).graph
+            self.place(composed, self.restored_prefix, {name: key + _objects.VALUE for name, key in _checkpoint.sources(
+                graph, self.use_moving_averages, composed.names).items()})
+        elif _artifacts.CHECKPOINT in self.artifacts:
             # Just written by the release: with moving averages on, it holds them under the variables' names.
             self.place(composed, os.path.join(self.staged_directory, 'model.ckpt'), None)
         else:
@@ -252,7 +281,8 @@ class Export(_moments.Run):
 
     def _planned_files(self) -> typing.List[str]:
         """Returns the paths below the output directory that there would be, sorted."""
-        found = [name for artifact in self.artifacts for name in _FILES.get(artifact, ())]
+        files = dict(_FILES, **_FILES_OF_TENSORFLOW_2) if self.request.half == 2 else _FILES
+        found = [name for artifact in self.artifacts for name in files.get(artifact, ())]
         if self.write_inference_graph:
             found.append('inference_graph.pbtxt')
         if _artifacts.SAVED_MODEL in self.artifacts:

@@ -39,3 +39,4 @@ class Request(typing.NamedTuple):
     arguments: typing.Dict[str, typing.Any]  # by parameter name, as the release's function was called
     output_directory: str  # where it is to go, without the scheme ``file://``
     steps: typing.List[all_steps.Step]  # those that were asked for
+    half: int = 1  # of the Object Detection API: 2 for a model of TensorFlow 2

@@ -78,7 +78,9 @@ def needed(graph_def: typing.Any, outputs: typing.Iterable[str]) -> typing.Set[s
     return found
 
 
-def freeze(graph_def: typing.Any, prefix: str, outputs: typing.List[str], where: str) -> typing.Any:
+def freeze(
+        graph_def: typing.Any, prefix: str, outputs: typing.List[str], where: str,
+        keys: typing.Optional[typing.Dict[str, typing.Tuple[str, str]]] = None) -> typing.Any:
     """Returns the part of ``graph_def`` that ``outputs`` need with Consts for variables.
 
     Args:
@@ -86,6 +88,7 @@ def freeze(graph_def: typing.Any, prefix: str, outputs: typing.List[str], where:
         prefix: str, the checkpoint with their values.
         outputs: list of tensor names.
         where: str, what to call the graph in refusals.
+        keys: dict of variable name -> (key in the checkpoint, slice of it); default: as the graph restores itself.
 
     Raises:
         InputRefused: a value is missing or does not fit.
@@ -101,7 +104,7 @@ def freeze(graph_def: typing.Any, prefix: str, outputs: typing.List[str], where:
     frozen = graph_pb2.GraphDef()
     frozen.library.CopyFrom(graph_def.library)
     missing = collections.OrderedDict()
-    keys = restored_keys(graph_def)
+    keys = restored_keys(graph_def) if keys is None else keys
 
     def handle(name: str) -> typing.Any:
         """The variable that a resource comes from, through Identity and Enter."""

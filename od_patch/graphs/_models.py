@@ -277,6 +277,27 @@ def running(
                    {key: output.name for key, output in servable.signature.outputs.items()}, sides)
 
 
+def run_eagerly(function: typing.Any, batch: typing.Any) -> typing.Dict[str, typing.Any]:
+    """Returns {key: array} of a concrete function of TensorFlow 2, with its graph optimizations off.
+
+    Args:
+        function: takes one batch; returns a dict of tensors, or one tensor.
+        batch: what ``batch_of`` has made.
+
+    Raises:
+        Failure
+    """
+    import tensorflow as tf
+    before = tf.config.optimizer.get_experimental_options()
+    try:
+        tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})
+        with _failures():
+            found = function(tf.constant(batch.tolist() if batch.dtype == object else batch))
+        return {key: value.numpy() for key, value in (found if isinstance(found, dict) else {'output': found}).items()}
+    finally:
+        tf.config.optimizer.set_experimental_options(dict({'disable_meta_optimizer': False}, **before))
+
+
 @contextlib.contextmanager
 def frozen_graph(
         graph_def: typing.Any, servable: typing.Any, model_input: Input, config: typing.Any,

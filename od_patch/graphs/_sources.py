@@ -9,6 +9,7 @@ import os
 import typing
 
 from od_patch._errors import InputRefused
+from od_patch.graphs import _calls
 from od_patch.graphs import _formats
 from od_patch.graphs import _freezing
 from od_patch.graphs import _graph
@@ -333,8 +334,11 @@ def _from_saved_model(path: str, file: str, message: typing.Any, size: int) -> S
     if not len(graph_def.node):
         raise InputRefused('{}: its graph has no nodes.'.format(path), 'Export it again.')
     made_by = _meta_info(meta_graph)
-    source = Source(path, file, 'SavedModel', graph_def, signature_outputs(meta_graph), made_by, size,
-                    signature_inputs(meta_graph))
+    outputs, inputs = signature_outputs(meta_graph), signature_inputs(meta_graph)
+    prefix = os.path.join(os.path.dirname(file), 'variables', 'variables')
+    if outputs and os.path.isfile(prefix + '.index') and _calls.has_calls(meta_graph, [name for _, name in outputs]):
+        graph_def, outputs, _ = _calls.frozen(meta_graph, outputs, prefix, path)
+    source = Source(path, file, 'SavedModel', graph_def, outputs, made_by, size, inputs)
     _refuse_variables(source, graph_def.node)
     return source
 
@@ -396,6 +400,9 @@ def frozen_saved_model(path: str) -> typing.Tuple[typing.Any, int, typing.List[s
     if not variables:
         raise InputRefused('{}: it holds no variables; its weights are constants already.'.format(path),
                            'Nothing needs freezing: use the graph as it is.')
+    if _calls.has_calls(meta_graph, [tensor for _, tensor in outputs]):
+        frozen, _, count = _calls.frozen(meta_graph, outputs, prefix, path)
+        return frozen, count, []
     frozen = _freezing.freeze(serving_graph(meta_graph), prefix, [tensor for _, tensor in outputs], path)
     constants = {node.name for node in frozen.node if node.op == 'Const'}
     unread = sorted(variable.name for variable in variables if variable.name not in constants)

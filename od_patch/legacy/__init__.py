@@ -10,6 +10,7 @@ Not for: changing what a model computes, nor for releases that need the real
 ``tf.contrib``; those are refused by ``_environment``.
 """
 import contextlib
+import os
 import threading
 import typing
 
@@ -19,13 +20,15 @@ from od_patch.legacy import _legacy_layers
 from od_patch.legacy import _moved_ops
 from od_patch.legacy import _numpy_aliases
 from od_patch.legacy import _old_protos
+from od_patch.legacy import _optional_packages
 from od_patch.legacy import _quick_building
 from od_patch.legacy import _quick_imports
+from od_patch.legacy import _release_keras
 from od_patch.legacy import _slim_folder
 from od_patch.legacy import _versions
 
-__all__ = ['BRIDGES', 'Bridge', 'missing_layers', 'needed', 'on', 'put_on', 'quick_imports', 'take_off',
-           'tf1_behaviour']
+__all__ = ['BRIDGES', 'EAGER_BRIDGES', 'Bridge', 'missing_layers', 'needed', 'on', 'on_eager',
+           'choose_keras', 'put_on', 'quick_imports', 'take_off', 'tf1_behaviour']
 
 tf1_behaviour = _graph_mode.tf1_behaviour
 quick_imports = _quick_imports.quick_imports
@@ -57,6 +60,14 @@ BRIDGES = (
            "names that tf_slim takes from TensorFlow's private modules have moved", _moved_ops),
     Bridge('legacy_layers', {'tensorflow': '2.13'},
            'tf.compat.v1.layers looks for legacy_tf_layers where Keras no longer has it', _legacy_layers),
+)
+
+# What the OD API's TF 2 half needs beside them.
+EAGER_BRIDGES = (
+    Bridge('release_keras', {'tensorflow': '2.13'},
+           'it takes parts of Keras from the package keras, which has moved them, or is Keras 3', _release_keras),
+    Bridge('optional_packages', {'tensorflow': '2.0'},
+           'it imports tensorflow-io and tf-models-official, which one of its models needs each', _optional_packages),
 )
 
 _lock = threading.RLock()
@@ -106,6 +117,27 @@ def on():
         yield
     finally:
         take_off()
+
+
+@contextlib.contextmanager
+def on_eager():
+    """Context manager: all that the OD API's TF 2 half needs is on inside, in TensorFlow 2's own behaviour.
+
+    Keras 2 has to be chosen before TensorFlow first looks for a Keras: ``choose_keras``.
+    """
+    with on(), contextlib.ExitStack() as stack:
+        for bridge in EAGER_BRIDGES:
+            if _is_needed(bridge):
+                stack.callback(bridge.module.put_on())
+        yield
+
+
+def choose_keras():
+    """Has TensorFlow take Keras 2, which the OD API is written for, where it would take Keras 3: from 2.16 on.
+
+    For the process of a command: TensorFlow looks once, when something of Keras is first used.
+    """
+    os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
 
 
 def _is_needed(bridge):

@@ -131,6 +131,36 @@ def signatures(servable, pictures):
     return [_judge_signature(key, servable.signature_key, found) for key in inputs if key != servable.signature_key]
 
 
+def restored(servable, function, pictures):
+    """Returns the ``Check`` of the SavedModel against the restored model of TensorFlow 2 that it was exported from.
+
+    Args:
+        servable: ``Servable``; pictures: list of ``Picture``.
+        function: concrete function of a batch, which returns a dict of tensors or one tensor.
+    """
+    name = 'restored model'
+    try:
+        model_input = _models.input_of(servable)
+    except InputRefused as error:
+        return _skipped(name, 'not run: {}'.format(error.problem))
+    (_, groups), = _batches(model_input, pictures)[:1]
+    try:
+        with _models.saved_model(servable, _sessions.unoptimized_config()) as model:
+            ours = [model.run(value) for value, _ in groups]
+        theirs = [_models.run_eagerly(function, value) for value, _ in groups]
+    except _models.Failure as error:
+        return Check(_PART, name, _answer.WRONG, 'it cannot be run beside the SavedModel: {}'.format(error))
+    shared = sorted(set(ours[0]) & set(theirs[0]))
+    apart = [key for key in shared if not all(_same_bits(one[key], other[key]) for one, other in zip(ours, theirs))]
+    if apart or not shared:
+        return Check(_PART, name, _answer.WRONG, 'the SavedModel does not answer as it does, in {}'.format(
+            _answer.few(apart) if shared else 'any output'), tuple('{}: by {:.3g} at most'.format(key, max(
+                _largest(_difference(one[key], other[key])) if one[key].shape == other[key].shape else float('inf')
+                for one, other in zip(ours, theirs))) for key in apart))
+    return Check(_PART, name, _answer.OK, 'all {} of the SavedModel are equal to its, bit for bit ({})'.format(
+        _answer.number(len(shared), 'output'), _answer.number(len(pictures), 'image')))
+
+
 def _judge_signature(key, default, found):
     name = 'signature {}'.format(key)
     for failed in (key, default):

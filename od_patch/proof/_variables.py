@@ -19,6 +19,7 @@ import numpy
 from od_patch import _tensorflow
 from od_patch._errors import InputRefused
 from od_patch.checkpoint import _bundle
+from od_patch.checkpoint import _objects
 from od_patch.checkpoint._checkpoint import AVERAGE_SUFFIX
 from od_patch.checkpoint._checkpoint import STEP
 from od_patch.graphs import _freezing
@@ -52,6 +53,9 @@ class Checkpoint:
         self.label, self._rows = label, rows
         self._reader = _freezing.reader(prefix, prefix)
         self.keys = dict(self._reader.get_variable_to_shape_map())
+        if rows is None and _objects.are_of_objects(self.keys):
+            # A checkpoint of TensorFlow 2: an export has its variables under their paths.
+            self._rows = {_objects.bare(key): (key, '') for key in self.keys if key.endswith(_objects.VALUE)}
         self._dtypes = self._reader.get_variable_to_dtype_map()
         self._prefix = prefix
         try:
@@ -62,7 +66,7 @@ class Checkpoint:
     def names(self):
         if self._rows is None:
             return set(self.keys)
-        return {name for name, row in self._rows.items() if row.key in self.keys}
+        return {name for name, row in self._rows.items() if row[0] in self.keys}
 
     def get(self, name):
         key, spec = self._rows[name] if self._rows is not None else (name, '')

@@ -69,7 +69,8 @@ def staged(export, full=False):
     began = time.time()
     subject = _subject.of_staged(export.staged_directory, export.output_directory, export.inventory.prefix,
                                  export.use_moving_averages, export.variables)
-    answer = _prove(subject, _images.drawn(DRAWN) if full else None, None, elsewhere=full)
+    answer = _prove(subject, _images.drawn(DRAWN) if full else None, None, elsewhere=full,
+                    restored=getattr(export, 'restored', None) if full else None)
     answer.seconds = time.time() - began
     if answer.wrong:
         raise ProofFailed(
@@ -81,7 +82,7 @@ def staged(export, full=False):
     return answer
 
 
-def _prove(subject, pictures, target, elsewhere=True, tell=None):
+def _prove(subject, pictures, target, elsewhere=True, tell=None, restored=None):
     """The ``Answer`` for a subject.
 
     Args:
@@ -89,6 +90,7 @@ def _prove(subject, pictures, target, elsewhere=True, tell=None):
         pictures: list of ``Picture`` to run on, or None to run nothing.
         elsewhere: bool, whether it is asked what other machines will make of it.
         tell: as for ``verify``.
+        restored: the model that was exported, in TensorFlow 2, as ``_outputs.restored`` takes it; None for none.
     """
     answer = _answer.Answer(subject)
     _stages.stage('reading')
@@ -111,6 +113,8 @@ def _prove(subject, pictures, target, elsewhere=True, tell=None):
             tell('{}: {}'.format(subject.given, check.text))
         _stages.stage('outputs')
         answer.checks += _outputs_of(answer, servable, frozen)
+        if restored is not None and servable is not None:
+            answer.checks.append(_outputs.restored(servable, restored, pictures))
     if elsewhere and servable is not None:
         portability.append(_portability.first_dimensions(servable, answer.runs))
     answer.checks += portability
