@@ -204,7 +204,7 @@ def _table(items: typing.Sequence[typing.Tuple[bytes, bytes]]) -> typing.Iterato
         """Returns a block with its trailer, and the handle that points to it."""
         nonlocal position
         content = block.content()
-        handle = _varint(position) + _varint(len(content))
+        handle = varint(position) + varint(len(content))
         whole = content + b'\0'  # not compressed
         whole += struct.pack('<I', _crc32c.masked(whole))
         position += len(whole)
@@ -253,7 +253,7 @@ class _Block:
         else:
             self._restarts.append(len(self._content))
             self._since_restart = 0
-        self._content += _varint(shared) + _varint(len(key) - shared) + _varint(len(value)) + key[shared:] + value
+        self._content += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
         self._since_restart += 1
         self._key = key
 
@@ -275,7 +275,7 @@ def _separator(key: bytes, next_key: typing.Optional[bytes]) -> bytes:
     return key
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
     """Returns an int as a base-128 varint."""
     encoded = bytearray()
     while value >= 0x80:

@@ -300,11 +300,12 @@ def signature_inputs(meta_graph: typing.Any) -> typing.Optional[typing.List[typi
 
 
 def serving_graph(meta_graph: typing.Any) -> typing.Any:
-    """The GraphDef as its serving signature sees it.
+    """The GraphDef as its serving signature sees it, changed in place.
 
-    Where a SavedModel takes encoded images under another signature, their
-    decoder is the default of the placeholder that this one feeds: it is no part
-    of this one, so such a placeholder becomes a plain one, in place.
+    What other signatures alone need, such as a decoder of images and what
+    depends on it, is no part of this one, and is removed. In SavedModels of
+    earlier od-patch the decoder is the default of the placeholder that this
+    signature feeds; such a placeholder becomes a plain one.
     """
     graph_def = meta_graph.graph_def
     fed = {name.split(':')[0] for _, name in signature_inputs(meta_graph) or ()}
@@ -314,7 +315,28 @@ def serving_graph(meta_graph: typing.Any) -> typing.Any:
                 ops[name] == 'Placeholder' for name in _freezing.needed(graph_def, node.input)):
             node.op = 'Placeholder'
             del node.input[:]
+    _leave_out_other_signatures(meta_graph)
     return graph_def
+
+
+def _leave_out_other_signatures(meta_graph: typing.Any) -> None:
+    """Removes the nodes that only signatures beside the serving one need."""
+    graph_def, own = meta_graph.graph_def, _signature(meta_graph)
+    others = _freezing.needed(graph_def, [
+        info.name for signature in meta_graph.signature_def.values() if signature != own
+        for info in list(signature.inputs.values()) + list(signature.outputs.values())]) if own is not None else ()
+    if not others:
+        return
+    others -= _freezing.needed(
+        graph_def, [info.name for info in list(own.inputs.values()) + list(own.outputs.values())])
+    # A variable of another signature is saved and restored, too: what anybody else takes stays.
+    others -= _freezing.needed(graph_def, [node.name for node in graph_def.node if node.name not in others])
+    if others:
+        kept = [node for node in graph_def.node if node.name not in others]
+        rest = type(graph_def)()
+        rest.node.extend(kept)
+        del graph_def.node[:]
+        graph_def.node.extend(rest.node)
 
 
 def _signature(meta_graph: typing.Any) -> typing.Any:

@@ -99,7 +99,7 @@ def compose(graph, inputs, outputs, kind=RESOURCE, also_keep=(), changes=()):
     if saved_model is None:
         saved_model, kept = _saved_model(graph, inputs, outputs, also_keep, False, changes, notes)
     return Composed(
-        content=saved_model.SerializeToString(deterministic=True),
+        content=serialized(saved_model),
         num_variables=len(kept),
         num_nodes=len(saved_model.meta_graphs[0].graph_def.node),
         kind=kind,
@@ -143,7 +143,7 @@ def revise(saved_model_path, changes, assets):
     meta_graph.meta_info_def.stripped_op_list.CopyFrom(tf_meta_graph.stripped_op_list_for_graph(meta_graph.graph_def))
     _write_files(saved_model_path, 'assets', assets)
     with gfile.GFile(path, 'wb') as model_file:
-        model_file.write(saved_model.SerializeToString(deterministic=True))
+        model_file.write(serialized(saved_model))
     return notes
 
 
@@ -254,6 +254,29 @@ def _saved_model(graph, inputs, outputs, also_keep, as_resources, changes, notes
         for collection in collections_of_it:
             meta_graph.collection_def[collection].bytes_list.value.append(proto.SerializeToString())
     return saved_model, kept
+
+
+def serialized(saved_model):
+    """Returns the bytes of a ``SavedModel`` of one MetaGraph, the same each time; ``serving_default`` comes first.
+
+    Some readers take the first signature that they find (tf2onnx does), in the
+    order of the bytes where protobuf's Python keeps that. Sorted, ``encoded_image_bytes`` would be the first.
+    """
+    meta_graph, = saved_model.meta_graphs
+    others = sorted(set(meta_graph.signature_def) - {SIGNATURE})
+    if not others or SIGNATURE not in meta_graph.signature_def:
+        return saved_model.SerializeToString(deterministic=True)
+    signatures = type(meta_graph)()
+    for key in others:
+        signatures.signature_def[key].CopyFrom(meta_graph.signature_def[key])
+        del meta_graph.signature_def[key]
+    # What is read of two messages, one behind the other, is one message with the fields of both.
+    content = meta_graph.SerializeToString(deterministic=True) + signatures.SerializeToString(deterministic=True)
+    for key in others:
+        meta_graph.signature_def[key].CopyFrom(signatures.signature_def[key])
+    version = type(saved_model)(saved_model_schema_version=saved_model.saved_model_schema_version)
+    # The field meta_graphs, number 2, is a message: its length goes before it.
+    return version.SerializeToString() + b'\x12' + _bundle_writer.varint(len(content)) + content
 
 
 def _variables(graph):

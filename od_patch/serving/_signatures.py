@@ -1,10 +1,14 @@
 """What the SavedModel takes and gives: the name of its input, which outputs, and further signatures.
 
-A further signature shares graph and variables with ``serving_default``. For
-images in encoded form, the placeholder of the images becomes one with a
-default: the images that a decoder makes of a placeholder of strings. Who feeds
-pixels does not run the decoder; who feeds strings does. Weights and outputs
-are the same nodes.
+A further signature shares the variables with ``serving_default``, and leaves
+its graph as it is. For images in encoded form, a decoder makes images of a
+placeholder of strings, and the part of the graph that depends on the images is
+there a second time, for these (``_branch``). The weights are there once.
+
+That second part costs some hundred kilobytes. A placeholder whose default is
+what the decoder makes would cost none, but converters that read
+``serving_default`` (OpenVINO, tf2onnx) follow the default into the decoder, and
+fail there.
 
 Not for: the default signature's form, which is upstream's (``_saved_model.signature``).
 """
@@ -15,7 +19,9 @@ import typing
 from od_patch import _errors
 from od_patch import _pixels
 from od_patch import _tensorflow
+from od_patch.graphs import _freezing
 from od_patch.saved_model import _saved_model
+from od_patch.serving import _branch
 
 DEFAULT = _saved_model.SIGNATURE
 INPUT = _saved_model.INPUT
@@ -23,6 +29,7 @@ ENCODED = 'encoded_image_bytes'
 # Some services (AI Platform) take a string for binary only where its key ends so; TensorFlow Serving takes any.
 ENCODED_INPUT = 'image_bytes'
 EXTRA = (ENCODED,)
+_BRANCH = 'encoded'  # the scope of what is there a second time; short, as it is in each of its names
 _ENCODED_TYPE = 'encoded_image_string_tensor'
 _ENCODED_CHANNELS = (1, 3, 4)
 _INPUT_TYPES = ('image_tensor', _ENCODED_TYPE)
@@ -137,36 +144,23 @@ def _add_encoded(meta_graph, input_name):
     from tensorflow.core.framework import types_pb2
     default = meta_graph.signature_def[DEFAULT]
     info = default.inputs[input_name]
-    if info.dtype == types_pb2.DT_STRING:
-        encoded = info  # it takes them already
-    else:
-        encoded = _give_default(meta_graph.graph_def, info)
     signature = meta_graph.signature_def[ENCODED]
     signature.CopyFrom(default)
     del signature.inputs[input_name]
-    signature.inputs[ENCODED_INPUT].CopyFrom(encoded)
-
-
-def _give_default(graph_def, info):
-    """Makes a placeholder of images one whose default is what a decoder makes of strings.
-
-    Args:
-        graph_def: ``GraphDef``, changed.
-        info: ``TensorInfo`` of the placeholder.
-
-    Returns:
-        ``TensorInfo`` of the placeholder of the strings.
-    """
-    name = info.name.split(':')[0]
-    placeholder, = [node for node in graph_def.node if node.name == name]
-    scope = _saved_model.unused_name(graph_def, ENCODED)
+    if info.dtype == types_pb2.DT_STRING:
+        signature.inputs[ENCODED_INPUT].CopyFrom(info)  # it takes them already
+        return
+    graph_def = meta_graph.graph_def
     shape = None if info.tensor_shape.unknown_rank else [
         None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim]
-    decoder, encoded, images = _decoder(scope, shape or [None, None, None, 3])
-    placeholder.op = 'PlaceholderWithDefault'
-    placeholder.input.append(images)
+    decoder, encoded, images = _decoder(_saved_model.unused_name(graph_def, ENCODED), shape or [None, None, None, 3])
+    signature.inputs[ENCODED_INPUT].CopyFrom(encoded)
+    outputs = list(signature.outputs.values())
+    renamed = _branch.add(graph_def, info.name.split(':')[0], images, [output.name for output in outputs],
+                          _saved_model.unused_name(graph_def, _BRANCH))
+    for output, name in zip(outputs, renamed):
+        output.name = name
     graph_def.node.extend(decoder.node)
-    return encoded
 
 
 def _decoder(scope, shape):
@@ -190,9 +184,11 @@ def _decoder(scope, shape):
 
         images = tf.map_fn(decode, strings, dtype=tf.uint8, back_prop=False)
         graph_def = graph.as_graph_def()
-        for node in graph_def.node:
+        needed = _freezing.needed(graph_def, [images.name])
+        decoder = type(graph_def)(node=[node for node in graph_def.node if node.name in needed])
+        for node in decoder.node:
             node.device = ''
-        return graph_def, tf.saved_model.utils.build_tensor_info(strings), images.op.name
+        return decoder, tf.saved_model.utils.build_tensor_info(strings), images.op.name
 
 
 _ADD = {ENCODED: _add_encoded}

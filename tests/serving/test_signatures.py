@@ -17,8 +17,12 @@ from tests.support import shapes
 tensorflow = pytest.importorskip('tensorflow')
 from od_patch import _tensorflow  # pylint: disable=wrong-import-position
 from od_patch.compare import _verdict  # pylint: disable=wrong-import-position
+from od_patch.graphs import _freezing  # pylint: disable=wrong-import-position
 from od_patch.graphs import _images  # pylint: disable=wrong-import-position
+from od_patch.graphs import _models  # pylint: disable=wrong-import-position
 from od_patch.graphs import _servable  # pylint: disable=wrong-import-position
+from od_patch.graphs import _sessions  # pylint: disable=wrong-import-position
+from od_patch.graphs import _sources  # pylint: disable=wrong-import-position
 from od_patch.proof import _outputs  # pylint: disable=wrong-import-position
 from od_patch.saved_model import _saved_model  # pylint: disable=wrong-import-position
 
@@ -62,8 +66,68 @@ def test_the_weights_are_in_it_once(signed, exported):
     plain = _servable.Servable(os.path.join(exported(), 'saved_model'))
     servable = _servable.Servable(folder)
     assert sorted(servable.variables) == sorted(plain.variables)
-    assert {node.op for node in servable.meta_graph.graph_def.node if node.name == 'image_tensor'} == {
-        'PlaceholderWithDefault'}
+    # What the default signature is made of is the very graph that is there without the other one.
+    plain_nodes = {node.name: node for node in _servable.Servable(os.path.join(
+        exported(saved_model_variables=kind, **dict(SIGNED, extra_signatures=None)), 'saved_model')).meta_graph.graph_def.node}
+    nodes = {node.name: node for node in servable.meta_graph.graph_def.node}
+    assert all(nodes[name] == plain_nodes[name] for name in plain_nodes)
+    added = [nodes[name] for name in nodes if name not in plain_nodes]
+    assert {node.name.split('/')[0] for node in added} == {'encoded', 'encoded_image_bytes'}
+    assert not [node.name for node in added if node.op in ('VarHandleOp', 'VariableV2', 'ReadVariableOp')]
+    assert sum(node.ByteSize() for node in added) < 300 * 1000
+
+
+def test_both_signatures_answer_in_one_run(signed):
+    """Loops of the same name would be one loop."""
+    _, folder = signed
+    servable = _servable.Servable(folder)
+    image = models.noise(60, 80)
+    with _models.loaded(servable, _sessions.unoptimized_config()) as session:
+        names = [[servable.of(key).signature.outputs[output].name for output in shapes.OUTPUTS]
+                 for key in ('serving_default', 'encoded_image_bytes')]
+        feed = {servable.of('serving_default').signature.inputs['image'].name: image[None],
+                servable.of('encoded_image_bytes').signature.inputs['image_bytes'].name: [models.png(image)]}
+        pixels, encoded = session.run(names, feed)
+    assert all(numpy.array_equal(one, other) for one, other in zip(pixels, encoded))
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_the_default_signature_is_read_first_by_who_takes_the_first():
+    from tensorflow.core.protobuf import saved_model_pb2
+    meta_graph = models.signed([None, None, None, 3])
+    meta_graph.signature_def['aaa'].CopyFrom(meta_graph.signature_def['serving_default'])
+    saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=1, meta_graphs=[meta_graph])
+    content = _saved_model.serialized(saved_model)
+    assert type(saved_model).FromString(content) == saved_model  # and what was given is as it was
+    assert content == _saved_model.serialized(type(saved_model).FromString(content))
+    places = [content.rindex(key) for key in (b'\x0fserving_default', b'\x03aaa', b'\x13encoded_image_bytes')]
+    assert places == sorted(places)
+
+
+def test_what_asks_for_the_graph_gets_that_of_the_default_signature_alone(signed, exported):
+    kind, folder = signed
+    plain = exported(saved_model_variables=kind, **dict(SIGNED, extra_signatures=None))
+    names = [[node.name for node in _sources.serving_graph(_servable.Servable(path).meta_graph).node]
+             for path in (folder, os.path.join(plain, 'saved_model'))]
+    assert names[0] == names[1]
+
+
+@pytest.mark.usefixtures('tf1_behaviour')
+def test_variables_of_another_signature_stay_where_something_saves_them():
+    tf = _tensorflow.tf1()
+    with tf.Graph().as_default() as graph:
+        one, other = (tf.get_variable(name, [], use_resource=True) for name in ('one', 'other'))
+        answers = {name: tf.identity(value, name=name) for name, value in (
+            ('serving_default', one + 1.0), ('further', (one + other) * tf.placeholder(tf.float32, [], 'x')))}
+        tf.train.Saver()
+        meta_graph = tf.train.export_meta_graph(graph=graph)
+    for key, output in answers.items():
+        meta_graph.signature_def[key].CopyFrom(_saved_model.signature({}, {'y': output}))
+    before = {node.name for node in meta_graph.graph_def.node}
+    left = {node.name for node in _sources.serving_graph(meta_graph).node}
+    assert before - left and not left - before and {'one', 'other', 'serving_default'} < left
+    assert not {'further', 'x', 'add_1', 'mul'} & left
+    assert _freezing.needed(meta_graph.graph_def, left) == left  # no node lacks an input
 
 
 def test_jpeg_is_decoded_as_tensorflow_does(signed):
@@ -267,16 +331,18 @@ def test_the_further_signature_is_the_default_one_but_for_its_input():
     assert default == before.signature_def['serving_default'] and sorted(after.signature_def) == [
         'encoded_image_bytes', 'serving_default']
     assert extra.method_name == default.method_name == 'tensorflow/serving/predict'
-    assert extra.outputs == default.outputs and list(extra.inputs) == ['image_bytes']
+    assert list(extra.inputs) == ['image_bytes'] and extra.outputs['total'].name == 'encoded/total:0'
+    extra.outputs['total'].name = default.outputs['total'].name
+    assert extra.outputs == default.outputs
     encoded = extra.inputs['image_bytes']
     assert encoded.dtype == 7 and [dim.size for dim in encoded.tensor_shape.dim] == [-1]
     nodes = {node.name: node for node in after.graph_def.node}
     assert nodes[encoded.name.split(':')[0]].op == 'Placeholder'
-    assert nodes['image_tensor'].op == 'PlaceholderWithDefault' and len(nodes['image_tensor'].input) == 1
-    assert nodes['image_tensor'].attr == {node.name: node for node in before.graph_def.node}['image_tensor'].attr
+    assert list(after.graph_def.node)[:len(before.graph_def.node)] == list(before.graph_def.node)
+    assert nodes['encoded/image_tensor'].op == 'Identity' and len(nodes['encoded/image_tensor'].input) == 1
     assert not [node.name for node in after.graph_def.node if node.device]
     assert {name.split('/')[0] for name in set(nodes) - {node.name for node in before.graph_def.node}} == {
-        'encoded_image_bytes'}
+        'encoded', 'encoded_image_bytes'}
     tf = _tensorflow.tf1()
     with tf.Graph().as_default():
         tf.import_graph_def(after.graph_def, name='')

@@ -6,6 +6,7 @@ _SMALL = 'tests/test_small_exporter.py::'
 _LOOK = 'tests/test_first_look.py::'
 _ENTRY = 'tests/test_entry_points.py::'
 _SIGNED = 'tests/serving/test_signatures.py::'
+_BOTH = 'tests/serving/test_branch.py::test_both_parts_answer_the_same_and_in_one_run'
 _LABELS = 'tests/serving/test_labels.py::'
 _MADE = _SMALL + 'test_what_was_asked_for_is_made_and_nothing_else'
 _FREE = _SMALL + 'test_an_export_or_a_training_is_not_written_over'
@@ -120,6 +121,21 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
     ('serving/_signatures.py', 'del signature.inputs[input_name]', 'pass',
      _SIGNED + 'test_the_further_signature_is_the_default_one_but_for_its_input',
      'who sends files is asked for pixels, too'),
+    ('serving/_branch.py', "            twin.attr[_FRAME].s = scope.encode('utf-8') + b'/' + node.attr[_FRAME].s\n", '            pass\n',
+     _BOTH, 'who asks two signatures at once has their loops mixed up'),
+    ('serving/_branch.py', '                waiting += loops[loop_of[name]]\n', '                pass\n', _BOTH,
+     'a counter counts in two loops, and the model does not load or run'),
+    ('serving/_branch.py', '            if hint in twin.attr:', '            if None:',
+     'tests/serving/test_branch.py::test_hints_of_the_first_part_are_not_those_of_the_second',
+     'nodes of one signature are placed where those of another are'),
+    ('saved_model/_saved_model.py', '    if not others or SIGNATURE not in meta_graph.signature_def:\n', '    if True:\n',
+     _SIGNED + 'test_the_default_signature_is_read_first_by_who_takes_the_first',
+     'tf2onnx converts the signature that it cannot read'),
+    ('graphs/_sources.py', '    others -= _freezing.needed(graph_def, [node.name for node in graph_def.node if node.name not in others])\n',
+     '', _SIGNED + 'test_variables_of_another_signature_stay_where_something_saves_them',
+     'a graph that nobody can import is compared'),
+    ('graphs/_sources.py', '    _leave_out_other_signatures(meta_graph)\n', '', _SIGNED + 'test_variables_of_another_signature_stay_where_something_saves_them',
+     'inspect counts what is there twice'),
     ('serving/_signatures.py', "9_]*\\Z')", "9_]*')", _SIGNED + 'test_a_name_of_an_input_is_one_that_python_has',
      'TensorFlow 2 cannot call the signature'),
     ('serving/_signatures.py', 'wanted.input_name if key == INPUT else key', 'wanted.input_name',
