@@ -7,7 +7,8 @@ returns what its command prints with ``--json``, as a named tuple.
 ``install()``, or ``with patched():``, replaces functions of
 ``object_detection.exporter``, for programs that call the exporter themselves: the
 ``saved_model/`` of an export then holds real variables, restored from the
-checkpoint, instead of frozen constants. ``uninstall()`` puts everything back.
+checkpoint, instead of frozen constants. ``uninstall()`` puts everything back. ``Detector``
+runs an export on any number of images (docs/batch.md).
 
 All functions raise the errors below, which say what was found, what was expected and
 what to do next. Importing this package imports neither TensorFlow nor anything else
@@ -28,6 +29,7 @@ from od_patch._errors import (CheckpointMismatch, EnvironmentRefused,
                               UsageError)
 from od_patch._version import __version__
 from od_patch.patch._patching import install, patched, uninstall
+from od_patch.serving._batch import Detector, image_of_example
 
 if typing.TYPE_CHECKING:
     from od_patch import api
@@ -41,6 +43,7 @@ _RESULTS = ('CheckpointReport', 'Comparison', 'Diagnosis', 'ExportReport', 'Froz
 
 __all__ = [
     'CheckpointMismatch',
+    'Detector',
     'EnvironmentRefused',
     'ExporterDeclined',
     'InputRefused',
@@ -54,6 +57,7 @@ __all__ = [
     'doctor',
     'export',
     'freeze',
+    'image_of_example',
     'inspect',
     'install',
     'package',

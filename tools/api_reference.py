@@ -20,7 +20,7 @@ PAGE = os.path.join(_ROOT, 'docs', 'api.md')
 STUB = os.path.join(_ROOT, 'od_patch', '__init__.pyi')
 
 _FUNCTIONS = ('export', 'verify', 'compare', 'inspect', 'freeze', 'unfreeze', 'regenerate', 'publish', 'request', 'package',
-              'doctor', 'patched', 'install', 'uninstall')
+              'doctor', 'patched', 'install', 'uninstall', 'image_of_example')
 _SERIES = ('all_checkpoints', 'checkpoint_steps', 'watch')
 
 _INTRODUCTION = '''# The Python API
@@ -57,6 +57,7 @@ def page():
     """Returns the text of docs/api.md."""
     parts = [_INTRODUCTION, _names_section(), '## Functions\n']
     parts += [_function(name) for name in _FUNCTIONS]
+    parts.append(_class(od_patch.Detector))
     parts.append('## What they return\n\nAll of these are attributes of `od_patch`, or of `od_patch.api`.\n')
     parts += [_result(kind) for kind in _results()]
     parts.append('## Errors\n\nEach has `problem`, `remedy` and `exit_code`, which is [that of the commands]'
@@ -90,6 +91,18 @@ def _function(name):
             option.name, option.kind.name, re.sub(r'(--\w+)', r'`\1`', option.help))
             for option in _options.TABLE.values() if option.keyword)
     return text + ('\n' + _sections(rest) if rest else '')
+
+
+def _class(kind):
+    """Returns the section on a class: its docstring, and its methods with theirs."""
+    text = '### {}\n\n{}'.format(kind.__name__, _sections(inspect.getdoc(kind)))
+    for name, function in vars(kind).items():
+        if inspect.isfunction(function) and (not name.startswith('_') or name == '__init__'):
+            parameters = str(inspect.signature(function)).replace('(self, ', '(').replace('(self)', '()')
+            text += '\n```python\n{}{}\n```\n\n{}'.format(
+                'od_patch.' + kind.__name__ if name == '__init__' else 'detector.' + name, parameters,
+                _sections(inspect.getdoc(function) or ''))
+    return text
 
 
 def _sections(docstring):
@@ -190,10 +203,11 @@ def stub():
     """Returns the text of ``od_patch/__init__.pyi``."""
     source = _source_of(od_patch.export)
     results = sorted(name for name in od_patch.__all__ if hasattr(getattr(od_patch, name), '_fields'))
-    errors = sorted(name for name in od_patch.__all__ if isinstance(getattr(od_patch, name), type) and name not in results)
+    errors = sorted(name for name in od_patch.__all__ if hasattr(_errors, name))
     lines = ['# Made by python -m tools.api_reference from __init__.py and the options: what type checkers and editors read.',
              'import os', 'import typing', '', 'from typing_extensions import Literal', '', 'from od_patch import api']
-    for module, names in (('_errors', errors), ('_version', ['__version__']), ('api', results)):
+    for module, names in (('_errors', errors), ('_version', ['__version__']), ('api', results),
+                          ('serving._batch', ['Detector', 'image_of_example'])):
         lines += ['from od_patch.{} import {} as {}'.format(module, name, name) for name in names]
     lines += ['', "_Path = typing.Union[str, 'os.PathLike[str]']", '_Names = typing.Union[str, typing.Iterable[str]]',
               '_Progress = typing.Optional[typing.Callable[[str], typing.Any]]', '']
@@ -210,7 +224,7 @@ def stub():
             else:
                 lines.append('    {}: typing.Optional[{}] = ...,'.format(option.name, kind))
         lines += ['    **of_the_release: typing.Any) -> {}: ...'.format('ExportReport' if asked is None else 'SeriesReport'), '']
-    for name in _FUNCTIONS[1:-3]:
+    for name in _FUNCTIONS[1:_FUNCTIONS.index('patched')]:
         found = re.search(r'^def {}\((.*?)\) -> ([^\n]+):\n'.format(name), source, re.MULTILINE | re.DOTALL)
         lines += ['def {}({}) -> {}: ...'.format(name, _indented(_without_defaults(found.group(1))),
                                                 found.group(2).strip("'")), '']

@@ -6,6 +6,7 @@ import collections
 import hashlib
 import io
 import os
+import re
 import typing
 
 import numpy
@@ -99,12 +100,19 @@ def encoded(array: typing.Any, kind: str, **options: typing.Any) -> bytes:
     return stream.getvalue()
 
 
-def _read(path: str) -> typing.Any:
+def from_bytes(content: bytes, name: str) -> Picture:
+    """Returns the ``Picture`` in the bytes of a file of any of the formats. Raises as ``load``."""
+    if not content:
+        raise InputRefused('{}: is no image that can be read: it is empty.'.format(name), 'Copy it again.')
+    return Picture(name, _read(name, io.BytesIO(content)))
+
+
+def _read(path: str, stream: typing.Optional[typing.BinaryIO] = None) -> typing.Any:
     image_module = pillow()
     try:
         if path.lower().endswith('.npy'):
-            return _read_array(path)
-        with image_module.open(path) as image:
+            return _read_array(path, stream)
+        with image_module.open(stream or path) as image:
             width, height = image.size
             if width * height > _MOST_PIXELS:
                 raise InputRefused('{}: {} x {} pixels are more than {:,}.'.format(path, width, height, _MOST_PIXELS),
@@ -115,14 +123,15 @@ def _read(path: str) -> typing.Any:
     except InputRefused:
         raise
     except Exception as error:  # pylint: disable=broad-except  (Pillow's readers raise what their formats make them)
-        raise InputRefused('{}: is no image that can be read: {}.'.format(path, ' '.join(str(error).split())[:160] or
-                                                                        type(error).__name__),
+        # The same words for the same file: an address in memory is another one each time.
+        said = ' '.join(re.sub(r'<[^<>]* object at 0x\w+>', '', str(error)).split())[:160] or type(error).__name__
+        raise InputRefused('{}: is no image that can be read: {}.'.format(path, said),
                            'Give JPEG or PNG files; a damaged one can only be copied again.')
 
 
-def _read_array(path: str) -> typing.Any:
+def _read_array(path: str, stream: typing.Optional[typing.BinaryIO] = None) -> typing.Any:
     """uint8 [height, width, channels] of a .npy file: images of any number of channels have no other common format."""
-    array = numpy.load(path, allow_pickle=False, mmap_mode='r')
+    array = numpy.load(stream, allow_pickle=False) if stream else numpy.load(path, allow_pickle=False, mmap_mode='r')
     if array.dtype != numpy.uint8 or array.ndim not in (2, 3) or not array.size:
         raise InputRefused('{}: holds {} {}, and an image is uint8 [height, width, channels].'.format(
             path, array.dtype, list(array.shape)), 'Save it so with numpy.save.')

@@ -237,12 +237,32 @@ def _png(array: typing.Any) -> bytes:
 @contextlib.contextmanager
 def _session(config: typing.Any) -> typing.Iterator[typing.Any]:
     """Context: a session with a graph of its own, under TensorFlow 2, too."""
+    with _new_session(config) as session:
+        yield session
+
+
+def _new_session(config):
     tf = _tensorflow.tf1()
     # A node that is bound to a GPU runs on the CPU where there is none: that it is bound, _portability says.
     config.allow_soft_placement = True
     config.operation_timeout_in_ms = _MOST_MILLISECONDS
-    with tf.Graph().as_default() as graph, tf.Session(graph=graph, config=config) as session:
-        yield session
+    return tf.Session(graph=tf.Graph(), config=config)  # as a context, it makes its graph the default one
+
+
+def opened(servable, config):
+    """Returns a session with the SavedModel in it that is not the default one of any thread; who takes it closes it.
+
+    Raises:
+        Failure
+    """
+    session = _new_session(config)
+    try:
+        with _failures(), session.graph.as_default():
+            _tensorflow.tf1().saved_model.loader.load(session, servable.tags, servable.folder)
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 @contextlib.contextmanager

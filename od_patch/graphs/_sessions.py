@@ -35,7 +35,12 @@ def default_config() -> typing.Any:
     corrupt the heap, which aborts the process or, worse, gives other boxes (docs/verify.md).
     """
     config = _tensorflow.tf1().ConfigProto()
-    if '.'.join(_tensorflow.versions()[0].split('.')[:2]) in _MIXES_BOXES_UP:
+    if mixes_boxes_up():
         config.inter_op_parallelism_threads = 1
         config.use_per_session_threads = True
     return config
+
+
+def mixes_boxes_up():
+    """Whether the installed TensorFlow must not work for two images at once."""
+    return '.'.join(_tensorflow.versions()[0].split('.')[:2]) in _MIXES_BOXES_UP

@@ -2,13 +2,38 @@
 
 Not for: whether a label map fits a detector; that is asked when it is put into the SavedModel (``_labels``).
 """
+import os
 import re
 
 from od_patch import _errors
+from od_patch.config import _reading
+
+FILE = 'label_map.pbtxt'  # among the SavedModel's assets
 
 _PACKAGE = 'object_detection.protos'
 # What items have in later releases than the first; where a release does not know it, it is passed over.
 LATER = ('keypoints', 'ancestor_ids', 'descendant_ids', 'frequency', 'instance_count')
+
+
+def read(folder):
+    """Returns {class id: name} of the label map among a SavedModel's assets; empty where there is none.
+
+    Args:
+        folder: str, the local folder of a SavedModel.
+
+    Raises:
+        od_patch.InputRefused: it is no label map.
+    """
+    path = os.path.join(folder, 'assets', FILE)
+    if not os.path.isfile(path):
+        return {}
+    with open(path, 'rb') as label_map:
+        content = label_map.read()
+    try:
+        text = _reading.plain(_reading.decode(content))
+    except _reading.Unreadable as error:
+        raise _errors.InputRefused('{} is no label map: {}.'.format(path, error), error.remedy)
+    return parse(text, path)
 
 
 def parse(text, what):

@@ -20,7 +20,6 @@ from od_patch import _errors
 from od_patch import _platform
 from od_patch import _tensorflow
 from od_patch import _text
-from od_patch.config import _reading
 from od_patch.serving import _client
 from od_patch.serving import _commands
 from od_patch.serving import _names
@@ -29,7 +28,6 @@ from od_patch.staging import _staging
 from od_patch.staging import _store
 
 ROWS, COLUMNS, CURL, CLIENT = 'request.json', 'request.columns.json', 'curl.sh', 'client.py'
-_LABEL_MAP = 'label_map.pbtxt'
 _RECEIVED = 4 << 20  # bytes that a gRPC client takes, unless it is told otherwise
 _DECODED = ('JPEG', 'PNG', 'BMP')  # what tf.image.decode_image takes as one picture
 _QUALITY = 90  # of a drawn scene as a JPEG
@@ -73,7 +71,7 @@ def write(export, output_directory, model_name=None, image=None, signature=None,
     folder, name = _find(export, model_name)
     servable = _servable(folder, signature)
     model_input = _models.input_of(servable)
-    names = _read_names(folder)
+    names = _names.read(folder)
     picture, encoded = _picture(image)
     value = _value(model_input, picture, encoded)
     batched = model_input.shape is None or bool(model_input.shape)
@@ -135,7 +133,8 @@ def lines(example):
     if example.names:
         told.append('Classes: ' + ', '.join('{} {}'.format(*row) for row in sorted(example.names.items())))
     else:
-        told.append('There is no assets/{} in the SavedModel: the client prints numbers of classes.'.format(_LABEL_MAP))
+        told.append('There is no assets/{} in the SavedModel: the client prints numbers of classes.'.format(
+            _names.FILE))
     told += ['', 'A request for this image would be, by type of input and way of sending:']
     told += ['  {:<28}{:<6}{:>14,} bytes{}'.format(
         kind, way, size, '   <- this model' if kind == example.input.kind else '') for kind, way, size in example.sizes]
@@ -185,19 +184,6 @@ def _servable(folder, signature):
                 folder, signature, ', '.join(sorted(found))), 'Give one of them as --signature.')
         servable.signature_key, servable.signature = signature, found[signature]
     return servable
-
-
-def _read_names(folder):
-    path = os.path.join(folder, 'assets', _LABEL_MAP)
-    if not os.path.isfile(path):
-        return {}
-    with open(path, 'rb') as label_map:
-        content = label_map.read()
-    try:
-        text = _reading.plain(_reading.decode(content))
-    except _reading.Unreadable as error:
-        raise _errors.InputRefused('{} is no label map: {}.'.format(path, error), error.remedy)
-    return _names.parse(text, path)
 
 
 def _picture(image):

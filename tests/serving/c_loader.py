@@ -1,4 +1,4 @@
-"""Loads a SavedModel with TF_LoadSessionFromSavedModel, and runs it:  python c_loader.py REQUEST.json PIXELS
+"""Loads a SavedModel with TF_LoadSessionFromSavedModel, and runs it:  python c_loader.py REQUEST.json PIXELS|FILE
 
 Prints {"status": the loader's word, "outputs": {key: {"shape": …, "values": …}}}. Imports no TensorFlow: ctypes and the
 C API alone (tensorflow/c/c_api.h), in the library that the wheel brings.
@@ -11,7 +11,8 @@ import json
 import os
 import sys
 
-_UINT8, _FLOAT = 4, 1  # TF_DataType
+_UINT8, _FLOAT, _STRING = 4, 1, 7  # TF_DataType
+_TSTRING = 24  # bytes of a TF_TString, of TensorFlow 2
 # Where the C API is, by release: it went from Python's extension into a library of its own.
 _LIBRARIES = ('libtensorflow_cc.so.2', 'python/_pywrap_tensorflow_internal.so', 'libtensorflow_framework.so.1')
 _LOAD = 'TF_LoadSessionFromSavedModel'
@@ -75,7 +76,33 @@ def _open(path):
     return api
 
 
-def run(request, pixels):
+def _pixels(api, shape, pixels):
+    """A tensor of uint8."""
+    dims = (ctypes.c_int64 * len(shape))(*shape)
+    tensor = api.TF_AllocateTensor(_UINT8, dims, len(dims), len(pixels))
+    ctypes.memmove(api.TF_TensorData(tensor), pixels, len(pixels))
+    return tensor
+
+
+def _string(api, content):
+    """A tensor of one string, [1]: a TF_TString in TensorFlow 2; in 1 its offset, its length as a varint, and its bytes."""
+    dims = (ctypes.c_int64 * 1)(1)
+    if hasattr(api, 'TF_StringInit'):
+        tensor = api.TF_AllocateTensor(_STRING, dims, 1, _TSTRING)
+        place = ctypes.c_void_p(api.TF_TensorData(tensor))
+        api.TF_StringInit(place)
+        api.TF_StringCopy(place, ctypes.c_char_p(content), ctypes.c_size_t(len(content)))
+        return tensor
+    length, value = b'', len(content)
+    while value >= 0x80:
+        length, value = length + bytes([value & 0x7f | 0x80]), value >> 7
+    packed = bytes(8) + length + bytes([value]) + content
+    tensor = api.TF_AllocateTensor(_STRING, dims, 1, len(packed))
+    ctypes.memmove(api.TF_TensorData(tensor), packed, len(packed))
+    return tensor
+
+
+def run(request, content):
     """Returns (the status in words, {key: {'shape', 'values'}}); what is a defect of the request raises."""
     api = _open(request['library'])
     status, graph = api.TF_NewStatus(), api.TF_NewGraph()
@@ -96,9 +123,7 @@ def run(request, pixels):
         assert operation, 'the graph has no ' + name
         return _Output(operation, int(index or 0))
 
-    dims = (ctypes.c_int64 * len(request['shape']))(*request['shape'])
-    fed = api.TF_AllocateTensor(_UINT8, dims, len(dims), len(pixels))
-    ctypes.memmove(api.TF_TensorData(fed), pixels, len(pixels))
+    fed = _pixels(api, request['shape'], content) if request['shape'] else _string(api, content)
     keys = sorted(request['outputs'])
     fetches = (_Output * len(keys))(*[tensor_of(request['outputs'][key]) for key in keys])
     fetched = (ctypes.c_void_p * len(keys))()
@@ -120,8 +145,8 @@ def run(request, pixels):
 
 
 def main():
-    with open(sys.argv[1]) as request, open(sys.argv[2], 'rb') as pixels:
-        status, outputs = run(json.load(request), pixels.read())
+    with open(sys.argv[1]) as request, open(sys.argv[2], 'rb') as content:
+        status, outputs = run(json.load(request), content.read())
     assert 'tensorflow' not in sys.modules
     print(json.dumps({'status': status, 'outputs': outputs}))
 

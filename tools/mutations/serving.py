@@ -8,7 +8,24 @@ _VERSIONS = 'tests/serving/test_versions.py::'
 _SMALL = 'tests/serving/test_small.py::'
 _PACKAGES = 'tests/serving/test_packages.py::'
 
+_BATCH = 'tests/serving/test_batch.py::'
+
 MUTATIONS = (
+    Mutation('serving/_batch.py', 'waiting.setdefault(fitted.array.shape[:2], [])', 'waiting.setdefault(None, [])',
+             [_BATCH + 'test_images_of_one_size_go_through_the_model_together'], 'images of two sizes fail together'),
+    Mutation('serving/_batch.py', 'while sum(map(_bytes, waiting.values())) > _MOST_WAITING:', 'while False:',
+             [_BATCH + 'test_what_waits_is_bounded'], 'images of many sizes fill the memory'),
+    Mutation('serving/_batch.py', ' or _bytes(group) + fitted.array.nbytes > _MOST_AT_ONCE:', ':',
+             [_BATCH + 'test_large_pictures_go_through_alone'], 'large images fill the memory'),
+    Mutation('serving/_batch.py', '            if len(group) > 1:\n', '            if None:\n',
+             [_BATCH + 'test_a_batch_that_fails_is_tried_one_by_one'], 'one image takes the answers of others along'),
+    Mutation('serving/_batch.py', ' if score >= self._min_score]', ']',
+             [_BATCH + 'test_the_score_from_which_on_a_detection_is_told'], 'a hundred rows an image of nothing'),
+    Mutation('serving/_batch.py', "pictures[-1:] * (self.batch_size - len(pictures) if self._padded else 0)", 'pictures[:0]',
+             [_BATCH + 'test_a_model_of_one_batch_or_size_gets_that'], 'an export for a fixed batch fails on the last images'),
+    Mutation('graphs/_images.py', "re.sub(r'<[^<>]* object at 0x\\w+>', '', str(error))", 'str(error)',
+             [_BATCH + 'test_what_is_no_image_gets_a_row_that_says_so_and_the_others_theirs'],
+             'the same run has other words each time'),
     Mutation('serving/_publish.py', '    return max(largest + 1, 1)', '    return largest + 1',
              [_VERSIONS + 'test_the_next_version_is_above_all_that_are_there_and_a_servers_first_is_1'],
              'the next version beside -7 is -6'),
