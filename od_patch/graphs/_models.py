@@ -241,7 +241,7 @@ def _session(config: typing.Any) -> typing.Iterator[typing.Any]:
         yield session
 
 
-def _new_session(config):
+def _new_session(config: typing.Any) -> typing.Any:
     tf = _tensorflow.tf1()
     # A node that is bound to a GPU runs on the CPU where there is none: that it is bound, _portability says.
     config.allow_soft_placement = True
@@ -249,7 +249,7 @@ def _new_session(config):
     return tf.Session(graph=tf.Graph(), config=config)  # as a context, it makes its graph the default one
 
 
-def opened(servable, config):
+def opened(servable: typing.Any, config: typing.Any) -> typing.Any:
     """Returns a session with the SavedModel in it that is not the default one of any thread; who takes it closes it.
 
     Raises:

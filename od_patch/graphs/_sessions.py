@@ -41,6 +41,6 @@ def default_config() -> typing.Any:
     return config
 
 
-def mixes_boxes_up():
+def mixes_boxes_up() -> bool:
     """Whether the installed TensorFlow must not work for two images at once."""
     return '.'.join(_tensorflow.versions()[0].split('.')[:2]) in _MIXES_BOXES_UP
