@@ -1,7 +1,7 @@
 """Which programs read what is exported: the shapes detector, in every kind of variables, given to each of them.
 
     python -m tools.readers               makes the environments, tries every model in each, writes docs/serving.md
-    python -m tools.readers --readers openvino --kinds resource
+    python -m tools.readers --readers openvino --kinds resource,resource+encoded      a part of it, for the same table
     python -m tools.readers --table       writes the table again from benchmarks/results/readers.json
 
 The Python that this runs in exports the models (it has TensorFlow and od-patch, as in CONTRIBUTING.md, and the Object
@@ -27,7 +27,9 @@ DOCUMENT = os.path.join(ROOT, 'docs', 'serving.md')
 RESULTS = os.path.join(ROOT, 'benchmarks', 'results', 'readers.json')
 MARK = '<!-- readers: python -m tools.readers -->', '<!-- /readers -->'
 IMAGE = os.path.join(ROOT, 'examples', 'shapes', 'held-out-1000001.png')
-KINDS = ('resource', 'reference', 'frozen')
+# How the variables are held; the same with a signature for encoded images beside serving_default, which is what is read.
+_SIGNED = '+encoded'
+KINDS = ('resource', 'reference', 'frozen', 'resource' + _SIGNED, 'reference' + _SIGNED, 'frozen' + _SIGNED)
 _SURE = 0.5  # the score from which on a detection is one
 _NEAR = 0.01  # how far boxes (as parts of the image) and scores may be from those of the model itself
 
@@ -47,6 +49,8 @@ _ONNX = ['tensorflow-cpu==2.15.1', 'tf2onnx==1.16.1', 'onnx<1.17', 'onnxruntime'
 READERS = collections.OrderedDict([
     ('load', Reader('`tf.saved_model.load`', 'tensorflow2', _TF2, ['tensorflow-cpu'])),
     ('cli', Reader('`saved_model_cli`', 'tensorflow2', _TF2, ['tensorflow-cpu'])),
+    ('layer', Reader('Keras `TFSMLayer`', 'tensorflow2', _TF2, ['keras'])),
+    ('tflite', Reader('TFLite, `SELECT_TF_OPS`', 'tensorflow2', _TF2, ['tensorflow-cpu'])),
     ('openvino', Reader('OpenVINO', 'openvino', ['openvino', 'numpy'], ['openvino'])),
     ('onnx', Reader('tf2onnx + onnxruntime', 'onnx', _ONNX, ['tf2onnx', 'onnxruntime', 'tensorflow-cpu'])),
 ])
@@ -77,6 +81,21 @@ def read_cli(folder, image):
         return {name: numpy.load(os.path.join(place, name + '.npy')) for name in names}, 'shows and runs it'
 
 
+def read_layer(folder, image):
+    import keras
+    layer = keras.layers.TFSMLayer(folder, call_endpoint='serving_default')
+    return {key: value.numpy() for key, value in layer(image).items()}, ''
+
+
+def read_tflite(folder, image):
+    import tensorflow
+    converter = tensorflow.lite.TFLiteConverter.from_saved_model(folder, signature_keys=['serving_default'])
+    converter.target_spec.supported_ops = [
+        tensorflow.lite.OpsSet.TFLITE_BUILTINS, tensorflow.lite.OpsSet.SELECT_TF_OPS]
+    runner = tensorflow.lite.Interpreter(model_content=converter.convert()).get_signature_runner('serving_default')
+    return runner(inputs=image), 'with the Flex delegate'
+
+
 def read_openvino(folder, image):
     import openvino
     compiled = openvino.Core().compile_model(openvino.convert_model(folder), 'CPU')
@@ -88,7 +107,7 @@ def read_onnx(folder, image):
     import onnxruntime
     with tempfile.TemporaryDirectory() as place:
         file = os.path.join(place, 'model.onnx')
-        subprocess.run([sys.executable, '-m', 'tf2onnx.convert', '--saved-model', folder, '--output', file, '--opset',
+        subprocess.run([sys.executable, '-m', 'tf2onnx.convert', '--saved-model', folder, '--signature_def', 'serving_default', '--output', file, '--opset',
                         '15'], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True)
         session = onnxruntime.InferenceSession(file, providers=['CPUExecutionProvider'])
         given, = session.get_inputs()
@@ -127,7 +146,9 @@ def export(kind, folder):
     subprocess.run(
         [sys.executable, '-m', 'od_patch.export_inference_graph', '--artifacts=saved_model',
          '--pipeline_config_path=' + os.path.join(shapes, 'shapes_ssd_mobilenet_v1.config'),
-         '--trained_checkpoint_prefix=' + shapes, '--output_directory=' + folder, '--saved_model_variables=' + kind],
+         '--trained_checkpoint_prefix=' + shapes, '--output_directory=' + folder,
+         '--saved_model_variables=' + kind.replace(_SIGNED, '')] +
+        (['--extra_signatures=encoded_image_bytes'] if kind.endswith(_SIGNED) else []),
         check=True, stdout=subprocess.DEVNULL, env=dict(os.environ, PYTHONPATH=os.pathsep.join(entries + [ROOT])))
     return os.path.join(folder, 'saved_model')
 
@@ -230,7 +251,7 @@ def table(results):
         rows = {row['kind']: row for row in results['rows'] if row['reader'] == name}
         if rows:
             shown = next(iter(rows.values()))['versions']
-            cells = ['no: ' + rows[kind]['problem'] if rows[kind]['problem'] else
+            cells = ['not tried' if kind not in rows else 'no: ' + rows[kind]['problem'] if rows[kind]['problem'] else
                      'yes' + (', ' + rows[kind]['remark'] if rows[kind]['remark'] else '') for kind in kinds]
             lines.append('| {} ({}) | {} |'.format(READERS[name].title, ', '.join(shown), ' | '.join(cells)))
     lines += ['', 'Exported by {}; read with Python 3.11.'.format(results['exported_by'])]
@@ -246,6 +267,20 @@ def between(text, mark, lines):
     """Returns a text with other lines between two marks; mark: (the line before them, the line behind them)."""
     head, rest = text.split(mark[0])
     return head + '\n'.join([mark[0]] + lines + [mark[1]]) + rest.split(mark[1])[1]
+
+
+def merged(results, path):
+    """What was found, and of what was not tried, what was found before by the same exporter."""
+    rows = []
+    if os.path.isfile(path):
+        with open(path) as file:
+            before = json.load(file, object_pairs_hook=collections.OrderedDict)
+        tried = {(row['reader'], row['kind']) for row in results['rows']}
+        if before['exported_by'] == results['exported_by']:
+            rows = [row for row in before['rows'] if (row['reader'], row['kind']) not in tried]
+    rows += results['rows']
+    rows.sort(key=lambda row: (list(READERS).index(row['reader']), KINDS.index(row['kind'])))
+    return collections.OrderedDict([('exported_by', results['exported_by']), ('rows', rows)])
 
 
 def keep(results, path):
@@ -280,9 +315,7 @@ def main():
     if not options.table:
         names, kinds = options.readers.split(','), options.kinds.split(',')
         results = try_all(names, kinds, options.environments)
-        if (names, kinds) != (list(READERS), list(KINDS)):
-            return  # a part of it is for looking at
-        keep(results, RESULTS)
+        keep(merged(results, RESULTS), RESULTS)
     tell(RESULTS, in_document)
 
 
