@@ -423,7 +423,7 @@ def publish(export, base, model_version, keep, model_name, warmup_images, exampl
 
 
 @cli.command()
-@click.argument('service', type=click.Choice(['sagemaker', 'kserve', 'vertex']))
+@click.argument('service', type=click.Choice(['sagemaker', 'kserve', 'vertex', 'triton']))
 @click.argument('export', type=_PATH, metavar='EXPORT')
 @click.option('--output', required=True, type=_PATH, metavar='PATH',
               help='The archive (.tar.gz) or the folder to write.')

@@ -1,4 +1,4 @@
-"""Packs a SavedModel in the layout that a hosting service's container looks for: SageMaker, KServe, Vertex AI.
+"""Packs a SavedModel in the layout that a hosting service's container looks for: SageMaker, KServe, Vertex AI, Triton.
 
 An archive follows from its files alone: members sorted, no times, owners or
 permissions of the machine that packed it. Whoever packs the same export again
@@ -24,6 +24,7 @@ from od_patch import _text
 from od_patch.saved_model import _record
 from od_patch.serving import _content
 from od_patch.serving import _publish
+from od_patch.serving import _triton
 from od_patch.staging import _digest
 from od_patch.staging import _staging
 from od_patch.staging import _store
@@ -45,6 +46,8 @@ class Service(typing.NamedTuple):
     archived: bool  # whether the service takes archives; else it takes folders
     # list of command lines, or of lines of a file, to go on with; {output}, {name} are filled in.
     next_steps: typing.Any
+    # Function of (folder, name, version) that returns {path in the package: bytes} of what lies beside the SavedModel.
+    beside: typing.Any = None
 
 
 SERVICES = collections.OrderedDict([
@@ -63,6 +66,10 @@ SERVICES = collections.OrderedDict([
         'gcloud storage rsync --recursive {output} gs://BUCKET/{name}',
         'gcloud ai models upload --region=REGION --display-name={name} --artifact-uri=gs://BUCKET/{name} '
         '--container-image-uri=IMAGE'))),
+    # A model repository, for the Python backend.
+    ('triton', Service('Triton', '{name}/{version}', False, False, (
+        'tritonserver --model-repository={output} --model-control-mode=poll',
+        'its Python backend needs TensorFlow and numpy: see docs/serving.md'), _triton.files)),
 ])
 
 
@@ -99,26 +106,34 @@ def pack(kind, export, output, version=None, model_name=None, code=None, overwri
     service = SERVICES[kind]
     export = _store.plain(export)
     output = _output(service, _store.plain(output))
+    if service.beside and overwrite:
+        raise _errors.UsageError(
+            '--overwrite: a server may be reading the version, and {} is told of new ones only.'.format(service.name),
+            'Give another --model_version.')
     if code and not service.takes_code:
         raise _errors.UsageError(
             '--code: {} takes a SavedModel and no code beside it.'.format(service.name),
             'Leave it out; "od-patch package sagemaker" takes it.')
     source = _publish.find_saved_model(export)
-    with _local(source) as folder:
+    with _local(source) as folder, tempfile.TemporaryDirectory(prefix='od-patch-') as made:
         members = _content.files_below(folder)
         _publish.prove(folder, export)
         name = _model_name(model_name, source)
         version = _publish.choose(_publish.PublishRequest(None, version), _record.read(folder) or {}, {})
         place = service.model_folder.format(name=name, version=version)
+        beside = _beside(service, folder, name, version, made)
         if _is_archive(output):
-            files = sorted([(_joined(place, path), file) for path, file in members] + _code(code))
+            files = sorted([(_joined(place, path), file) for path, file in members] + beside + _code(code))
             _check_free(output, [folder, code], overwrite)
             _write_archive(files, output)
             digest = _digest.sha256(output)
         else:
-            files = members
-            _write_folder(files, _store.below(output, *place.split('/')) if place else output, folder, overwrite)
-            files = [(_joined(place, path), file) for path, file in files]
+            files = sorted([(_joined(place, path), file) for path, file in members] + beside)
+            inside = place + '/' if place else ''
+            _check_beside([row for row in files if not row[0].startswith(inside)], output)
+            _write_folder([(path[len(inside):], file) for path, file in files if path.startswith(inside)],
+                          _store.below(output, *place.split('/')) if place else output, folder, overwrite)
+            _write_beside([row for row in files if not row[0].startswith(inside)], output)
             digest = None
         sizes = [(path, os.path.getsize(file)) for path, file in files]
     next_steps = [line.format(output=_text.command([output]), name=name) for line in service.next_steps]
@@ -202,6 +217,46 @@ def _code(path):
             return [('code/' + below, file) for below, file in files]
     raise _errors.InputRefused('--code {}: there is no {} there.'.format(path, _SCRIPT),
                                'Give that file, or the folder that holds it (and requirements.txt).')
+
+
+def _beside(service, folder, name, version, made):
+    """Returns [(path in the package, file)] of what lies beside the SavedModel, written into the folder ``made``."""
+    found = []
+    contents = service.beside(folder, name, version) if service.beside else {}
+    for number, (path, content) in enumerate(sorted(contents.items())):
+        file = os.path.join(made, str(number))
+        with open(file, 'wb') as written:
+            written.write(content)
+        found.append((path, file))
+    return found
+
+
+def _check_beside(files, output):
+    """Refuses a model whose files, which are there for all of its versions, are others than those of the version."""
+    for path, file in files:
+        place = _store.below(output, *path.split('/'))
+        if _tensorflow.gfile().Exists(place) and _content_of(place) != _content_of(file):
+            raise _errors.OutputRefused(
+                '{} is there for all versions of the model, and this one needs another.'.format(place),
+                'Give another --model_name.')
+
+
+def _write_beside(files, output):
+    """Writes files that are not there yet; the last one is what a server begins with."""
+    for path, file in reversed(files):
+        place = _store.below(output, *path.split('/'))
+        if _tensorflow.gfile().Exists(place):
+            continue
+        if _store.is_store(place):
+            _tensorflow.gfile().Copy(file, place)
+        else:
+            with _staging.replacing(place) as written:
+                shutil.copyfile(file, written)
+
+
+def _content_of(path):
+    with _tensorflow.gfile().GFile(path, 'rb') as file:
+        return file.read()
 
 
 def _check_free(output, inputs, overwrite):

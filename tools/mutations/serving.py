@@ -11,6 +11,12 @@ _PACKAGES = 'tests/serving/test_packages.py::'
 _BATCH = 'tests/serving/test_batch.py::'
 
 MUTATIONS = (
+    Mutation('serving/_triton.py', 'batched = all(shape and shape[0] < 0 for side in sides for _, _, shape in side)',
+             'batched = True', ['tests/serving/test_triton.py::test_a_batch_is_of_all_inputs_and_outputs_or_of_none'],
+             'Triton gives an export for one image eight'),
+    Mutation('serving/_archive.py', '            _check_beside([row for', '            str([row for',
+             ['tests/serving/test_triton.py::test_versions_share_what_lies_beside_them_and_none_is_replaced'],
+             'a version is served with the config of another model'),
     Mutation('serving/_batch.py', 'waiting.setdefault(fitted.array.shape[:2], [])', 'waiting.setdefault(None, [])',
              [_BATCH + 'test_images_of_one_size_go_through_the_model_together'], 'images of two sizes fail together'),
     Mutation('serving/_batch.py', 'while sum(map(_bytes, waiting.values())) > _MOST_WAITING:', 'while False:',
@@ -84,7 +90,7 @@ MUTATIONS = (
              "member.size, member.mode = os.path.getsize(file), os.stat(file).st_mode & 0o777",
              [_PACKAGES + 'test_every_byte_of_an_archive_follows_from_its_files'],
              'the same model has another digest on another machine'),
-    Mutation('serving/_archive.py', "sorted([(_joined(place, path), file) for path, file in members] + _code(code))",
+    Mutation('serving/_archive.py', "sorted([(_joined(place, path), file) for path, file in members] + beside + _code(code))",
              "[(_joined(place, path), file) for path, file in members] + _code(code)",
              [_PACKAGES + 'test_every_byte_of_an_archive_follows_from_its_files'],
              'members in another order than is promised'),
