@@ -22,6 +22,7 @@ import typing
 # Rooms that have the name of a function: once they are imported, the name here is the function's.
 import od_patch.compare  # noqa: F401
 import od_patch.export  # noqa: F401
+import od_patch.regenerate  # noqa: F401
 import od_patch.unfreeze  # noqa: F401
 from od_patch._errors import (CheckpointMismatch, EnvironmentRefused,
                               ExporterDeclined, InputRefused, ODPatchError,

@@ -235,19 +235,43 @@ def freeze(saved_model, output, overwrite, as_json):
               help='The package\'s own pipeline.config.')
 @click.option('--like', required=True, type=_PATH, metavar='GRAPH', help='The frozen graph to get again.')
 @click.option('--apply', is_flag=True, help='Export again with the settings that were found to differ.')
-@click.option('--output', type=_PATH, metavar='DIR', help='Keep the last export here.')
+@click.option('--output', type=_PATH, metavar='DIR',
+              help='Keep the last export here; of --models_repo, the nearest, with regenerate.md and compare.html.')
+@click.option('--models_repo', type=_PATH, metavar='CLONE',
+              help='A clone of tensorflow/models: find the revision and the TensorFlow that made the graph.')
+@click.option('--cache', type=_PATH, metavar='DIR',
+              help='Keeps environments and revisions for the next time; default: od-patch in the user\'s cache folder.')
+@click.option('--python', 'pythons', multiple=True, metavar='VERSION=PATH',
+              help='A Python that has this TensorFlow, as often as you like: no environment is made of it.')
+@click.option('--most', type=click.IntRange(1, 1000), default=30, show_default=True,
+              help='Export no more than so many times.')
+@click.option('--dry_run', is_flag=True, help='Print what --models_repo would try and download, and do nothing.')
 @click.option('--json', 'as_json', is_flag=True, help='Print what was found as JSON.')
 @_questions
-def regenerate(checkpoint, config, like, apply, output, as_json):
-    """Exports a checkpoint, compares with a shipped graph, and says what to set and pin to get the same one."""
-    from od_patch.api import _graphs
-    from od_patch.compare import _regenerate
-    from od_patch.compare import _report
+def regenerate(checkpoint, config, like, apply, output, models_repo, cache, pythons, most, dry_run, as_json):
+    """Exports a checkpoint, compares with a shipped graph, and says what to set and pin to get the same one.
+
+    With --models_repo, revisions of a clone are exported by their own exporter, each on a TensorFlow of its time, until
+    the graph is the same. Nothing in the clone is changed.
+    """
     if _check_halves(checkpoint, config) == 2:
         raise _errors.InputRefused(
             'The pipeline config and the checkpoint are of TensorFlow 2, and regenerate gets frozen graphs again: what '
             'TensorFlow 2 ships are SavedModels.',
             'Export it, and compare:  od-patch compare {} EXPORT'.format(like))
+    if models_repo:
+        if apply or as_json:
+            raise _errors.UsageError(
+                '--apply sets what the installed release can be told, and --models_repo looks for another release.'
+                if apply else '--json is not for --models_repo, which writes what it found into --output.',
+                'Leave out one of them.')
+        _search_clone(checkpoint, config, like, models_repo, cache, output, pythons, most, dry_run)
+    if cache or pythons or dry_run:
+        raise _errors.UsageError('--cache, --python and --dry_run belong to --models_repo, which is not given.',
+                                 'Give --models_repo=CLONE, a clone of tensorflow/models.')
+    from od_patch.api import _graphs
+    from od_patch.compare import _report
+    from od_patch.regenerate import _installed
     attempts, read = _graphs.regenerate_(checkpoint, config, like, apply, output)
     if as_json:
         _print(_graphs.regeneration(attempts, read, output))
@@ -260,7 +284,7 @@ def regenerate(checkpoint, config, like, apply, output, as_json):
         _report.show(attempt.answer, out)
     answer = attempts[-1].answer
     if answer.exit_code:
-        flags, override, left = _regenerate.adjustments(answer, read)
+        flags, override, left = _installed.adjustments(answer, read)
         if (flags or override) and not apply:
             click.echo('Settings that differ and can be set (or give --apply):')
             for name, value in sorted(flags.items()):
@@ -269,12 +293,73 @@ def regenerate(checkpoint, config, like, apply, output, as_json):
                 click.echo('  ' + _text.plain(_text.command(['--config_override=' + override])))
         if left:
             click.echo('What no setting here changes; to get that graph, pin:')
-            for line in _regenerate.pin(answer):
+            for line in _installed.pin(answer):
                 click.echo('  ' + _text.plain(line))
     if output:
         click.echo('{}: the export'.format(output))
     click.echo(_text.plain('{}: {}'.format(answer.verdict, answer.reason)))
     sys.exit(answer.exit_code)
+
+
+def _search_clone(checkpoint, pipeline_config, like, models_repo, cache, output, pythons, most, dry_run):
+    """``regenerate --models_repo``: looks, says what was found, and exits."""
+    from od_patch.api import _paths
+    from od_patch.command import _signals
+    from od_patch.compare import _report
+    from od_patch.regenerate import _recipe
+    from od_patch.regenerate import _regenerate
+
+    def say(text):
+        click.echo(_text.plain(text), err=True)
+
+    like, models_repo, output, cache = map(_paths.local, (like, models_repo, output, cache))
+    request = _regenerate.Request(checkpoint, pipeline_config, like, models_repo, cache, output, pythons, most)
+    try:
+        with _signals.obeyed(), _stages.shown(sys.stderr):
+            plan, clone, flags = _regenerate.plan(request)
+            if dry_run:
+                click.echo(_text.plain('\n'.join(_regenerate.describe(plan, clone, flags))))
+                sys.exit(0)
+            bench = _regenerate.search(request, plan, clone, flags, say)
+    except (KeyboardInterrupt, _signals.Terminated) as signal:
+        say('Interrupted. {} keeps what was made for the next time.'.format(request.cache))
+        sys.exit(130 if isinstance(signal, KeyboardInterrupt) else 143)
+    best = bench.best
+    _report.show(best.answer, _report.console())
+    if not output:
+        click.echo('By hand:')
+        for line in _recipe.commands(best, bench.environment(best.tensorflow, best.python), flags, checkpoint,
+                                     pipeline_config, models_repo):
+            click.echo('  ' + _text.plain(line))
+    for line in bench.left:
+        click.echo('Left: ' + _text.plain(line))
+    if output:
+        click.echo(_text.plain('{0}: the export, {1} (how to make it again) and {2} (the verdict)'.format(
+            output, _regenerate.RECIPE, _regenerate.PAGE)))
+    click.echo(_text.plain('Pin: {}'.format(_recipe.pin(best))))
+    click.echo(_text.plain('{}: {}'.format(best.verdict, best.answer.reason)))
+    sys.exit(best.answer.exit_code)
+
+
+@cli.command()
+@click.option('--cache', type=_PATH, metavar='DIR',
+              help='The cache of "od-patch regenerate"; default: od-patch in the user\'s cache folder.')
+@click.option('--clear', is_flag=True, help='Remove what it holds; with NAMEs, only those.')
+@click.argument('names', nargs=-1, metavar='[NAME]…')
+def cache(cache, clear, names):
+    """Lists the environments and revisions that "od-patch regenerate" keeps, with their sizes, or removes them."""
+    import rich.filesize
+    from od_patch.api import _paths
+    from od_patch.regenerate import _cache
+    if names and not clear:
+        raise _errors.UsageError('NAMEs say what to remove.', 'od-patch cache --clear ' + _text.command(names))
+    cache = _paths.local(cache)
+    kept = _cache.Cache(cache or _cache.default())
+    entries = kept.clear(names or None) if clear else kept.entries()
+    for entry in entries:
+        click.echo(_text.plain('{:>9}  {}  {}'.format(rich.filesize.decimal(entry.bytes), entry.kind[:-1], entry.name)))
+    click.echo(_text.plain('{}: {} {}'.format(kept.folder, rich.filesize.decimal(sum(row.bytes for row in entries)),
+                                             'removed' if clear else 'kept')))
 
 
 @cli.command()

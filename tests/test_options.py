@@ -421,6 +421,7 @@ def _parameters_of_commands():
 @pytest.mark.parametrize('parameter', _parameters_of_commands())
 def test_a_tilde_is_expanded_in_every_path_of_od_patchs_sub_commands(parameter):
     """What is text and no path is named here, so that a new parameter is one or the other."""
-    texts = {'inputs', 'outputs', 'variables', 'target_tf', 'model_version', 'model_name', 'signature', 'service'}
+    texts = {'inputs', 'outputs', 'variables', 'target_tf', 'model_version', 'model_name', 'signature', 'service', 'names',
+             'pythons'}
     if parameter.name not in texts:
         assert parameter.type.convert('~/a', parameter, None) == os.path.expanduser('~/a')

@@ -276,3 +276,15 @@ def test_regenerate_reads_the_config_on_this_tensorflow(tmp_path):
     assert result.exit_code == 2
     assert "The feature extractor 'my_own'" in result.stderr
     assert 'contrib' not in result.stderr and 'defect' not in result.stderr
+
+
+@pytest.mark.skipif(exports.HAS_CONTRIB, reason='on TensorFlow 1 the pairs of real exports hold it')
+def test_regenerate_exports_on_tensorflow_2(tmp_path, checkpoint_of):
+    """The export runs in a process of its own, under the bridges, and gives the graph again."""
+    shipped = tmp_path / 'shipped'
+    made = exports.ours(exports.config_path('ssd'), checkpoint_of('ssd'), shipped, artifacts='frozen_graph')
+    assert made.exit_code == 0, made.stderr
+    result = exports.run(['-m', 'od_patch.cli', 'regenerate', '--checkpoint', checkpoint_of('ssd'), '--pipeline_config',
+                          exports.config_path('ssd'), '--like', shipped / 'frozen_inference_graph.pb'])
+    assert result.exit_code == 0, result.stdout + result.stderr
+    assert result.stdout.splitlines()[-1].startswith('identical: ')

@@ -99,11 +99,11 @@ def freeze(saved_model: _Any, output: _Any, overwrite: _Any) -> api.FrozenGraph:
 
 
 def regenerate_(checkpoint: _Any, config: _Any, like: _Any, apply: _Any, output: _Any) -> _Any:
-    """Returns (list of ``compare._regenerate.Attempt``, the ``TrainEvalPipelineConfig``)."""
+    """Returns (list of ``regenerate._installed.Attempt``, the ``TrainEvalPipelineConfig``)."""
     _paths.require_tensorflow()
     from od_patch import legacy
     from od_patch.checkpoint import _checkpoint
-    from od_patch.compare import _regenerate
+    from od_patch.regenerate import _installed
     from od_patch.config import _config
     from od_patch.environment import _environment
     from od_patch.graphs import _sources
@@ -116,7 +116,7 @@ def regenerate_(checkpoint: _Any, config: _Any, like: _Any, apply: _Any, output:
         with legacy.quick_imports():
             _environment.import_exporter()
         read = _config.read(config)
-    return _regenerate.regenerate(checkpoint, config, like, apply, output, read), read
+    return _installed.regenerate(checkpoint, config, like, apply, output, read), read
 
 
 def regenerate(checkpoint: _Any, config: _Any, like: _Any, apply: _Any, output: _Any) -> api.Regeneration:
@@ -127,11 +127,11 @@ def regenerate(checkpoint: _Any, config: _Any, like: _Any, apply: _Any, output: 
 
 def regeneration(attempts: _Any, config: _Any, output: _Any) -> api.Regeneration:
     """Returns the ``Regeneration`` of what ``regenerate_`` found."""
-    from od_patch.compare import _regenerate
+    from od_patch.regenerate import _installed
     answer = attempts[-1].answer
-    flags, override, left = _regenerate.adjustments(answer, config) if answer.exit_code else ({}, '', [])
+    flags, override, left = _installed.adjustments(answer, config) if answer.exit_code else ({}, '', [])
     return api.Regeneration(
         verdict=answer.verdict, reason=answer.reason,
         attempts=[{'flags': attempt.flags, 'comparison': attempt.answer.as_json()} for attempt in attempts],
         settings=dict(flags, **({'config_override': override} if override else {})),
-        pin=_regenerate.pin(answer) if left else [], output=output)
+        pin=_installed.pin(answer) if left else [], output=output)

@@ -46,10 +46,10 @@ def verify_(
 @contextlib.contextmanager
 def _exported(checkpoint: _Any, config: _Any) -> _Any:
     """A private folder with the export of a checkpoint, gone at the end."""
-    from od_patch.compare import _regenerate
+    from od_patch.regenerate import _installed
     with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
         target = os.path.join(folder, 'export')
-        _regenerate.export(checkpoint, config, target, {})
+        _installed.export(checkpoint, config, target, {})
         yield target
 
 

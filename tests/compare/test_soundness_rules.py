@@ -11,7 +11,7 @@ from od_patch import _errors  # noqa: E402
 from od_patch import cli  # noqa: E402
 from od_patch.compare import _equivalence  # noqa: E402
 from od_patch.compare import _folding  # noqa: E402
-from od_patch.compare import _regenerate  # noqa: E402
+from od_patch.regenerate import _installed  # noqa: E402
 from od_patch.compare import _verdict  # noqa: E402
 from od_patch.graphs import _freezing  # noqa: E402
 from tests.compare import graphs  # noqa: E402
@@ -221,9 +221,9 @@ def test_no_file_that_is_there_is_written_over(files, tmp_path):
 
 
 def test_a_directory_in_the_way_is_found_before_the_export(tmp_path, monkeypatch):
-    monkeypatch.setattr(_regenerate, 'export', lambda *_: pytest.fail('exported'))
+    monkeypatch.setattr(_installed, 'export', lambda *_: pytest.fail('exported'))
     with pytest.raises(_errors.InputRefused, match='is there already'):
-        _regenerate.regenerate('model.ckpt', 'pipeline.config', 'a.pb', False, str(tmp_path), None)
+        _installed.regenerate('model.ckpt', 'pipeline.config', 'a.pb', False, str(tmp_path), None)
 
 
 def test_a_removed_export_is_not_shown(tmp_path, monkeypatch):
@@ -232,10 +232,10 @@ def test_a_removed_export_is_not_shown(tmp_path, monkeypatch):
 
     class Mutable:
         path = 'export0'
-    monkeypatch.setattr(_regenerate, 'export', lambda *_: None)
+    monkeypatch.setattr(_installed, 'export', lambda *_: None)
     monkeypatch.setattr(_verdict, 'compare', lambda *_, **__: answer((source('a'), Mutable()), 0, []))
-    monkeypatch.setattr(_regenerate, 'adjustments', lambda *_: ({}, '', []))
-    attempt, = _regenerate.regenerate('model.ckpt', 'pipeline.config', 'a.pb', False, None, None)
+    monkeypatch.setattr(_installed, 'adjustments', lambda *_: ({}, '', []))
+    attempt, = _installed.regenerate('model.ckpt', 'pipeline.config', 'a.pb', False, None, None)
     assert attempt.folder is None and attempt.answer.sources[1].path == 'the new export'
 
 

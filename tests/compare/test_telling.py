@@ -11,7 +11,7 @@ from od_patch import _errors  # noqa: E402
 from od_patch.compare import _cause  # noqa: E402
 from od_patch.compare import _causes  # noqa: E402
 from od_patch.compare import _page  # noqa: E402
-from od_patch.compare import _regenerate  # noqa: E402
+from od_patch.regenerate import _installed  # noqa: E402
 from od_patch.compare import _report  # noqa: E402
 from od_patch.compare import _run  # noqa: E402
 from od_patch.compare import _settings  # noqa: E402
@@ -469,7 +469,7 @@ def adjusted(*causes, **given):
                 assert name == 'model'
                 return 'ssd'
     Answer.causes = list(causes)
-    return _regenerate.adjustments(Answer, Config)
+    return _installed.adjustments(Answer, Config)
 
 
 def setting(kind, value, option='', other=None):
@@ -530,10 +530,10 @@ def test_an_export_that_fails_says_so_in_its_own_words(lines, code, words, tmp_p
     python = tmp_path / 'python'
     python.write_text('#!/bin/sh\nfor i in $(seq 1 {}); do echo line $i >&2; done\nexit {}\n'.format(lines, code))
     python.chmod(0o755)
-    monkeypatch.setattr(_regenerate.sys, 'executable', str(python))
+    monkeypatch.setattr(_installed.sys, 'executable', str(python))
 
     def export():
-        _regenerate.export('a.ckpt', 'a.config', 'out', {'input_type': 'x', 'y': ''})
+        _installed.export('a.ckpt', 'a.config', 'out', {'input_type': 'x', 'y': ''})
     if words is None:
         return export()
     with pytest.raises(_errors.InputRefused) as caught:

@@ -140,7 +140,7 @@ MUTATIONS = (
     Mutation('compare/_page.py', "text.replace('<', '\\\\u003c')", "text.replace('</b', '\\\\u003c/b')",
              [_TESTS + 'test_telling.py::test_nothing_in_the_page_ends_its_script'],
              'a name of a node becomes a script in the page'),
-    Mutation('compare/_regenerate.py', "if '?' not in (least, most):", 'if True:',
+    Mutation('regenerate/_installed.py', "if '?' not in (least, most):", 'if True:',
              [_TESTS + 'test_telling.py::test_what_no_setting_removes_is_left'], 'a size of ? is written into a config'),
     Mutation('saved_model/_freeze_graph.py', 'if any(value for name, value in arguments.items() if name not in _UNDERSTOOD) or not',
              'if not', ['tests/test_freezing.py'], 'an argument of the exporter is not heeded'),
