@@ -48,7 +48,7 @@ MUTATIONS = tuple(Mutation('legacy/' + path, old, new, [test], why, 'any') for p
      'tests/test_quick_building.py::test_the_answer_is_the_same_each_time_whatever_was_done_to_it',
      'whoever changes the answer changes that of the next one who asks'),
     ('_quick_building.py', 'spec = known[target] = original(target)', 'spec = original(target)',
-     'tests/test_quick_building.py::test_each_function_is_asked_about_once', 'building a graph takes a quarter longer'),
+     'tests/test_quick_building.py::test_each_function_is_asked_about_once', 'building a graph takes longer'),
     ('_quick_building.py', '            if not _uses:\n                _take_off()', '            _take_off()',
      'tests/test_quick_building.py::test_it_is_on_inside_and_gone_outside', 'the first graph that is built ends it for all'),
     ('_quick_imports.py', 'sys._getframe(1)', 'sys._getframe(0)',
