@@ -28,6 +28,8 @@ from od_patch.api import SeriesReport as SeriesReport
 from od_patch.api import Unfrozen as Unfrozen
 from od_patch.api import Verification as Verification
 from od_patch.api import WrittenRequest as WrittenRequest
+from od_patch.serving._batch import Detector as Detector
+from od_patch.serving._batch import image_of_example as image_of_example
 
 _Path = typing.Union[str, 'os.PathLike[str]']
 _Names = typing.Union[str, typing.Iterable[str]]
