@@ -166,7 +166,7 @@ def test_the_releases_own_exporter_and_what_reads_its_saved_model(made, research
         _exporter_v2._export(None, dict(
             pipeline_config=_config.read(worker.config_of('centernet'), half=2), output_directory=out,
             trained_checkpoint_dir=os.path.join(made[0], 'centernet')), False)
-    frozen, count = _sources.frozen_saved_model(out)
+    frozen, count, _ = _sources.frozen_saved_model(out)
     assert count == 298 and not frozen.library.function
     source = _sources.load(out)
     assert {key for key, _ in source.outputs} >= _FOUR
