@@ -222,3 +222,17 @@ def test_the_flags_read_are_those_that_the_script_defines():
                    export_inference_graph._SCRIPT)
     result = exports.run(['-c', program])
     assert result.exit_code == 0, result.stderr[-2000:]
+
+
+def test_the_config_that_is_read_does_not_go_with_the_export_that_is_replaced(tmp_path):
+    place = tmp_path / 'exported'
+    (place / 'saved_model').mkdir(parents=True)
+    (place / 'saved_model' / 'saved_model.pb').write_bytes(b'an earlier one')
+    with open(_CONFIG) as config:
+        (place / 'pipeline.config').write_text(config.read())
+    given = (str(place / 'pipeline.config'), _PREFIX, str(place))
+    with pytest.raises(od_patch.OutputRefused, match='pipeline.config is what is read, and is never written over'):
+        _first_look.check(*given, chosen={'overwrite': True, 'artifacts': ['saved_model']})
+    assert sorted(os.listdir(str(place))) == ['pipeline.config', 'saved_model']
+    # One that is written anew, from what was read, may take its place.
+    assert _first_look.check(*given, chosen={'overwrite': True}) == 1

@@ -774,6 +774,21 @@ def test_an_export_without_its_request_says_that_it_is_complete(export, tmp_path
         export(example_request=str(tmp_path / 'try'))
 
 
+@pytest.mark.parametrize('artifacts', [['saved_model'], ['frozen_graph', 'saved_model'], ['checkpoint', 'saved_model']],
+                         ids=lambda artifacts: ' '.join(artifacts))
+@pytest.mark.parametrize('overwrite', [False, True], ids=['', 'overwrite'])
+def test_where_there_is_no_earlier_export_only_what_is_written_takes_a_place(export, tmp_path, artifacts, overwrite):
+    """The config that somebody trains with may well be called pipeline.config, and lie where the export goes."""
+    output = tmp_path / 'mine'
+    output.mkdir()
+    own = sorted(set.union(*(_PARTS[name] for name in _PARTS if name not in artifacts))) + ['notes.txt']
+    for name in own:
+        (output / name).write_text('of ' + name)
+    export(output=str(output), artifacts=artifacts, overwrite=overwrite)
+    assert sorted(os.listdir(str(output))) == sorted(own + list(set.union(*(_PARTS[name] for name in artifacts))))
+    assert [(output / name).read_text() for name in own] == ['of ' + name for name in own]
+
+
 # What is open cannot be moved or removed on Windows. There is no Windows here; what is open can be seen on Linux.
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='Linux says which files a process has open')

@@ -15,6 +15,7 @@ from od_patch import _tensorflow
 from od_patch.checkpoint import _checkpoint
 from od_patch.config import _config
 from od_patch.config import _half
+from od_patch.export import _artifacts
 from od_patch.export import _destination
 from od_patch.options import _flags
 from od_patch.options import _options
@@ -88,7 +89,9 @@ def check(config, prefix, output, chosen):
             if not _store.is_store(output):
                 if not options.dry_run:
                     _staging.clear(output)
-                _destination.check_free(output, options.overwrite)
+                replaces = _destination.check_free(output, options.overwrite)
+                if replaces and _artifacts.PIPELINE_CONFIG not in options.artifacts and not _store.is_store(config):
+                    _staging.check_not_read(output, [config])  # it would go with the export that is replaced
     except OSError:
         pass  # no permission, say; whoever needs the file says what is wrong
     return half

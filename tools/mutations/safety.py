@@ -95,4 +95,10 @@ MUTATIONS = (
     Mutation('command/_signals.py', '    if _takes_a_lock(frame) and len(_again) < _MOST:', '    if False:',
              ['tests/test_signals_in_locks.py::test_it_is_raised_behind_the_lock_and_leaves_it_free'],
              'an export that is interrupted within a lock of TensorFlow waits for it for ever'),
+    Mutation('export/_export.py', 'parts = _staging.OF_AN_EXPORT if replaces else', 'parts = _staging.OF_AN_EXPORT if True else',
+             ['tests/test_small_exporter.py::test_where_there_is_no_earlier_export_only_what_is_written_takes_a_place'],
+             "somebody's own pipeline.config goes when a SavedModel is exported beside it"),
+    Mutation('command/_first_look.py', 'if replaces and _artifacts.PIPELINE_CONFIG not in options.artifacts', 'if False',
+             ['tests/test_first_look.py::test_the_config_that_is_read_does_not_go_with_the_export_that_is_replaced'],
+             'the config that is read goes with the export that is replaced', 'any'),
 )
