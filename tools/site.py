@@ -1,7 +1,7 @@
 """Builds the documentation site: ``python -m tools.site OUTPUT``, or ``tox -e docs``.
 
-The pages are those of the repository (README, ``docs/``, ``patches/``, ``examples/``). To them come a page for each command, made
-from its ``--help``, and the reference of the Python API, made from its docstrings. Sphinx builds it, and a warning is an error.
+The site has the pages of the repository (README, ``docs/``, ``patches/``, ``examples/``) and a page for each command, made from
+its ``--help``. docs/api.md, which ``tools/api_reference.py`` writes, is the Python API. Sphinx builds it; a warning is an error.
 """
 import argparse
 import os
@@ -13,7 +13,6 @@ import tempfile
 
 import click
 
-import od_patch
 from od_patch import cli
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -22,12 +21,13 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # not named here at the end, both under their own titles.
 _MENU = (
     ('Use', (('docs/flags', 'Export'), ('docs/recipes', 'Recipes'), ('docs/verify', 'Verify'), ('docs/serving', 'Serve'),
-             ('docs/compare', 'Compare'), ('docs/troubleshooting', 'Troubleshooting'))),
+             ('docs/batch', 'Many images'), ('docs/compare', 'Compare'), ('docs/gallery', 'Gallery'),
+             ('docs/troubleshooting', 'Troubleshooting'))),
     ('Background', (('docs/releases', 'Versions and releases'), ('docs/tensorflow2', 'TensorFlow 2'),
                     ('docs/platforms', 'Linux, macOS and Windows'),
                     ('docs/performance', 'Performance'), ('docs/fast', 'How exports are fast'),
                     ('docs/faults', 'Interrupted exports'), ('SECURITY', 'Security'))),
-    ('Reference', (('reference/api', 'Python API'),)),
+    ('Reference', (('docs/api', 'Python API'),)),
     ('Develop', (('CONTRIBUTING', 'Contributing'), ('docs/architecture', 'Architecture'), ('CHANGELOG', 'Changelog'))),
 )
 
@@ -38,7 +38,7 @@ def main(arguments=None):
     output = os.path.abspath(parser.parse_args(arguments).output)
     with tempfile.TemporaryDirectory() as source:
         pages = _copy_pages(source)
-        pages += _write_commands(source) + [_write_api(source)]
+        pages += _write_commands(source)
         _write_start(source, pages)
         shutil.rmtree(output, ignore_errors=True)
         subprocess.check_call([sys.executable, '-m', 'sphinx', '--builder', 'html', '--fail-on-warning', '--keep-going', '--quiet',
@@ -92,20 +92,6 @@ def _write_commands(source):
 
 def _help_page(title, text):
     return '# {}\n\n```text\n{}\n```\n'.format(title, text.strip())
-
-
-def _write_api(source):
-    """Writes the page of the Python API; returns its name."""
-    lines = ['# Python API', '', '```{eval-rst}', '.. automodule:: od_patch', '']
-    # What is called comes first, then what it returns and raises.
-    for name in sorted(od_patch.__all__, key=lambda name: (isinstance(getattr(od_patch, name), type), name)):
-        value = getattr(od_patch, name)
-        if isinstance(value, type):
-            lines += ['.. autoclass:: od_patch.' + name, '   :show-inheritance:', '']
-        elif callable(value):
-            lines += ['.. autofunction:: od_patch.' + name, '']
-    _write(source, 'reference/api.md', '\n'.join(lines + ['```', '']))
-    return 'reference/api'
 
 
 def _write_start(source, pages):

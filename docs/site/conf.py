@@ -6,13 +6,12 @@ author = 'the od-patch authors'
 copyright = author  # pylint: disable=redefined-builtin
 release = od_patch.__version__
 
-extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon', 'sphinx_copybutton']
+extensions = ['myst_parser', 'sphinx_copybutton']
 source_suffix = {'.md': 'markdown'}
 exclude_patterns = ['docs/site']
 # GitHub makes an anchor of every heading, and pages link to those.
 myst_heading_anchors = 4
 myst_enable_extensions = ['colon_fence']
-autodoc_typehints = 'description'
 
 html_theme = 'furo'
 html_title = 'od-patch ' + release

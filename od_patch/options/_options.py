@@ -29,53 +29,56 @@ class Group(typing.NamedTuple):
 _EXPORT = (
     _option.Option(
         'strict_pin', _option.SWITCH, False,
-        'Decline an exporter that is not one of the pinned releases, rather than warn.', ingredient=False),
+        'Refuse an exporter that is not one of the pinned releases. Without this flag, od-patch warns.',
+        ingredient=False),
     _option.Option(
         'saved_model_variables', _option.one_of(_artifacts.KINDS), _artifacts.KINDS[0],
         'What saved_model/ holds: variables as resources (what TensorFlow 2 and current servers expect), '
         'variables as references (as TensorFlow 1 graphs have them), or frozen constants (what the release writes).'),
     _option.Option(
         'overwrite', _option.SWITCH, False,
-        'Replace the export that --output_directory holds already. Without it, such a directory is refused.',
+        'Replace the export that --output_directory holds already. Without this flag, such a directory is refused.',
         ingredient=False),
     _option.Option(
         'artifacts', _option.some_of(_artifacts.ARTIFACTS), tuple(_artifacts.ARTIFACTS),
-        'What to export, comma-separated; what is not named is not computed.',
+        'What to export, separated by commas. Nothing else is computed.',
         ingredient=False),  # of many checkpoints, SavedModels are exported and nothing else
     _option.Option(
         'dry_run', _option.SWITCH, False,
-        'Check all that can be checked before the graph is built, tell what would be written, and write nothing.',
+        'Run the checks that come before the graph, list what would be written, and write nothing.',
         ingredient=False),
     _option.Option(
         'profile_graph', _option.SWITCH, None,
-        'Let the release print its profile of the graph, as the releases from August 2018 on do; default: only '
-        'where all artifacts are exported and what the release prints is shown or kept (--verbose, --log_file).',
+        'Let the release print its profile of the graph, as releases from August 2018 on do. Default: only if all '
+        'artifacts are exported and the output is shown or kept (--verbose, --log_file).',
         ingredient=False))
 
 _SERIES = (
     _option.Option(
         'all_checkpoints', _option.SWITCH, False,
-        'Take --trained_checkpoint_prefix for a directory or a pattern, and export every checkpoint there as a '
-        'SavedModel named by its global step; those that are done are skipped.', ingredient=False),
+        'Export every checkpoint that --trained_checkpoint_prefix matches, a directory or a pattern. Each becomes a '
+        'SavedModel named by its global step. Checkpoints that are done are skipped.', ingredient=False),
     _option.Option(
         'checkpoint_steps', _option.STEPS, None,
-        'Comma-separated global steps; as --all_checkpoints, for these only.', ingredient=False),
+        'Like --all_checkpoints, but only for these global steps, separated by commas.', ingredient=False),
     _option.Option(
         'watch', _option.SWITCH, False,
-        'As --all_checkpoints, and go on as a training writes new ones, until Ctrl-C or SIGTERM.', ingredient=False),
+        'Like --all_checkpoints, and also wait for the checkpoints that a training still writes, until Ctrl-C or '
+        'SIGTERM.', ingredient=False),
     _option.Option(
         'watch_interval', _option.SECONDS, 10.0, 'Seconds between two looks for new checkpoints.', ingredient=False))
 
 # Of the commands only: what a program prints is its own affair.
 _TERMINAL = (
     _option.Option(
-        'json', _option.SWITCH, False, 'Print the report as JSON in place of the summary (docs/api.md has its fields).',
+        'json', _option.SWITCH, False,
+        'Print the report as JSON instead of the summary (docs/api.md lists its fields).',
         ingredient=False, keyword=False),
     _option.Option(
-        'verbose', _option.SWITCH, False, 'Show all that TensorFlow and the exporter print, as they print it.',
+        'verbose', _option.SWITCH, False, 'Show everything that TensorFlow and the exporter print.',
         ingredient=False, keyword=False),
     _option.Option(
-        'log_file', _option.PATH, None, 'Write all that TensorFlow and the exporter print to this file.',
+        'log_file', _option.PATH, None, 'Write everything that TensorFlow and the exporter print to this file.',
         ingredient=False, keyword=False),
     _option.Option(
         'traceback', _option.SWITCH, False, 'Show the Python traceback of an error.', ingredient=False, keyword=False))

@@ -16,7 +16,7 @@ class Example(_step.Step):
     options = (
         _option.Option(
             'example_request', _option.PATH, None,
-            'A folder: also write a request for the model and a client program for REST and gRPC there.',
+            'A folder for an example request and a client program for REST and gRPC.',
             ingredient=False),)  # it is written beside the export
 
     def __init__(self, example_request: str) -> None:

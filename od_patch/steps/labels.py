@@ -14,7 +14,7 @@ class Labels(_step.Step):
     options = (
         _option.Option(
             'label_map_path', _option.PATH, None,
-            'The label map of the detector: it becomes assets/label_map.pbtxt of the SavedModel.',
+            'The label map of the detector. It is copied into the SavedModel as assets/label_map.pbtxt.',
             ingredient=False, short='label_map'),)  # its content is an ingredient
 
     def __init__(self, label_map_path: str) -> None:

@@ -15,8 +15,8 @@ class Proof(_step.Step):
     options = (
         _option.Option(
             'verify', _option.SWITCH, False,
-            'Run SavedModel and frozen graph on the same images before anything is moved into place, and leave '
-            'nothing behind where they differ. Files and weights are always checked.'),)
+            'Run SavedModel and frozen graph on the same images before the export is moved into place, and refuse the '
+            'export if they differ. Files and weights are always checked.'),)
 
     def __init__(self, verify: bool) -> None:
         self.runs_models = verify

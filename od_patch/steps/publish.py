@@ -21,11 +21,11 @@ class Publish(_step.Step):
             'Also publish the SavedModel as a new version in this folder, which a server watches.', ingredient=False),
         _option.Option(
             'model_version', _option.TEXT, None,
-            'The version to publish: a whole number, or "step" for the global step of the checkpoint; default: the '
-            'next one.', ingredient=False),
+            'The version to publish: a whole number, or "step" for the global step of the checkpoint. Default: the '
+            'next number.', ingredient=False),
         _option.Option(
             'keep', _option.NUMBER, None,
-            'Remove all but so many of the largest versions in --serving_directory; never the one served.',
+            'Keep only this many versions in --serving_directory, the largest. The one that is served always stays.',
             ingredient=False),
         _option.Option(
             'model_name', _option.TEXT, None,

@@ -15,14 +15,14 @@ class Signatures(_step.Step):
     options = (
         _option.Option(
             'extra_signatures', _option.NAMES, None,
-            'Comma-separated signatures to add beside serving_default: encoded_image_bytes takes JPEG or PNG files, '
-            'base64 in JSON.'),
+            'Signatures to add beside serving_default, separated by commas. encoded_image_bytes takes JPEG and PNG files, '
+            'as base64 in JSON.'),
         _option.Option(
             'signature_outputs', _option.NAMES, None,
-            'Comma-separated keys of the outputs that the signatures keep; default: all.'),
+            'Keys of the outputs that the signatures keep, separated by commas. Default: all.'),
         _option.Option(
             'signature_input_name', _option.TEXT, None,
-            'The key of the image input in serving_default; default: inputs, as upstream has it.'))
+            'The key of the image input in serving_default. Default: inputs, as in the release.'))
 
     def __init__(
             self, extra_signatures: typing.Optional[typing.List[str]],

@@ -16,8 +16,8 @@ class TargetTf(_step.Step):
     options = (
         _option.Option(
             'target_tf', _option.TEXT, None,
-            'The TensorFlow release that saved_model/ is to run on, such as 1.12, where that is an earlier one: ops '
-            'that it lacks are put back to those that it has, or the export is refused.'),)
+            'The earliest TensorFlow release that saved_model/ must run on, such as 1.12. Ops that it lacks are '
+            'replaced by ops that it has; if there are none, the export is refused.'),)
 
     def __init__(self, target_tf: str) -> None:
         if target_tf:  # an empty one asks for nothing, so that scripts can pass a variable on

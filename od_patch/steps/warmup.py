@@ -16,8 +16,8 @@ class WarmUp(_step.Step):
     options = (
         _option.Option(
             'warmup_images', _option.PATHS, None,
-            'Comma-separated images and folders of them; empty for drawn ones: warm-up requests for the server go '
-            'with the SavedModel, each of them run before.'),)
+            'Images and folders of images, separated by commas; empty for drawn images. The SavedModel gets warm-up '
+            'requests for the server, made from them. Each is run before it is written.'),)
 
     def __init__(self, warmup_images: typing.List[str]) -> None:
         self._images = warmup_images

@@ -78,7 +78,7 @@ MUTATIONS = tuple(Mutation(path, old, new, [test], why, 'any') for path, old, ne
      'every refusal has the same exit code'),
     ('export_inference_graph.py', 'return _interrupted(progress, log, 128 + signal.SIGTERM)',
      'return _interrupted(progress, log, 128 + signal.SIGINT)', _ENDS, 'SIGTERM counts as Ctrl-C'),
-    ('command/_first_look.py', '_destination.check_free(output, options.overwrite)', 'pass',
+    ('command/_first_look.py', 'replaces = _destination.check_free(output, options.overwrite)', 'replaces = False',
      _LOOK + 'test_it_is_refused_before_tensorflow_is_imported',
      'an output that is taken is refused after TensorFlow is imported'),
     ('command/_first_look.py', 'return name in flags.FLAGS or', 'return',
