@@ -114,6 +114,22 @@ def lock(handle):
     return True
 
 
+def wait_for_lock(handle, shared=False):
+    """Locks an open file for this process, as ``lock``, once no other holds it.
+
+    Args:
+        handle: int; shared: bool, whether others may hold it so, too. Windows has no such locks: it is held alone.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    if fcntl is not None:
+        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        return
+    while not lock(handle):
+        time.sleep(0.1)
+
+
 def unlock(handle):
     """Gives a lock free, and closes its file."""
     try:

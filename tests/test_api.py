@@ -167,7 +167,7 @@ def test_the_other_functions_return_what_their_commands_print(exported, tmp_path
             json.loads(_json.strict(value.as_json())), tmp_path / 'python'), arguments
         assert _made.made(type(value), value.as_json()) == value
     # That of regenerate is tested with its other answers, as it exports. Exporting has tests above.
-    assert {arguments[0] for arguments, _ in calls} == set(cli.cli.commands) - {'regenerate', 'export'}
+    assert {arguments[0] for arguments, _ in calls} == set(cli.cli.commands) - {'regenerate', 'export', 'cache'}
 
 
 @pytest.mark.usefixtures('tf1_behaviour')

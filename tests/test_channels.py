@@ -2,7 +2,6 @@
 
 Exports are compared bit for bit with the release's own; what comes after an export is tried on small models.
 """
-import importlib
 import json
 import os
 import shlex
@@ -18,6 +17,7 @@ from od_patch import _errors  # noqa: E402
 from od_patch import _pixels  # noqa: E402
 from od_patch import _tensorflow  # noqa: E402
 from od_patch import proof  # noqa: E402
+from od_patch.api import _export  # noqa: E402
 from od_patch.environment import _environment  # noqa: E402
 from od_patch.graphs import _images  # noqa: E402
 from od_patch.graphs import _models  # noqa: E402
@@ -234,21 +234,15 @@ def test_a_picture_is_brought_to_size_channel_by_channel():
 # Flags
 
 
-class _Values(dict):
-    __getattr__ = dict.__getitem__
-
-
 @pytest.fixture
 def check_shape(tf1_behaviour):
     """A function from --input_shape and --input_type to the refusal; None where there is none."""
     del tf1_behaviour
     exporter = _environment.import_exporter()
-    module = importlib.import_module('od_patch.export_inference_graph')
 
     def check(shape, input_type='image_tensor'):
         try:
-            module._check_input_shape(  # pylint: disable=protected-access
-                _Values(input_shape=shape, input_type=input_type), exporter)
+            _export._check_input_shape(shape, input_type, exporter)  # pylint: disable=protected-access
         except _errors.UsageError as error:
             return error
         return None
@@ -338,4 +332,5 @@ def test_a_long_line_is_made_by_a_program_that_prints_the_same(shape, rows):
     model_input = _models.Input('image_tensor:0', _models.IMAGE, 'uint8', shape)
     body, program = _commands._body(model_input, rows)  # pylint: disable=protected-access
     assert list(json.loads(body)) == ['instances' if rows else 'inputs']
-    assert json.loads(subprocess.check_output([sys.executable, '-c', program]).decode()) == json.loads(body)
+    assert json.loads(subprocess.check_output([
+        sys.executable, '-c', 'import json; print(json.dumps({}))'.format(program)]).decode()) == json.loads(body)

@@ -574,5 +574,5 @@ def test_the_line_of_the_documentation_gives_bash_its_function(program, function
     variable = function.upper().replace('COMPLETION', 'COMPLETE')
     result = exports.run(['-m', program], environment={variable: 'bash_source'})
     assert result.exit_code == 0 and result.stdout.startswith(function + '() {')
-    with open(os.path.join(_ROOT, 'README.md'), encoding='utf-8') as page:
+    with open(os.path.join(_ROOT, 'docs', 'flags.md'), encoding='utf-8') as page:
         assert '{}=bash_source '.format(variable) in page.read()

@@ -452,6 +452,6 @@ def test_stages_that_end_in_an_error_are_shown_no_longer():
             _stages.stage('look')
             raise ValueError('on the way')
     shown = stream.getvalue()
-    assert not _stages._watching
+    assert not _stages._thread.watching
     _stages.stage('no longer shown')
     assert stream.getvalue() == shown

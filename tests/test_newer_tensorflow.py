@@ -70,5 +70,5 @@ def test_an_exporter_that_needs_contrib_is_refused_in_words(tmp_path):
                           _environment={'PYTHONPATH': exports.python_path('C')})
     assert result.exit_code == 3
     assert 'needs tf.contrib, which TensorFlow {} does not have'.format(tensorflow.__version__) in result.stderr
-    assert 'Or use TensorFlow 1.x' in result.stderr
+    assert 'make an environment with TensorFlow 1.12' in result.stderr
     assert 'Traceback' not in result.stderr

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.once
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # What a wheel holds of the folder od_patch.
-_ENDINGS = ('.py', '.html', '.css', '.json.gz', 'py.typed')
+_ENDINGS = ('.py', '.pyi', '.html', '.css', '.json.gz', 'py.typed')
 
 # The pip of TensorFlow 1.12's first users, the one that Python 3.6's venv brings, its last, and today's.
 _PIPS = [(sys.executable, 'pip==9.0.3', ['setuptools==40.6.2', 'wheel==0.37.1'], 'folder'),

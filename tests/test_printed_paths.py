@@ -1,5 +1,6 @@
 """What commands print of folders that were typed with a slash behind them, and of the variables of a SavedModel."""
 import os
+import shutil
 import subprocess
 import sys
 
@@ -56,7 +57,16 @@ def test_no_path_that_is_printed_has_two_slashes(words, made, tmp_path, monkeypa
 
 @pytest.mark.parametrize('kind', ['resource', 'reference'])
 def test_a_variable_that_no_output_reads_is_named_and_counted(kind, made, tmp_path, capsys):
-    said = _printed(['freeze', made / kind, '--output', tmp_path / 'frozen.pb'], capsys)
+    """As the hand edit and the release's own SavedModels of variables have it."""
+    from tensorflow.core.protobuf import saved_model_pb2
+    model = tmp_path / 'model'
+    shutil.copytree(str(made / kind), str(model))
+    saved_model = saved_model_pb2.SavedModel.FromString((model / 'saved_model.pb').read_bytes())
+    node = saved_model.meta_graphs[0].graph_def.node.add(name='global_step')
+    node.op = 'VarHandleOp' if kind == 'resource' else 'VariableV2'
+    node.attr['dtype'].type = 9
+    (model / 'saved_model.pb').write_bytes(saved_model.SerializeToString())
+    said = _printed(['freeze', model, '--output', tmp_path / 'frozen.pb'], capsys)
     assert ' nodes, 2 of 3 variables frozen (no output reads global_step), ' in said, said
 
 

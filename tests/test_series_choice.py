@@ -519,7 +519,7 @@ _OTHERWISE = {
     'verify': [True], 'warmup_images': [[]]}
 _NO_CONSEQUENCE = {
     'strict_pin': True, 'overwrite': True, 'artifacts': ['saved_model'], 'profile_graph': True, 'all_checkpoints': True,
-    'checkpoint_steps': [1], 'watch': True, 'watch_interval': 1., 'verbose': True, 'log_file': 'x', 'traceback': True}
+    'checkpoint_steps': [1], 'watch': True, 'watch_interval': 1., 'verbose': True, 'log_file': 'x', 'traceback': True, 'json': True, 'dry_run': True}
 _REFUSED = {'serving_directory': 'x', 'model_version': '7', 'keep': 2, 'model_name': 'x', 'example_request': 'x'}
 
 

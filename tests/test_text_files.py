@@ -17,7 +17,6 @@ from od_patch.config import _reading  # noqa: E402
 from od_patch.proof import _pipeline  # noqa: E402
 from od_patch.serving import _labels  # noqa: E402
 from od_patch.serving import _names  # noqa: E402
-from od_patch.serving import _requests  # noqa: E402
 from tests.support import exports  # noqa: E402
 
 pytestmark = pytest.mark.once
@@ -231,9 +230,9 @@ def test_a_field_of_a_config_may_be_one_of_another_release_and_the_nearest_is_na
 def test_the_labels_of_a_request_are_read_as_those_of_an_export(tmp_path):
     (tmp_path / 'assets').mkdir()
     write(tmp_path / 'assets', codecs.BOM_UTF16_LE + 'item { id: 1 name: "a" }'.encode('utf-16-le'), 'label_map.pbtxt')
-    assert _requests._read_names(str(tmp_path)) == {1: 'a'}  # pylint: disable=protected-access
+    assert _names.read(str(tmp_path)) == {1: 'a'}
     write(tmp_path / 'assets', b'item { id: 1 name: "\xff" }', 'label_map.pbtxt')
-    assert 'no UTF-8' in refusal(_requests._read_names, str(tmp_path))  # pylint: disable=protected-access
+    assert 'no UTF-8' in refusal(_names.read, str(tmp_path))
 
 
 def test_the_release_reads_a_copy_that_it_can_read_and_no_copy_where_it_can(tmp_path):
@@ -258,7 +257,7 @@ def test_a_config_with_a_mark_and_a_label_map_in_utf_16_are_exported(checkpoint_
     result = exports.ours(config, checkpoint_of('ssd'), output, artifacts='saved_model,pipeline_config',
                           label_map_path=labels)
     assert result.exit_code == 0, result.stderr
-    names = _requests._read_names(os.path.join(output, 'saved_model'))  # pylint: disable=protected-access
+    names = _names.read(os.path.join(output, 'saved_model'))
     assert names[2] == '\u4e2d2'
     assert _config.read(os.path.join(output, 'pipeline.config')).model.ssd.num_classes == 3
 

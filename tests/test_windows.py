@@ -348,7 +348,7 @@ def _every_module(folder):
     import importlib
     import pkgutil
     names = [module.name for module in pkgutil.walk_packages([_ROOT + '/od_patch'], 'od_patch.')
-             if not module.name.endswith('__main__')]
+             if not module.name.endswith(('__main__', '_triton_model'))]  # which is copied, and imports Triton's module
     assert len(names) > 140
     for name in names:
         importlib.import_module(name)
@@ -367,7 +367,7 @@ def _checkpoints(folder):
     for given in ('training', 'training\\', 'training/', inside, os.path.join(inside, 'checkpoint'),
                   'training\\model.ckpt-7', 'training/model.ckpt-7.index', 'TRAINING\\model.ckpt-7'):
         assert _checkpoint.resolve(given).lower().replace('/', '\\').endswith('training\\model.ckpt-7'), given
-    assert _checkpoint.take_inventory(os.path.join(inside, 'model.ckpt-7')).step is not None
+    assert _checkpoint.take_inventory(os.path.join(inside, 'model.ckpt-7')).shapes
     for given in ('training', inside, 'training\\model.ckpt-*', 'training/model.ckpt-*', inside + '\\model.ckpt-*'):
         found = _find_checkpoints.find(given)
         assert [name.replace('/', '\\').rpartition('\\')[2] for name in found] == ['model.ckpt-7', 'model.ckpt-9'], given

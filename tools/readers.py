@@ -273,7 +273,7 @@ def merged(results, path):
     """What was found, and of what was not tried, what was found before by the same exporter."""
     rows = []
     if os.path.isfile(path):
-        with open(path) as file:
+        with open(path, encoding='utf-8') as file:
             before = json.load(file, object_pairs_hook=collections.OrderedDict)
         tried = {(row['reader'], row['kind']) for row in results['rows']}
         if before['exported_by'] == results['exported_by']:

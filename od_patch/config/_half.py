@@ -80,7 +80,8 @@ def half_of(model):
 
 def of_config(config):
     """Returns the ``Described`` model of a ``TrainEvalPipelineConfig``."""
-    architecture = config.model.WhichOneof('model')
+    # A release of the user's own may have a config that is none.
+    architecture = config.model.WhichOneof('model') if hasattr(config, 'model') else None
     if architecture is None:
         return Described('', '')
     model = getattr(config.model, architecture)

@@ -6,8 +6,6 @@ a killed run left half made, are ever removed. Not for: what an entry holds.
 """
 import collections
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import shutil
@@ -15,6 +13,7 @@ import stat
 import time
 
 from od_patch import _errors
+from od_patch import _platform
 
 KINDS = ('environments', 'revisions')
 _MARK = 'od-patch.json'
@@ -44,7 +43,7 @@ class Cache:
             if not os.path.isdir(self.folder):
                 raise _errors.OutputRefused('The cache {} is no folder.'.format(self.folder), 'Give another --cache.')
             found = os.stat(self.folder)
-            if found.st_uid != os.geteuid() or found.st_mode & stat.S_IWOTH:
+            if not _platform.is_mine(found) or not _platform.WINDOWS and found.st_mode & stat.S_IWOTH:
                 raise _errors.OutputRefused(
                     'The cache {} can be written by others, and what lies in it is run.'.format(self.folder),
                     'Give another --cache, or make that one yours alone:  chmod go-w {}'.format(self.folder))
@@ -68,7 +67,7 @@ class Cache:
     @contextlib.contextmanager
     def used(self):
         """Context in which nobody clears the cache."""
-        with self._held(_LOCK, fcntl.LOCK_SH):
+        with self._held(_LOCK, shared=True):
             yield
 
     def ensure(self, kind, name, fill):
@@ -81,18 +80,18 @@ class Cache:
         if self.has(kind, name):
             return target
         self._make_folder(os.path.join(self.folder, kind))
-        with self._held(os.path.join(kind, _LOCK + '-' + name), fcntl.LOCK_EX):
+        with self._held(os.path.join(kind, _LOCK + '-' + name)):
             if self.has(kind, name):
                 return target
             aside = os.path.join(self.folder, kind, _ASIDE + name)
             for leftover in (aside, target):
                 _remove(leftover)
-            os.mkdir(aside, 0o700)
+            os.mkdir(aside, _platform.PRIVATE)
             try:
                 facts = dict(fill(aside) or {}, made=time.time())
-                with open(os.path.join(aside, _MARK), 'w', encoding='utf-8') as file:
+                with open(os.path.join(aside, _MARK), 'w', encoding='utf-8', newline='\n') as file:
                     json.dump(facts, file, indent=1, sort_keys=True)
-                os.rename(aside, target)
+                _platform.rename(aside, target)
             finally:
                 _remove(aside)
         return target
@@ -123,7 +122,7 @@ class Cache:
                     name, [entry.name for entry in there]) or 'od-patch cache lists what it holds.')
         if not os.path.isdir(self.folder):
             return []
-        with self._held(_LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with self._held(_LOCK, waits=False):
             gone = [entry for entry in there if names is None or entry.name in names]
             for entry in gone:
                 # The mark first: what is left of an entry when this is killed is none.
@@ -138,25 +137,23 @@ class Cache:
 
     def _make_folder(self, path):
         try:
-            os.makedirs(path, mode=0o700, exist_ok=True)
+            os.makedirs(path, mode=_platform.PRIVATE, exist_ok=True)
         except OSError as error:
             raise _errors.OutputRefused('The cache {} cannot be written: {}.'.format(self.folder, error.strerror),
                                         'Give another --cache.')
 
     @contextlib.contextmanager
-    def _held(self, name, how):
+    def _held(self, name, shared=False, waits=True):
         self._make_folder(self.folder)
         try:
-            file = open(os.path.join(self.folder, name), 'a')
+            file = open(os.path.join(self.folder, name), 'ab')
         except OSError as error:
             raise _errors.OutputRefused('The cache {} cannot be written: {}.'.format(self.folder, error.strerror),
                                         'Give another --cache.')
         with file:
-            try:
-                fcntl.flock(file, how)
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
+            if waits:
+                _platform.wait_for_lock(file.fileno(), shared)
+            elif not _platform.lock(file.fileno()):
                 raise _errors.OutputRefused('The cache {} is in use by a search.'.format(self.folder),
                                             'Wait for its end, or interrupt it.')
             yield

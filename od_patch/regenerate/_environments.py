@@ -212,7 +212,7 @@ def make(cache, tensorflow, python, executable):
         site = _site(folder, python)
         if python == '2.7' and os.path.isdir(os.path.join(site, 'google')):
             # A folder on PYTHONPATH whose .pth files nobody reads, which would make this a package.
-            open(os.path.join(site, 'google', '__init__.py'), 'a').close()
+            open(os.path.join(site, 'google', '__init__.py'), 'ab').close()
         facts = {'executable': executable, 'packages': _installed(site), 'tensorflow': tensorflow, 'python': python}
         code, output = _of(folder, tensorflow, python, facts).run(['-c', _TENSORFLOW])
         if code or '={} '.format(tensorflow) not in output:

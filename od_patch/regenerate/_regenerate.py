@@ -164,7 +164,7 @@ def _write(request, made, bench, flags, clone):
         for name in sorted(os.listdir(bench.folder)):
             shutil.move(os.path.join(bench.folder, name), os.path.join(staged.export, name))
         bench.best.answer.sources[1].path = os.path.join(request.output, _trial.FROZEN)
-        with open(os.path.join(staged.export, RECIPE), 'w', encoding='utf-8') as file:
+        with open(os.path.join(staged.export, RECIPE), 'w', encoding='utf-8', newline='\n') as file:
             file.write(_recipe.page(made, bench, {
                 'like': request.like, 'checkpoint': request.checkpoint, 'config': request.config, 'flags': flags,
                 'clone': clone.path, 'left': bench.left}))

@@ -14,6 +14,7 @@ import hashlib
 import os
 import tempfile
 import threading
+import typing
 
 from od_patch import _errors
 
@@ -164,7 +165,7 @@ class Detector:
             ('box', [float(side) for side in box])]) for label, score, box in rows if score >= self._min_score]
 
 
-def image_of_example(record):
+def image_of_example(record: bytes) -> typing.Tuple[str, bytes]:
     """Returns (name, bytes) of the image in a serialized ``tf.Example``, as the records of the OD API have it.
 
     The name is its ``image/filename``, ``image/source_id`` or ``image/key/sha256``, or else the digest of the record.

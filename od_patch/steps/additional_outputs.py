@@ -38,8 +38,8 @@ class AdditionalOutputs(_step.Step):
     options = (
         _option.Option(
             _FLAG, _option.NAMES, None,
-            'Names of further nodes to export, separated by commas. They become outputs of serving_default, too. NAME:1 is '
-            'the second tensor of a node. KEY=NAME names the output; default: the name of the node.',
+            'Names of further nodes to export, separated by commas. They become outputs of serving_default, too. '
+            'NAME:1 is the second tensor of a node. KEY=NAME names the output; default: the name of the node.',
             short='additional_outputs'),)
 
     def __init__(self, additional_output_tensor_names: typing.Optional[typing.List[str]]) -> None:

@@ -15,8 +15,8 @@ class Signatures(_step.Step):
     options = (
         _option.Option(
             'extra_signatures', _option.NAMES, None,
-            'Signatures to add beside serving_default, separated by commas. encoded_image_bytes takes JPEG and PNG files, '
-            'as base64 in JSON.'),
+            'Signatures to add beside serving_default, separated by commas. encoded_image_bytes takes JPEG and PNG '
+            'files, as base64 in JSON.'),
         _option.Option(
             'signature_outputs', _option.NAMES, None,
             'Keys of the outputs that the signatures keep, separated by commas. Default: all.'),

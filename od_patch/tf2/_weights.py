@@ -46,6 +46,6 @@ def folder_of(prefix, temporary):
     folder = os.path.join(temporary, 'chosen')
     _tensorflow.gfile().MakeDirs(folder)
     path = prefix if '://' in prefix else os.path.abspath(prefix)
-    with open(os.path.join(folder, 'checkpoint'), 'w', encoding='utf-8') as state:
+    with open(os.path.join(folder, 'checkpoint'), 'w', encoding='utf-8', newline='\n') as state:
         state.write('model_checkpoint_path: "{}"\n'.format(path.replace('\\', '\\\\').replace('"', '\\"')))
     return folder

@@ -211,7 +211,7 @@ def test_tensorflow_2_loads_both(signed):
         '      len(model.variables), [asset.asset_path.numpy().decode() for asset in model.asset_paths])\n'), folder])
     assert result.exit_code == 0, result.stderr
     assert result.stdout.strip() == '{} {} {}'.format(
-        [shapes.OUTPUTS, True], {'resource': 200}.get(kind, 0),
+        [shapes.OUTPUTS, True], {'resource': 199}.get(kind, 0),
         [os.path.join(folder, 'assets', 'label_map.pbtxt')])
 
 

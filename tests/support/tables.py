@@ -8,7 +8,7 @@ from od_patch.checkpoint import _bundle
 from od_patch.checkpoint import _bundle_writer
 from od_patch.checkpoint import _crc32c
 
-_varint = _bundle_writer._varint
+_varint = _bundle_writer.varint
 
 
 def items(data):

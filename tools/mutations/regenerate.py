@@ -12,7 +12,7 @@ MUTATIONS = [
              'what lies between two equal graphs is exported, too'),
     Mutation('regenerate/_search.py', 'near, far = sorted(', 'far, near = sorted(', _SEARCH,
              'a search goes on where the graphs are far'),
-    Mutation('regenerate/_cache.py', 'fcntl.LOCK_EX | fcntl.LOCK_NB', 'fcntl.LOCK_SH | fcntl.LOCK_NB', _CACHE,
+    Mutation('regenerate/_cache.py', 'self._held(_LOCK, waits=False)', 'self._held(_LOCK, shared=True)', _CACHE,
              'environments are removed under a search that uses them'),
     Mutation('regenerate/_cache.py', 'return os.path.isfile(os.path.join(self.path(kind, name), _MARK))',
              'return os.path.isdir(self.path(kind, name))', _CACHE, 'what nobody made counts as kept, and is removed'),
