@@ -14,6 +14,7 @@ All functions raise the errors below, which say what was found, what was expecte
 what to do next. Importing this package imports neither TensorFlow nor anything else
 that is not Python's own. Everything that is not named here is private.
 """
+import importlib
 import os
 import sys
 import types
@@ -311,6 +312,10 @@ class _Module(types.ModuleType):
             from od_patch import api as results
             return getattr(results, name)
         raise AttributeError('module {!r} has no attribute {!r}'.format(self.__name__, name))
+
+    def __reduce__(self) -> typing.Any:
+        # Spark and Ray pickle the programs that they are given; those know modules proper by their names.
+        return importlib.import_module, (self.__name__,)
 
 
 def _finish() -> None:

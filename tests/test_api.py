@@ -259,6 +259,12 @@ def test_importing_od_patch_does_not_import_what_its_functions_return():
 
 
 @pytest.mark.once
+def test_the_package_is_pickled_by_its_name():
+    """As a module proper is by what sends programs to other processes."""
+    assert pickle.loads(pickle.dumps(od_patch)) is od_patch
+
+
+@pytest.mark.once
 def test_every_function_is_annotated_and_says_what_it_returns():
     for name in od_patch.__all__:
         function = getattr(od_patch, name)
