@@ -343,6 +343,7 @@ def one_checkpoint(request: _request.Request) -> typing.Iterator[Export]:
     _staging.check_writable(place, saves=set(request.options.artifacts) != {_artifacts.SAVED_MODEL})
     export = None
     try:
+        _check_not_read(request, prefix, _staging.OF_AN_EXPORT)
         # Where there is no earlier export, a pipeline.config or a checkpoint is somebody's own.
         parts = _staging.OF_AN_EXPORT if replaces else _artifacts.Names(request.options.artifacts)
         with made(request, prefix, replaces, lambda: _destination.check_free(
