@@ -8,15 +8,11 @@ The answer is the same: the function that TensorFlow asks is asked, and its
 answer kept for as long as this is on. Not for: functions that a program makes
 while it builds and changes; they would have to change their parameters.
 """
-import contextlib
 import importlib
-import threading
+
+from od_patch.legacy import _short_cuts
 
 _MODULE, _NAME = 'tensorflow.python.util.tf_inspect', '_getfullargspec'
-
-_lock = threading.RLock()
-_uses = 0
-_replaced = []  # (module, what was there, what is there instead)
 
 
 def remembering(original):
@@ -37,36 +33,12 @@ def remembering(original):
     return getfullargspec
 
 
-@contextlib.contextmanager
-def quick_building():
-    """Context manager: the short cut is on inside, for all threads, and what was there is back outside."""
-    global _uses  # pylint: disable=global-statement
-    with _lock:
-        if not _uses:
-            _put_on()
-        _uses += 1
+def _rows():
     try:
-        yield
-    finally:
-        with _lock:
-            _uses -= 1
-            if not _uses:
-                _take_off()
-
-
-def _put_on():
-    try:
-        module = importlib.import_module(_MODULE)
+        return [(importlib.import_module(_MODULE), _NAME, remembering)]
     except ImportError:  # a release of TensorFlow that has it elsewhere
-        return
-    original = getattr(module, _NAME, None)
-    if original is not None:
-        _replaced.append((module, original, remembering(original)))
-        setattr(module, _NAME, _replaced[-1][2])
+        return []
 
 
-def _take_off():
-    while _replaced:
-        module, original, instead = _replaced.pop()
-        if vars(module).get(_NAME) is instead:
-            setattr(module, _NAME, original)
+# A context manager: inside, the short cut is on.
+quick_building = _short_cuts.ShortCuts(_rows).on

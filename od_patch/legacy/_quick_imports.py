@@ -8,11 +8,10 @@ For the command's own process, and on only while something is imported. Not for:
 ``import od_patch``, ``install()`` or ``patched()``, which leave TensorFlow alone.
 """
 import collections
-import contextlib
 import importlib
 import sys
-import threading
 
+from od_patch.legacy import _short_cuts
 from od_patch.legacy import _versions
 
 ShortCut = collections.namedtuple('ShortCut', ['module', 'name', 'until', 'instead'])
@@ -33,40 +32,16 @@ SHORT_CUTS = (
     ShortCut('tensorflow.python.util.tf_inspect', 'currentframe', '2.0', _calling_frame),
 )
 
-_lock = threading.RLock()
-_uses = 0
-_replaced = []  # (module, name, what was there, what is there instead)
 
-
-@contextlib.contextmanager
-def quick_imports():
-    """Context manager: the short cuts are on inside, for all threads, and what was there is back outside."""
-    global _uses  # pylint: disable=global-statement
-    with _lock:
-        if not _uses:
-            _put_on()
-        _uses += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _uses -= 1
-            if not _uses:
-                _take_off()
-
-
-def _put_on():
+def _rows():
+    rows = []
     for short_cut in SHORT_CUTS:
         if _versions.installed('tensorflow') is None or _versions.at_least('tensorflow', short_cut.until):
             continue
-        module = importlib.import_module(short_cut.module)
-        if hasattr(module, short_cut.name):
-            _replaced.append((module, short_cut.name, getattr(module, short_cut.name), short_cut.instead))
-            setattr(module, short_cut.name, short_cut.instead)
+        rows.append((importlib.import_module(short_cut.module), short_cut.name,
+                     lambda _, instead=short_cut.instead: instead))
+    return rows
 
 
-def _take_off():
-    while _replaced:
-        module, name, original, instead = _replaced.pop()
-        if vars(module).get(name) is instead:
-            setattr(module, name, original)
+# A context manager: inside, the short cuts are on.
+quick_imports = _short_cuts.ShortCuts(_rows).on

@@ -8,7 +8,6 @@ Not for: versions beside each other in a folder that a server watches
 (``_publish``), nor for uploading to any of the services.
 """
 import collections
-import contextlib
 import gzip
 import os
 import re
@@ -115,7 +114,7 @@ def pack(kind, export, output, version=None, model_name=None, code=None, overwri
             '--code: {} takes a SavedModel and no code beside it.'.format(service.name),
             'Leave it out; "od-patch package sagemaker" takes it.')
     source = _publish.find_saved_model(export)
-    with _local(source) as folder, tempfile.TemporaryDirectory(prefix='od-patch-') as made:
+    with _content.local(source) as folder, tempfile.TemporaryDirectory(prefix='od-patch-') as made:
         members = _content.files_below(folder)
         _publish.prove(folder, export)
         name = _model_name(model_name, source)
@@ -192,17 +191,6 @@ def _model_name(given, source):
 
 def _joined(*parts):
     return '/'.join(part for part in parts if part)
-
-
-@contextlib.contextmanager
-def _local(source):
-    """Context: the SavedModel in a local folder; one behind a scheme is copied to a private one."""
-    if not _store.is_store(source):
-        yield source
-        return
-    with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
-        _content.copy(source, folder)
-        yield folder
 
 
 def _code(path):

@@ -12,7 +12,6 @@ import collections
 import contextlib
 import hashlib
 import os
-import tempfile
 import threading
 import typing
 
@@ -54,13 +53,17 @@ class Detector:
         from od_patch.graphs import _models
         from od_patch.graphs import _servable
         from od_patch.graphs import _sessions
+        from od_patch.serving import _content
         from od_patch.serving import _names
+        from od_patch.serving import _publish
+        from od_patch.staging import _store
         if batch_size < 1 or (threads is not None and threads < 1):
             raise _errors.UsageError('batch_size={}, threads={}: both count from 1.'.format(batch_size, threads),
                                      'Give whole numbers from 1.')
         self._open = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(_local_folder(saved_model))
+            folder = stack.enter_context(_content.local(_publish.find_saved_model(
+                _store.plain(os.fspath(saved_model)))))
             servable = _servable.Servable(folder)
             outputs = servable.signature.outputs
             lacking = [key for key in (_BOXES, _CLASSES, _SCORES) if key not in outputs]
@@ -188,21 +191,6 @@ def image_of_example(record: bytes) -> typing.Tuple[str, bytes]:
     if 'image/encoded' in features and features['image/encoded'].bytes_list.value:
         content = features['image/encoded'].bytes_list.value[0]
     return name, content
-
-
-@contextlib.contextmanager
-def _local_folder(saved_model):
-    """Context: the SavedModel in a local folder; one behind a scheme is copied to a private one."""
-    from od_patch.serving import _content
-    from od_patch.serving import _publish
-    from od_patch.staging import _store
-    source = _publish.find_saved_model(_store.plain(os.fspath(saved_model)))
-    if not _store.is_store(source):
-        yield source
-        return
-    with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
-        _content.copy(source, folder)
-        yield folder
 
 
 def _bytes(group):

@@ -2,8 +2,10 @@
 
 Not for: where the copies go (``_publish``, ``_archive``).
 """
+import contextlib
 import os
 import shutil
+import tempfile
 
 from od_patch import _errors
 from od_patch import _platform
@@ -64,6 +66,17 @@ def copy(source, folder):
     for below, file in files_below(source):
         target = os.path.join(folder, *below.split('/'))
         shutil.copyfile(file, target)
+
+
+@contextlib.contextmanager
+def local(source):
+    """Context: a SavedModel in a local folder; one behind a scheme is copied to a private one."""
+    if not _store.is_store(source):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix='od-patch-') as folder:
+        copy(source, folder)
+        yield folder
 
 
 def _copy_from_store(source, folder):
